@@ -1,0 +1,98 @@
+# The commands of the project. Everything is installed inside it: .venv and peers/node_modules.
+# Only the browser of the tests comes from the system (`make browser`).
+
+PYTHON ?= python3
+PORT ?= 3000
+JOBS ?= 2
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+SOURCES = $(wildcard src tests benchmarks tools)
+
+export PYTHON TELEX_CHROMIUM
+# pyright's wheel asks PyPI for newer versions unless told not to.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv peers browser client demo test lint format types bench clean
+
+help: ## list the targets
+	@echo "telex: make TARGET"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+venv: .venv/.development ## the Python environment, with all tools, in .venv
+	@:
+
+peers: peers/node_modules/.installed ## the JavaScript peers of the tests, in peers/node_modules
+	@:
+
+browser: ## a Chromium for the browser tests (apt, unless one is there)
+	@tools/install_browser.sh
+
+client: src/telex/client_bundle/files/VERSION ## the JavaScript client bundle that servers hand out
+	@:
+
+demo: .venv/.runtime client ## the chat on http://localhost:3000 (PORT=… for another port)
+	@$(BIN)/telex demo --port $(PORT)
+
+test: lint types peers client browser ## everything that has to hold (PYTEST_ARGS=… goes to pytest)
+	@tools/need.sh git
+	@echo "• pytest"
+	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+lint: venv ## ruff, and the import contracts of the floors
+	@echo "• ruff"
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/ruff format --check --quiet $(SOURCES) || { \
+		$(BIN)/ruff format --check $(SOURCES); echo "make format puts it right" >&2; exit 1; }
+	@echo "• import contracts"
+	@$(BIN)/lint-imports --no-logo >.venv/.imports.log 2>&1 || { cat .venv/.imports.log; exit 1; }
+
+format: venv ## let ruff format and fix what it can
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff format $(SOURCES)
+
+types: venv ## strict mypy and strict pyright
+	@tools/need.sh node
+	@echo "• mypy"
+	@$(BIN)/mypy --no-error-summary $(SOURCES)
+	@echo "• pyright"
+	@$(BIN)/pyright --pythonpath $(BIN)/python >.venv/.pyright.log 2>&1 || { cat .venv/.pyright.log; exit 1; }
+
+bench: venv peers client ## telex, Node's socket.io and python-socketio compared (BENCH_ARGS=…)
+	@tools/need.sh git
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+clean: ## remove everything that is generated or installed
+	rm -rf .venv peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
+	rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# What is installed is remembered by files that are newer than what asked for it.
+
+.venv/.runtime: pyproject.toml
+	@tools/need.sh python
+	@echo "• .venv: telex and what it runs on"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv --clear .venv
+	@$(PIP) install --upgrade pip
+	@$(PIP) install --editable '.[cli,uvloop]'
+	@touch $@
+
+.venv/.development: .venv/.runtime
+	@echo "• .venv: tools for tests, types and benchmarks"
+	@$(PIP) install --group dev
+	@touch $@
+
+peers/node_modules/.installed: peers/package.json peers/package-lock.json peers/.npmrc
+	@tools/need.sh node
+	@echo "• peers: npm packages"
+	@cd peers && npm ci --loglevel=error >/dev/null
+	@touch $@
+
+src/telex/client_bundle/files/VERSION: peers/package-lock.json tools/fetch_client.py
+	@tools/need.sh python node
+	@echo "• client bundle"
+	@$(PYTHON) tools/fetch_client.py >/dev/null
