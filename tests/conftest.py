@@ -1,0 +1,17 @@
+"""Settings that hold for every test; fixtures live beside the tests that use them."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# Plain `assert` in the helpers explains itself as it does in the tests.
+pytest.register_assert_rewrite("tests.support")
+
+# Debug mode for every event loop, those of the servers started as processes included.
+os.environ["PYTHONASYNCIODEBUG"] = "1"
+
+# No deadlines: timings on a shared machine are noise. A failure prints the line that repeats it.
+settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True)
+settings.register_profile("thorough", settings.get_profile("ci"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -1,0 +1,1 @@
+"""What several tests need: starting peers, waiting, recording. One subject per module."""
