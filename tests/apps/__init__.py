@@ -1,0 +1,1 @@
+"""Server applications that the tests start as processes."""

@@ -1,0 +1,1 @@
+"""JavaScript clients of every generation against telex."""
