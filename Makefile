@@ -1,5 +1,5 @@
 # The commands of the project. Everything is installed inside it: .venv and peers/node_modules.
-# Only the browser of the tests comes from the system (`make browser`).
+# Only a browser and a C compiler come from the system (`make browser compiler`).
 
 PYTHON ?= python3
 PORT ?= 3000
@@ -11,13 +11,17 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 SOURCES = $(wildcard src tests benchmarks tools)
 
-export PYTHON TELEX_CHROMIUM
+export PYTHON
+# make has a CC of its own; only one that the user names is passed on.
+ifeq ($(origin CC),default)
+CC :=
+endif
 # pyright's wheel asks PyPI for newer versions unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv peers browser client demo test lint format types bench clean
+.PHONY: help venv peers browser compiler client demo test lint format types bench clean
 
 help: ## list the targets
 	@echo "telex: make TARGET"
@@ -29,8 +33,11 @@ venv: .venv/.development ## the Python environment, with all tools, in .venv
 peers: peers/node_modules/.installed ## the JavaScript peers of the tests, in peers/node_modules
 	@:
 
-browser: ## a Chromium for the browser tests (apt, unless one is there)
-	@tools/install_browser.sh
+browser: ## a Chromium for the browser tests (from apt, unless one is there)
+	@tools/install.sh browser
+
+compiler: ## a C compiler for the load generator (from apt, unless one is there)
+	@tools/install.sh compiler
 
 client: src/telex/client_bundle/files/VERSION ## the JavaScript client bundle that servers hand out
 	@:
@@ -38,7 +45,7 @@ client: src/telex/client_bundle/files/VERSION ## the JavaScript client bundle th
 demo: .venv/.runtime client ## the chat on http://localhost:3000 (PORT=… for another port)
 	@$(BIN)/telex demo --port $(PORT)
 
-test: lint types peers client browser ## everything that has to hold (PYTEST_ARGS=… goes to pytest)
+test: lint types peers client browser compiler ## everything that has to hold (PYTEST_ARGS=… goes to pytest)
 	@tools/need.sh git
 	@echo "• pytest"
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
@@ -62,7 +69,7 @@ types: venv ## strict mypy and strict pyright
 	@echo "• pyright"
 	@$(BIN)/pyright --pythonpath $(BIN)/python >.venv/.pyright.log 2>&1 || { cat .venv/.pyright.log; exit 1; }
 
-bench: venv peers client ## telex, Node's socket.io and python-socketio compared (BENCH_ARGS=…)
+bench: venv peers client compiler ## telex, Node's socket.io and python-socketio compared (BENCH_ARGS=…)
 	@tools/need.sh git
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 

@@ -72,7 +72,7 @@ class TestMake:
         lines = [line.split(maxsplit=1) for line in make().splitlines()[1:]]
         listed = {name: text for name, text in lines if text}
         assert {
-            "venv", "peers", "browser", "client", "demo", "test",
+            "venv", "peers", "browser", "compiler", "client", "demo", "test",
             "lint", "format", "types", "bench", "clean",
         } <= listed.keys()  # fmt: skip
 

@@ -117,16 +117,15 @@ def unpack(archive: Path, pin: Pin, folder: Path) -> None:
     (folder / "VERSION").write_text(f"{pin.version}\n", encoding="ascii")
 
 
-def replace(new: Path) -> None:
-    """Put the finished folder `new` where the old files were."""
-    old = Path(tempfile.mkdtemp(prefix=".files-", dir=BUNDLE))
-    try:
+def install(archive: Path, pin: Pin) -> None:
+    """Put the files where the old ones were, all of them at once."""
+    with tempfile.TemporaryDirectory(prefix=".files-", dir=BUNDLE) as folder:
+        new, old = Path(folder, "new"), Path(folder, "old")
+        new.mkdir()
+        unpack(archive, pin, new)
         if FILES.exists():
-            os.rename(FILES, old / "files")
-        new.chmod(0o755)
+            os.rename(FILES, old)
         os.rename(new, FILES)
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def fetch() -> str:
@@ -135,15 +134,14 @@ def fetch() -> str:
     if present(pin):
         (FILES / "VERSION").touch()  # make compares times
         return f"the client bundle of socket.io-client {pin.version} is there"
-    with tempfile.TemporaryDirectory(prefix="telex-client-") as folder:
-        archive = pack(pin, Path(folder))
-        verify(archive, pin)
-        new = Path(tempfile.mkdtemp(prefix=".files-", dir=BUNDLE))
-        try:
-            unpack(archive, pin, new)
-            replace(new)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="telex-client-") as folder:
+            archive = pack(pin, Path(folder))
+            verify(archive, pin)
+            install(archive, pin)
+    except OSError as error:
+        if not present(pin):  # another build may have put them there at the same moment
+            raise FetchError(f"the files cannot be written: {error}") from error
     return f"took the client bundle of socket.io-client {pin.version} from npm"
 
 

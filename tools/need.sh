@@ -15,7 +15,7 @@ need_python() {
     if ! command -v "$python" >/dev/null 2>&1; then
         lack "Python 3.11 or newer ($python is not on PATH). $debian. If it has another name: make PYTHON=python3.12 …"
     elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        lack "Python 3.11 or newer ($python is $("$python" --version 2>&1)). $debian. If a newer one has another name: make PYTHON=python3.12 …"
+        lack "Python 3.11 or newer ($python is $("$python" --version 2>&1 | sed -n 1p)). $debian. If a newer one has another name: make PYTHON=python3.12 …"
     elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         lack "Python's venv module ($python cannot make environments). Debian and Ubuntu: apt install python3-venv"
     fi
