@@ -14,7 +14,7 @@ from benchmarks.contenders import CONTENDERS, ROOT, Contender, other_checkout
 from benchmarks.errors import BenchmarkError
 from benchmarks.report import Findings, as_json, page, terminal
 from benchmarks.shapes import SHAPES, Shape
-from benchmarks.surroundings import Surroundings
+from benchmarks.surroundings import Neighbours, Surroundings
 
 PLAN = Plan(cycles=7, fresh_cycles=3, seconds=0.8, settle=1.0)
 QUICK = Plan(cycles=3, fresh_cycles=1, seconds=0.25, settle=0.3)
@@ -110,8 +110,16 @@ def run() -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
     surroundings = Surroundings.now()
+    neighbours = Neighbours()
     outcomes = compare(contenders, shapes, plan, say)
-    findings = Findings(contenders, outcomes, plan, surroundings, command_line(sys.argv[1:]))
+    findings = Findings(
+        contenders,
+        outcomes,
+        plan,
+        surroundings,
+        neighbours.cores,
+        command_line(sys.argv[1:]),
+    )
 
     from benchmarks.plot import draw
 

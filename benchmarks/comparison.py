@@ -93,19 +93,22 @@ def compare(
     """Measure every contender in every shape."""
     raise_file_limit()
     cores = Cores.available()
-    outcomes: list[Outcome] = []
-    alive = [shape for shape in shapes if not shape.idle]
+    found: dict[str, Outcome] = {}
+    alive = [shape for shape in shapes if not shape.fresh]
     if alive:
         with ExitStack() as stack:
             servers = [stack.enter_context(running(one, cores.servers)) for one in contenders]
             for shape in alive:
                 report(shape.title)
-                outcomes.append(_compare_alive(servers, shape, plan, cores))
-    for shape in shapes:
-        if shape.idle:
-            report(shape.title)
-            outcomes.append(_compare_fresh(contenders, shape, plan, cores))
-    return outcomes
+                found[shape.name] = _compare_alive(servers, shape, plan, cores)
+    fresh = [shape for shape in shapes if shape.fresh]
+    for connections in sorted({shape.connections for shape in fresh}):
+        # One visit to a fresh process tells both what connecting and what resting costs.
+        alike = [shape for shape in fresh if shape.connections == connections]
+        report(", ".join(shape.title for shape in alike))
+        slices = _visit_fresh(contenders, alike[0], plan, cores)
+        found.update({shape.name: Outcome(shape, slices) for shape in alike})
+    return [found[shape.name] for shape in shapes]
 
 
 def _compare_alive(
@@ -128,11 +131,11 @@ def _compare_alive(
     return outcome
 
 
-def _compare_fresh(
+def _visit_fresh(
     contenders: Sequence[Contender], shape: Shape, plan: Plan, cores: Cores
-) -> Outcome:
+) -> dict[str, list[Slice]]:
     """A process of its own for every reading: memory that was used once is used again."""
-    outcome = Outcome(shape, {one.name: [] for one in contenders})
+    slices: dict[str, list[Slice]] = {one.name: [] for one in contenders}
     first_visit = replace(shape, connections=10)
     for _ in range(plan.fresh_cycles):
         for contender in contenders:
@@ -141,5 +144,5 @@ def _compare_fresh(
                 with driving(server, first_visit, cores.generators, settle=0) as generator:
                     generator.run(0)
                 with driving(server, shape, cores.generators, settle=plan.settle) as generator:
-                    outcome.slices[contender.name].append(generator.run(0))
-    return outcome
+                    slices[contender.name].append(generator.run(0))
+    return slices

@@ -36,7 +36,7 @@ def _panel(axes: Any, outcome: Outcome, findings: Findings) -> None:
     for place, name, cost in zip(places, names, costs, strict=True):
         ratio = outcome.ratio(name, NODE.name)
         label = figure(cost)
-        if ratio and name != NODE.name and not (name == "floor" and outcome.shape.idle):
+        if ratio and name != NODE.name and not (name == "floor" and outcome.shape.memory):
             more = ratio.median < 1
             share = 1 / ratio.median if more else ratio.median
             label += f"   {times(share)} {'more' if more else 'less'}"

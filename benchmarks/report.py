@@ -1,15 +1,20 @@
 """Tables, verdicts and files: what a comparison found, for people and for programs."""
 
 import json
+import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 from benchmarks.comparison import Outcome, Plan, Spread
 from benchmarks.contenders import FLOOR, NODE, PYTHON_SOCKETIO, TELEX, Contender
 from benchmarks.generator import Slice
 from benchmarks.surroundings import Surroundings
+
+QUIET = 0.1
+"""Cores that other processes may keep busy without a word about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,8 @@ class Findings:
     outcomes: Sequence[Outcome]
     plan: Plan
     surroundings: Surroundings
+    neighbours: float
+    """Cores that other processes kept busy during the run."""
     command: str
 
 
@@ -60,7 +67,7 @@ def verdicts(outcome: Outcome) -> Iterator[Verdict]:
         reached = ratio.median >= goal
         # No server can do with less than the kernel takes.
         ceiling = outcome.ratio(FLOOR.name, other.name)
-        bounded = not reached and ceiling is not None and not outcome.shape.idle
+        bounded = not reached and ceiling is not None and not outcome.shape.memory
         yield Verdict(
             title,
             f"{goal:g}× less than {other.title}",
@@ -112,7 +119,7 @@ def cost_table(findings: Findings) -> str:
             cell = figure(outcome.cost(contender.name).median)
             ratio = outcome.ratio(contender.name, NODE.name)
             # The floor keeps nothing per connection: a ratio of memory would say nothing.
-            telling = contender is not NODE and not (contender is FLOOR and outcome.shape.idle)
+            telling = contender is not NODE and not (contender is FLOOR and outcome.shape.memory)
             row.append(f"{cell} ({times(ratio.median)})" if ratio and telling else cell)
         rows.append(row)
     head = ["shape", "unit", *(one.title for one in findings.contenders)]
@@ -165,12 +172,11 @@ def summary(found: Sequence[Verdict]) -> str:
 
 
 def _disturbance(findings: Findings) -> str:
-    if not findings.surroundings.disturbed:
+    if findings.neighbours < QUIET:
         return ""
     return (
-        f"Other processes were at work when the run began (load "
-        f"{findings.surroundings.load_before:.1f}): the costs are higher than on a quiet machine, "
-        f"the ratios less certain.\n"
+        f"Other processes kept {findings.neighbours:.1f} cores busy during the run: the costs are "
+        f"higher than on a quiet machine, the ratios less certain.\n"
     )
 
 
@@ -224,10 +230,11 @@ In brackets: how many times less than Node.
   these do not.
 - A message is an event with its acknowledgement (echo), one delivery to one client (fan-out), or
   one connection that has joined its namespace, HTTP upgrade included (connect). All clients use the
-  WebSocket transport; a broadcast carries 64 bytes. Connections are opened 64 at a time, on
-  processes that have had as many before.
-- Memory is the growth of the resident set of a fresh process, read {plan.settle:g} s after the last
-  connection has joined (median of {plan.fresh_cycles}).
+  WebSocket transport; a broadcast carries 64 bytes. Connections are opened 64 at a time.
+- A fresh process has had ten connections before, in {plan.fresh_cycles} rounds; "again" is a
+  process that has had as many connections before, whose code is compiled and whose memory is in
+  use. Memory is the growth of the resident set of a fresh process, read {plan.settle:g} s after the
+  last connection has joined.
 - The kernel floor is a server in C that answers this load and does nothing else
   (`benchmarks/servers/floor_server.c`): what the system calls cost on this machine. It bounds every
   ratio.
@@ -239,7 +246,7 @@ In brackets: how many times less than Node.
 ## Where, when and with what
 
 - Date: {surroundings.date}
-- Machine: {surroundings.machine}; load before the run: {surroundings.load_before:.1f}
+- Machine: {surroundings.machine}; other processes used {findings.neighbours:.2f} cores
 - {surroundings.python}
 {versions}
 - Command: `{findings.command}`
@@ -264,6 +271,7 @@ def as_json(findings: Findings) -> str:
         "command": findings.command,
         "plan": asdict(findings.plan),
         "surroundings": asdict(findings.surroundings),
+        "neighbours": findings.neighbours,
         "versions": {one.name: one.versions() for one in findings.contenders},
         "shapes": [
             {
@@ -283,4 +291,16 @@ def as_json(findings: Findings) -> str:
             for outcome in findings.outcomes
         ],
     }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(_rounded(document), indent=1, ensure_ascii=False)
+    # Innermost lists and objects stand in one line each.
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda leaf: " ".join(leaf[0].split()), text) + "\n"
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in cast("dict[str, object]", value).items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in cast("list[object]", value)]
+    return value

@@ -30,15 +30,17 @@ class Shape:
     connections: int
     goals: Goals
     window: int = 1
-    idle: bool = False
-    """Read the memory of idle connections of a fresh process instead of the CPU time."""
+    fresh: bool = False
+    """Every reading is taken from a process that has just started."""
+    memory: bool = False
+    """Read the memory of idle connections instead of the CPU time."""
     large: bool = False
     """Only part of a full run."""
 
     @property
     def unit(self) -> str:
         """What one figure of this shape counts."""
-        if self.idle:
+        if self.memory:
             return "bytes per idle connection"
         what = {"echo": "message", "fanout": "delivery", "connect": "connection"}[self.workload]
         return f"µs of server CPU per {what}"
@@ -46,7 +48,7 @@ class Shape:
     @property
     def field(self) -> str:
         """Where the figure stands in what the generator says about a slice."""
-        return "bytes_per_connection" if self.idle else "cpu_us"
+        return "bytes_per_connection" if self.memory else "cpu_us"
 
 
 SHAPES = (
@@ -89,34 +91,53 @@ SHAPES = (
     ),
     Shape(
         name="connect-2000",
-        title="connect, 2,000 at once",
+        title="connect 2,000 to a fresh process",
         workload="connect",
         connections=2000,
+        fresh=True,
         goals=Goals(node=2, python_socketio=4),
-    ),
-    Shape(
-        name="connect-10000",
-        title="connect, 10,000 at once",
-        workload="connect",
-        connections=10_000,
-        goals=Goals(node=2, python_socketio=4),
-        large=True,
     ),
     Shape(
         name="idle-2000",
         title="memory of 2,000 idle connections",
         workload="connect",
         connections=2000,
-        idle=True,
+        fresh=True,
+        memory=True,
         goals=Goals(node=2, python_socketio=5, most=8192),
+    ),
+    Shape(
+        name="reconnect-2000",
+        title="connect 2,000 again",
+        workload="connect",
+        connections=2000,
+        goals=Goals(node=2, python_socketio=4),
+    ),
+    Shape(
+        name="connect-10000",
+        title="connect 10,000 to a fresh process",
+        workload="connect",
+        connections=10_000,
+        fresh=True,
+        large=True,
+        goals=Goals(node=2, python_socketio=4),
     ),
     Shape(
         name="idle-10000",
         title="memory of 10,000 idle connections",
         workload="connect",
         connections=10_000,
-        idle=True,
+        fresh=True,
+        memory=True,
         large=True,
         goals=Goals(node=2, python_socketio=5, most=8192),
+    ),
+    Shape(
+        name="reconnect-10000",
+        title="connect 10,000 again",
+        workload="connect",
+        connections=10_000,
+        large=True,
+        goals=Goals(node=2, python_socketio=4),
     ),
 )

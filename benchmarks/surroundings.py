@@ -2,6 +2,8 @@
 
 import os
 import platform
+import resource
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +19,6 @@ class Surroundings:
     memory: str
     system: str
     python: str
-    load_before: float
-    """Processes that wanted to run in the minute before: well above 0, others were at work."""
 
     @classmethod
     def now(cls) -> "Surroundings":
@@ -30,7 +30,6 @@ class Surroundings:
             memory=_gigabytes(_field("/proc/meminfo", "MemTotal")),
             system=f"{platform.system()} {platform.release().split('-')[0]}",
             python=f"{platform.python_implementation()} {platform.python_version()}",
-            load_before=os.getloadavg()[0],
         )
 
     @property
@@ -38,10 +37,35 @@ class Surroundings:
         """The machine in one line."""
         return f"{self.processor}, {self.cores} cores, {self.memory}, {self.system}"
 
+
+class Neighbours:
+    """How much of the machine others use from now on.
+
+    Others make caches cold and cores slow: costs grow, and ratios become less certain.
+    """
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._machine = _busy_seconds()
+        self._ours = _own_seconds()
+
     @property
-    def disturbed(self) -> bool:
-        """Whether others were at work: then CPU times are larger and ratios less certain."""
-        return self.load_before > 0.5
+    def cores(self) -> float:
+        """Cores that others have kept busy on average; our children count when they have ended."""
+        others = (_busy_seconds() - self._machine) - (_own_seconds() - self._ours)
+        return max(others, 0) / (time.monotonic() - self._since)
+
+
+def _busy_seconds() -> float:
+    """CPU time that all processes have used since the machine started."""
+    first = Path("/proc/stat").read_text().splitlines()[0]
+    user, nice, system, _idle, _wait, irq, softirq = (int(one) for one in first.split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in usages)
 
 
 def _field(path: str, name: str) -> str:

@@ -38,7 +38,7 @@ def test_slices_carry_messages(server: RunningServer, name: str) -> None:
 
 
 def test_connections_are_opened_and_closed(server: RunningServer) -> None:
-    shape: Shape = replace(BY_NAME["connect-2000"], connections=50)
+    shape: Shape = replace(BY_NAME["reconnect-2000"], connections=50)
     with driving(server, shape, None, settle=0) as generator:
         for _ in range(2):
             measured = generator.run(0)
