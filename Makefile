@@ -75,7 +75,7 @@ bench: venv peers client compiler ## telex, Node's socket.io and python-socketio
 
 clean: ## remove everything that is generated or installed
 	rm -rf .venv peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
-	rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist benchmarks/build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # What is installed is remembered by files that are newer than what asked for it.

@@ -111,7 +111,7 @@ class TestMake:
         old.chmod(0o755)
         result = subprocess.run(
             ["/bin/sh", str(ROOT / "tools" / "need.sh"), "python"],
-            env={"PATH": str(tmp_path)},
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
             capture_output=True,
             text=True,
             check=False,
