@@ -223,7 +223,7 @@ In brackets: how many times less than Node.
 
 - All servers are alive at once, pinned to one core; the load generator (`benchmarks/loadgen.c`:
   raw sockets, one thread) runs on another. Servers are driven in turn, in slices of
-  {plan.seconds:g} s; one round warms up, {plan.cycles} are counted.
+  {plan.seconds:g} s; one round warms up, then the counted ones follow ({plan.cycles}).
 - The figure is the CPU time of the server process and its descendants, user and kernel, from the
   kernel's process clock, divided by the messages of the slice. Costs are medians over the rounds;
   ratios are medians of the ratios within each round. Wall-clock figures of a shared machine drift,
@@ -231,10 +231,10 @@ In brackets: how many times less than Node.
 - A message is an event with its acknowledgement (echo), one delivery to one client (fan-out), or
   one connection that has joined its namespace, HTTP upgrade included (connect). All clients use the
   WebSocket transport; a broadcast carries 64 bytes. Connections are opened 64 at a time.
-- A fresh process has had ten connections before, in {plan.fresh_cycles} rounds; "again" is a
-  process that has had as many connections before, whose code is compiled and whose memory is in
-  use. Memory is the growth of the resident set of a fresh process, read {plan.settle:g} s after the
-  last connection has joined.
+- A fresh process has had ten connections before (rounds: {plan.fresh_cycles}); "again" is a
+  process that has had as many before, whose code is compiled and whose memory is in use.
+- Memory is the growth of the resident set of a fresh process, read {plan.settle:g} s after the last
+  connection has joined.
 - The kernel floor is a server in C that answers this load and does nothing else
   (`benchmarks/servers/floor_server.c`): what the system calls cost on this machine. It bounds every
   ratio.
