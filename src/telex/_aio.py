@@ -1,0 +1,38 @@
+"""The only base module that knows asyncio: starting coroutines, light awaitables."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+if sys.version_info >= (3, 12):
+
+    def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run ``coro`` up to its first suspension now, the rest as a task."""
+        return asyncio.Task(coro, loop=loop, eager_start=True)
+
+else:
+
+    def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run ``coro`` as a task (stepping it outside one would break ``asyncio.timeout``)."""
+        return loop.create_task(coro)
+
+
+class Done:
+    """An awaitable that is already done: what a call returns when nothing is left to wait for.
+
+    It is no coroutine, so leaving it unawaited is not an error.
+    """
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+
+DONE = Done()

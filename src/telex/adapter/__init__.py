@@ -1,0 +1,1 @@
+"""Rooms: who is in them, and how a broadcast reaches them."""

@@ -1,0 +1,129 @@
+"""The rooms of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from collections.abc import Set as AbstractSet
+
+from .._aio import DONE
+from ..wire import EncodedPacket
+from .base import Peer, Target
+
+_NOBODY: dict[str, Peer] = {}
+
+
+class InMemoryAdapter:
+    """Rooms of a single process.
+
+    A room maps socket ids to sockets, so that a broadcast needs no look-up per
+    recipient. The room that each socket has of its own is implied by its presence and
+    takes no memory; only a socket that has *left* that room is remembered.
+    """
+
+    def __init__(self) -> None:
+        self._peers: dict[str, Peer] = {}
+        self._rooms: dict[str, dict[str, Peer]] = {}
+        self._joined: dict[str, set[str]] = {}
+        self._left_own_room: set[str] = set()
+
+    # -- membership -----------------------------------------------------------------
+
+    def add(self, peer: Peer) -> None:
+        """A socket has been accepted: it is in the room of its own id."""
+        self._peers[peer.id] = peer
+
+    def remove(self, sid: str) -> None:
+        """A socket has gone: it leaves all its rooms. Costs as much as it had rooms."""
+        if self._peers.pop(sid, None) is None:
+            return
+        self._left_own_room.discard(sid)
+        for room in self._joined.pop(sid, ()):
+            self._forget(sid, room)
+
+    def join(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
+        """Add a socket to rooms; one that has gone joins nothing."""
+        peer = self._peers.get(sid)
+        if peer is not None:
+            for room in rooms:
+                if room == sid:
+                    self._left_own_room.discard(sid)
+                    continue
+                self._joined.setdefault(sid, set()).add(room)
+                self._rooms.setdefault(room, {})[sid] = peer
+        return DONE
+
+    def leave(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
+        """Take a socket out of rooms."""
+        joined = self._joined.get(sid, set())
+        for room in rooms:
+            if room in joined:
+                joined.discard(room)
+                self._forget(sid, room)
+            elif room == sid and sid in self._peers:
+                self._left_own_room.add(sid)
+        return DONE
+
+    def _forget(self, sid: str, room: str) -> None:
+        members = self._rooms[room]
+        del members[sid]
+        if not members:
+            del self._rooms[room]
+
+    # -- queries ----------------------------------------------------------------------
+
+    def rooms_of(self, sid: str) -> AbstractSet[str]:
+        """The rooms of a socket, its own first."""
+        if sid not in self._peers:
+            return frozenset()
+        own = () if sid in self._left_own_room else (sid,)
+        return {*own, *self._joined.get(sid, ())}
+
+    def rooms(self) -> dict[str, set[str]]:
+        """Every room with the ids of its members, the sockets' own rooms included."""
+        rooms = {room: set(members) for room, members in self._rooms.items()}
+        for sid in self._peers:
+            if sid not in self._left_own_room:
+                rooms.setdefault(sid, set()).add(sid)
+        return rooms
+
+    def _members(self, room: str) -> dict[str, Peer]:
+        members = self._rooms.get(room, _NOBODY)
+        owner = self._peers.get(room)
+        if owner is None or room in self._left_own_room:
+            return members
+        return {**members, room: owner}
+
+    def peers(self, target: Target) -> list[Peer]:
+        """The sockets that a target reaches, each once, in the order in which they joined."""
+        rooms = target.rooms
+        if rooms is None:
+            members = self._peers
+        elif len(rooms) == 1:
+            (room,) = rooms
+            members = self._members(room)
+        else:
+            members = {}
+            for room in rooms:
+                members |= self._members(room)
+        if not target.excluded:
+            return list(members.values())
+        excluded: set[str] = set()
+        for room in target.excluded:
+            excluded.update(self._members(room))
+        return [peer for sid, peer in members.items() if sid not in excluded]
+
+    # -- broadcast --------------------------------------------------------------------
+
+    def broadcast(self, packet: EncodedPacket, target: Target) -> Awaitable[None]:
+        """Queue a packet for every socket that the target reaches."""
+        if target.volatile:
+            for peer in self.peers(target):
+                if peer.writable:
+                    peer.deliver(packet)
+        else:
+            for peer in self.peers(target):
+                peer.deliver(packet)
+        return DONE
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

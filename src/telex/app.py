@@ -1,0 +1,360 @@
+"""The public servers: the core below, the fronts below, joined here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, overload
+
+from .config import EngineOptions, ServerOptions, read
+from .engine.engine import Engine
+from .engine.session import Session
+from .errors import ConfigurationError
+from .fronts import serve
+from .fronts.asgi import App, AsgiFront, Receive, Send
+from .fronts.hooks import GenerateId
+from .parser.default import DEFAULT_PARSER
+from .server.core import Core
+from .server.engine_socket import EngineSocket
+from .server.handlers import Function, Handler, Handlers
+from .server.namespace import Namespace
+from .server.operators import BroadcastOperator, Rooms
+from .server.runtime import Runtime, logger
+from .types import Scope
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class EngineFace:
+    """The engine of a server, as users see it: ``io.engine``."""
+
+    def __init__(self, engine: Engine, front: AsgiFront) -> None:
+        self._engine = engine
+        self._front = front
+
+    @property
+    def clients_count(self) -> int:
+        """How many connections are open."""
+        return len(self._engine.sessions)
+
+    @property
+    def generate_id(self) -> GenerateId | None:
+        """``callable(request) -> str``, plain or async, that makes session ids.
+
+        They must be unique and hard to guess: whoever knows one can take over the session.
+        """
+        return self._front.generate_id
+
+    @generate_id.setter
+    def generate_id(self, function: GenerateId | None) -> None:
+        self._front.generate_id = function
+
+
+class _Hosted:
+    """An ASGI application that can also serve itself; both servers have one."""
+
+    def __init__(self, front: AsgiFront, close: Callable[[], Awaitable[None]]) -> None:
+        self.front = front
+        self._close = close
+        self._listening: serve.Listening | None = None
+
+    @property
+    def port(self) -> int | None:
+        """The port of ``listen``."""
+        return self._listening.port if self._listening else None
+
+    async def listen(self, app: Any, port: int, host: str, options: dict[str, Any]) -> None:
+        """Start to serve in the running loop."""
+        if self._listening is not None:
+            raise ConfigurationError(f"the server is listening already, on port {self.port}")
+        self._listening = await serve.listen(app, host=host, port=port, **options)
+
+    async def close(self) -> None:
+        """End all connections and stop listening."""
+        await self._close()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await listening.stop()
+        self.front.driver.stop()
+
+
+class EngineServer:
+    """Engine.IO on its own: the transports without Socket.IO (Node: ``engine.io``).
+
+    ::
+
+        engine = EngineServer()
+
+        @engine.on("connection")
+        def connection(socket):
+            @socket.on("message")
+            def message(data):
+                socket.send(data)
+
+    It is an ASGI application. Options: see ``EngineOptions``.
+    """
+
+    def __init__(self, app: App | None = None, **options: Any) -> None:
+        self._options = read(EngineOptions, options)
+        self._engine = Engine(self._options, time.monotonic, json_text=False)
+        self._engine.on_session = self._session_opened
+        self._runtime = Runtime(DEFAULT_PARSER)
+        self._handlers = Handlers()
+        front = AsgiFront(self._engine, other=app)
+        front.on_bind = self._runtime.bind
+        self._hosted = _Hosted(front, self.close_connections)
+        self.engine = EngineFace(self._engine, front)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._hosted.front(scope, receive, send)
+
+    @property
+    def clients_count(self) -> int:
+        """How many connections are open."""
+        return self.engine.clients_count
+
+    @property
+    def path(self) -> str:
+        """The path that the engine answers at."""
+        return self._options.path
+
+    @property
+    def port(self) -> int | None:
+        """The port of ``listen``, once it has started."""
+        return self._hosted.port
+
+    def attach(self, app: App) -> EngineServer:
+        """Let another ASGI application have everything outside the path."""
+        self._hosted.front.other = app
+        return self
+
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, handler: Function) -> EngineServer: ...
+    def on(self, event: str, handler: Function | None = None) -> Any:
+        """Register a handler for ``connection``; it receives an engine socket."""
+        if event != "connection":
+            raise ConfigurationError(f"an engine server has no event {event!r}: use 'connection'")
+        if handler is not None:
+            self._handlers.add(event, Handler(handler))
+            return self
+
+        def decorate(function: F) -> F:
+            self._handlers.add(event, Handler(function))
+            return function
+
+        return decorate
+
+    def _session_opened(self, session: Session) -> None:
+        socket = EngineSocket(session, self._runtime)
+        session.on_message = socket.received
+        session.on_close = socket.closed
+        for handler in self._handlers.by_event.get("connection", ()):
+            try:
+                result = handler.function(socket)
+            except Exception:
+                logger.exception("a connection handler failed; its connection is closed")
+                session.close()
+                return
+            if handler.is_async:
+                self._runtime.start(_or_close(result, session))
+
+    async def listen(self, port: int = 3000, host: str = "127.0.0.1", **options: Any) -> None:
+        """Serve in the running loop; returns when connections are accepted."""
+        await self._hosted.listen(self, port, host, options)
+
+    def run(self, port: int = 3000, host: str = "127.0.0.1", **options: Any) -> None:
+        """Serve until the process is told to stop (blocking)."""
+        serve.run(self, host=host, port=port, **options)
+
+    async def close_connections(self) -> None:
+        """End all connections."""
+        self._engine.close("forced close")
+
+    async def close(self) -> None:
+        """End all connections and stop listening."""
+        await self._hosted.close()
+
+
+async def _or_close(result: Awaitable[Any], session: Session) -> None:
+    try:
+        await result
+    except Exception:
+        logger.exception("a connection handler failed; its connection is closed")
+        session.close()
+
+
+class Server:
+    """A Socket.IO server, and an ASGI 3 application.
+
+    ::
+
+        io = Server()
+
+        @io.on("connection")
+        async def connection(socket):
+            @socket.on("chat")
+            def chat(message):
+                io.emit("chat", message)
+
+        io.run(port=3000)
+
+    ``app`` is another ASGI application that gets everything outside the path, or a port
+    number for ``run`` and ``listen``. Options: see ``ServerOptions``.
+    """
+
+    def __init__(self, app: App | int | None = None, **options: Any) -> None:
+        self._options = read(ServerOptions, options)
+        self._port = app if isinstance(app, int) else 3000
+        self._core = Core(self._options)
+        self._root = self._core.of("/")
+        front = AsgiFront(
+            self._core.engine,
+            other=None if isinstance(app, int) else app,
+            serve_client=self._options.serve_client,
+        )
+        front.on_bind = self._core.runtime.bind
+        self._hosted = _Hosted(front, self.close_connections)
+        self.engine = EngineFace(self._core.engine, front)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._hosted.front(scope, receive, send)
+
+    def __repr__(self) -> str:
+        return f"<Server {self.path!r} with {self.engine.clients_count} connections>"
+
+    # -- what it is ---------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """The path that the engine answers at."""
+        return self._options.path
+
+    @property
+    def serve_client(self) -> bool:
+        """Whether the JavaScript client is served below the path."""
+        return self._options.serve_client
+
+    @property
+    def port(self) -> int | None:
+        """The port of ``listen``, once it has started."""
+        return self._hosted.port
+
+    @property
+    def sockets(self) -> Namespace:
+        """The namespace ``/``."""
+        return self._root
+
+    def of(self, name: str) -> Namespace:
+        """The namespace with this name, made when it is first asked for."""
+        return self._core.of(name)
+
+    def attach(self, app: App) -> Server:
+        """Let another ASGI application have everything outside the path."""
+        self._hosted.front.other = app
+        return self
+
+    # -- running ------------------------------------------------------------------------
+
+    async def listen(
+        self, port: int | None = None, host: str = "127.0.0.1", **options: Any
+    ) -> None:
+        """Serve in the running loop; returns when connections are accepted.
+
+        Port 0 takes a free one: ``io.port`` tells which. Further options are uvicorn's.
+        """
+        await self._hosted.listen(self, self._port if port is None else port, host, options)
+
+    def run(self, port: int | None = None, host: str = "127.0.0.1", **options: Any) -> None:
+        """Serve until the process is told to stop (blocking). Further options are uvicorn's."""
+        serve.run(self, host=host, port=self._port if port is None else port, **options)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[Mapping[str, Any]]:
+        """For ``FastAPI(lifespan=io.lifespan)``: closes the server with the application."""
+        self._hosted.front.bind()
+        try:
+            yield {}
+        finally:
+            await self.close()
+
+    async def close_connections(self) -> None:
+        """End all connections; sockets see the reason ``server shutting down``."""
+        await self._core.close()
+
+    async def close(self) -> None:
+        """End all connections and stop listening."""
+        await self._hosted.close()
+
+    # -- the namespace "/" ----------------------------------------------------------------
+
+    def use(self, middleware: F) -> F:
+        """Register a middleware of ``/``: see ``Namespace.use``."""
+        return self._root.use(middleware)
+
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, handler: Function) -> Server: ...
+    def on(self, event: str, handler: Function | None = None) -> Any:
+        """Register a handler of ``connection``, as a decorator or with the handler given."""
+        if handler is None:
+            return self._root.on(event)
+        self._root.on(event, handler)
+        return self
+
+    @overload
+    def once(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def once(self, event: str, handler: Function) -> Server: ...
+    def once(self, event: str, handler: Function | None = None) -> Any:
+        """Register a handler for the next such event only."""
+        if handler is None:
+            return self._root.once(event)
+        self._root.once(event, handler)
+        return self
+
+    def off(self, event: str, handler: Function | None = None) -> Server:
+        """Remove a handler, or all handlers of an event."""
+        self._root.off(event, handler)
+        return self
+
+    @overload
+    def event(self, name: F) -> F: ...
+    @overload
+    def event(self, name: str) -> Callable[[F], F]: ...
+    def event(self, name: Any) -> Any:
+        """Register a handler for an event of every socket: see ``Namespace.event``."""
+        return self._root.event(name)
+
+    def emit(self, event: str, *args: Any) -> Awaitable[None]:
+        """Emit an event to everybody in ``/``."""
+        return self._root.emit(event, *args)
+
+    def send(self, *args: Any) -> Awaitable[None]:
+        """Emit the event ``message`` to everybody in ``/``."""
+        return self._root.send(*args)
+
+    def to(self, rooms: Rooms) -> BroadcastOperator:
+        """Only to sockets in these rooms of ``/``."""
+        return self._root.to(rooms)
+
+    def in_(self, rooms: Rooms) -> BroadcastOperator:
+        """The same as ``to`` (Node: ``in``)."""
+        return self._root.in_(rooms)
+
+    def except_(self, rooms: Rooms) -> BroadcastOperator:
+        """Not to sockets in these rooms of ``/`` (Node: ``except``)."""
+        return self._root.except_(rooms)
+
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """Drop the event for a client that cannot take it at once."""
+        return self._root.volatile
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """Only to sockets of this server."""
+        return self._root.local

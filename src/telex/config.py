@@ -1,0 +1,103 @@
+"""Options: keyword-only, validated once, frozen. Durations are seconds, sizes bytes."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
+
+from .errors import ConfigurationError, UnknownOptionError
+from .types import Request
+
+C = TypeVar("C")
+
+AllowRequest = Callable[[Request], "bool | str | Awaitable[bool | str]"]
+Origins = str | Iterable[str] | Callable[[str, Request], bool] | None
+
+TRANSPORTS = ("polling", "websocket")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Options of Engine.IO; api names as in the Node documentation, in snake_case."""
+
+    path: str = "/engine.io"
+    transports: tuple[str, ...] = TRANSPORTS
+    allow_upgrades: bool = True
+    allow_eio3: bool = True
+    ping_interval: float = 25.0
+    ping_timeout: float = 20.0
+    upgrade_timeout: float = 10.0
+    max_http_buffer_size: int = 1_000_000
+    origins: Origins = None
+    cors: Mapping[str, Any] | None = None
+    cookie: bool | str | Mapping[str, Any] = False
+    allow_request: AllowRequest | None = None
+    http_compression: int | Literal[False] = 1024
+    send_buffer_limit: int = 1024 * 1024
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", _path(self.path))
+        object.__setattr__(self, "transports", _transports(self.transports))
+        for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
+            _positive(name, getattr(self, name), "seconds")
+        for name in ("max_http_buffer_size", "send_buffer_limit"):
+            _positive(name, getattr(self, name), "bytes")
+        if self.allow_request is not None and not callable(self.allow_request):
+            raise ConfigurationError("allow_request must be callable(request) -> bool | str")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions(EngineOptions):
+    """Options of Socket.IO on top of those of Engine.IO."""
+
+    path: str = "/socket.io"
+    serve_client: bool = True
+    adapter: Callable[[Any], Any] | None = None
+    parser: Any = "json"
+    connect_timeout: float = 45.0
+    max_attachments: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _positive("connect_timeout", self.connect_timeout, "seconds")
+        _positive("max_attachments", self.max_attachments, "attachments")
+
+
+def read(kind: type[C], options: Mapping[str, Any]) -> C:
+    """Make options of ``kind``; a name that does not exist raises ``UnknownOptionError``."""
+    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    for name in options:
+        if name not in known:
+            raise UnknownOptionError(_unknown(name, known))
+    return kind(**options)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("eio_3", "eio3")
+    near = [snake] if snake in known else difflib.get_close_matches(snake, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(known)}"
+    return f"unknown option {name!r}: {hint}"
+
+
+def _positive(name: str, value: Any, unit: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ConfigurationError(f"{name} must be a positive number of {unit}, not {value!r}")
+
+
+def _path(path: Any) -> str:
+    if not isinstance(path, str) or not path.strip("/"):
+        raise ConfigurationError(f"path must be a path such as '/socket.io', not {path!r}")
+    return "/" + path.strip("/")
+
+
+def _transports(transports: Any) -> tuple[str, ...]:
+    names = (transports,) if isinstance(transports, str) else tuple(transports)
+    for name in names:
+        if name not in TRANSPORTS:
+            raise ConfigurationError(f"unknown transport {name!r}: there are {TRANSPORTS}")
+    if not names:
+        raise ConfigurationError(f"transports must name at least one of {TRANSPORTS}")
+    return names

@@ -1,0 +1,145 @@
+"""The engine: all sessions by id, and the verdict on every request.
+
+It does no I/O. A front asks ``verify`` about a request, opens sessions with ``open``,
+and lends the engine its timer (``schedule.wake``) and its cork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..config import EngineOptions
+from ..types import Clock, Request
+from .cors import CorsPolicy
+from .handshake import (
+    BAD_HANDSHAKE_METHOD,
+    BAD_REQUEST,
+    UNKNOWN_SID,
+    Refused,
+    SessionCookie,
+    check_origin,
+    check_protocol,
+    check_transport,
+    open_packet,
+)
+from .heartbeat import Heartbeat
+from .legacy import LegacyText
+from .polling import PollingTransport
+from .schedule import Schedule
+from .session import OPEN, Session, Transport
+
+
+class Engine:
+    """All sessions of one server.
+
+    ``clock`` gives seconds from any origin. ``json_text`` says that the messages are
+    JSON behind a header (Socket.IO), which settles how text is sent to old clients.
+    The owner sets ``on_session``, which is called with every new session before
+    anything is received on it.
+    """
+
+    def __init__(self, options: EngineOptions, clock: Clock, *, json_text: bool) -> None:
+        self.options = options
+        self.cors = CorsPolicy.from_options(options.origins, options.cors)
+        self.cookie = SessionCookie(options.cookie) if options.cookie else None
+        self.schedule = Schedule(clock)
+        self.heartbeat = Heartbeat(
+            self.schedule,
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            upgrade_timeout=options.upgrade_timeout,
+        )
+        self.sessions: dict[str, Session] = {}
+        self.closing = False
+        self.on_session: Callable[[Session], None] = _nobody
+        self.cork: Callable[[Session], None] = Session.flush
+        self._json_text = json_text
+
+    def verify(self, request: Request, *, upgrade: bool) -> Session | None:
+        """Check a request; the session it belongs to, or ``None`` for a handshake.
+
+        ``upgrade`` says that it asks for a WebSocket. Whatever is wrong raises
+        ``Refused``. The order of the checks is the reference's.
+        """
+        transport = check_transport(request, self.options)
+        check_origin(request, self.cors)
+        sid = request.query.get("sid")
+        if sid:
+            return self._verify_session(request, sid, transport, upgrade=upgrade)
+        if request.method != "GET":
+            raise Refused(BAD_HANDSHAKE_METHOD, method=request.method)
+        if (transport == "websocket") is not upgrade:
+            raise Refused(BAD_REQUEST, name="TRANSPORT_HANDSHAKE_ERROR")
+        check_protocol(request, self.options)
+        return None
+
+    def _verify_session(
+        self, request: Request, sid: str, transport: str, *, upgrade: bool
+    ) -> Session:
+        session = self.sessions.get(sid)
+        if session is None:
+            raise Refused(UNKNOWN_SID, sid=sid)
+        if upgrade is not (transport == "websocket"):
+            raise Refused(BAD_REQUEST, name="TRANSPORT_HANDSHAKE_ERROR")
+        if upgrade and not self.options.allow_upgrades:
+            raise Refused(BAD_REQUEST, name="UPGRADE_NOT_ALLOWED")
+        if not upgrade and session.transport.name != transport:
+            raise Refused(
+                BAD_REQUEST,
+                name="TRANSPORT_MISMATCH",
+                transport=transport,
+                previous_transport=session.transport.name,
+            )
+        if request.query.get("EIO") != str(session.protocol):
+            raise Refused(
+                BAD_REQUEST,
+                name="PROTOCOL_MISMATCH",
+                protocol=request.query.get("EIO"),
+                previous_protocol=session.protocol,
+            )
+        return session
+
+    def open_polling(self, request: Request, sid: str) -> tuple[Session, PollingTransport]:
+        """Open a session for a verified handshake over polling."""
+        if request.query["EIO"] == "3":
+            legacy = LegacyText(json_text=self._json_text)
+            transport = PollingTransport(base64=bool(request.query.get("b64")), legacy=legacy)
+        else:
+            transport = PollingTransport()
+        return self.open(request, transport, sid), transport
+
+    def open(self, request: Request, transport: Transport, sid: str) -> Session:
+        """Open a session for a verified handshake; its open packet is queued."""
+        if not sid or sid in self.sessions:
+            raise Refused(BAD_REQUEST, name="ID_GENERATION_ERROR")
+        session = Session(
+            sid,
+            int(request.query["EIO"]),
+            request,
+            transport,
+            self.heartbeat,
+            cork=self.cork,
+            ended=self._session_ended,
+            send_buffer_limit=self.options.send_buffer_limit,
+        )
+        self.sessions[sid] = session
+        session.send(open_packet(sid, transport.name, self.options))
+        session.opened()
+        self.on_session(session)
+        return session
+
+    def _session_ended(self, session: Session) -> None:
+        if self.sessions.get(session.id) is session:
+            del self.sessions[session.id]
+
+    def close(self, reason: str) -> None:
+        """End every session at once; later handshakes are refused by the fronts."""
+        self.closing = True
+        for session in list(self.sessions.values()):
+            if session.state is OPEN:
+                session.flush()
+            session.end(reason)
+
+
+def _nobody(session: Session) -> None:
+    """An engine whose owner does not listen."""

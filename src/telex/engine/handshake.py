@@ -1,0 +1,165 @@
+"""From a request to a verdict: who may open a session, and how it is answered."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..config import EngineOptions
+from ..errors import ConfigurationError
+from ..types import Request, Response
+from ..wire import EncodedPacket
+from .cors import CorsPolicy, legal
+
+UNKNOWN_TRANSPORT = 0
+UNKNOWN_SID = 1
+BAD_HANDSHAKE_METHOD = 2
+BAD_REQUEST = 3
+FORBIDDEN = 4
+UNSUPPORTED_PROTOCOL = 5
+
+MESSAGES = (
+    "Transport unknown",
+    "Session ID unknown",
+    "Bad handshake method",
+    "Bad request",
+    "Forbidden",
+    "Unsupported protocol version",
+)
+
+
+class Refused(Exception):
+    """A request that is not served.
+
+    ``code`` and ``message`` are what the client is told, ``context`` says more to the
+    server's own log and hooks (Node: ``connection_error``).
+    """
+
+    def __init__(self, code: int, message: str | None = None, **context: Any) -> None:
+        self.code = code
+        self.message = MESSAGES[code] if message is None else message
+        self.context = context
+        super().__init__(self.message)
+
+    def response(self) -> Response:
+        """The HTTP answer: 403 for code 4, 400 for the others, with a JSON body."""
+        body = json.dumps({"code": self.code, "message": self.message}, separators=(",", ":"))
+        status = 403 if self.code == FORBIDDEN else 400
+        return Response(status, [("content-type", "application/json")], body.encode())
+
+
+def check_origin(request: Request, policy: CorsPolicy) -> None:
+    """Refuse a request from a page that may not connect."""
+    origin = request.headers.get("origin")
+    if origin is None:
+        return
+    if not legal(origin):
+        raise Refused(BAD_REQUEST, name="INVALID_ORIGIN")
+    try:
+        allowed = policy.allows(origin, request)
+    except Exception as error:
+        raise Refused(FORBIDDEN, name="ORIGIN_CHECK_FAILED", error=error) from error
+    if not allowed:
+        name = origin[:100].encode("ascii", "backslashreplace").decode()
+        raise Refused(
+            FORBIDDEN,
+            f"origin {name} is not allowed: the server admits it with origins=[{name!r}]",
+            name="ORIGIN_NOT_ALLOWED",
+            origin=origin,
+        )
+
+
+def check_transport(request: Request, options: EngineOptions) -> str:
+    """The transport that the request names, if it is enabled."""
+    transport = request.query.get("transport", "")
+    if transport not in options.transports:
+        raise Refused(UNKNOWN_TRANSPORT, transport=transport)
+    return transport
+
+
+def check_protocol(request: Request, options: EngineOptions) -> int:
+    """The revision of a handshake: 4, or 3 if it is allowed. A missing one is refused."""
+    revision = request.query.get("EIO")
+    if revision == "4":
+        return 4
+    if revision == "3" and options.allow_eio3:
+        return 3
+    raise Refused(UNSUPPORTED_PROTOCOL, protocol=revision)
+
+
+def open_packet(sid: str, transport: str, options: EngineOptions) -> EncodedPacket:
+    """What the client must know; wire units are milliseconds."""
+    upgrades = [
+        name
+        for name in options.transports
+        if transport == "polling" and name != "polling" and options.allow_upgrades
+    ]
+    data = {
+        "sid": sid,
+        "upgrades": upgrades,
+        "pingInterval": round(options.ping_interval * 1000),
+        "pingTimeout": round(options.ping_timeout * 1000),
+        "maxPayload": options.max_http_buffer_size,
+    }
+    return EncodedPacket(b"0" + json.dumps(data, separators=(",", ":")).encode())
+
+
+# -- the session cookie -------------------------------------------------------------------
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*\Z")
+_ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*\Z")
+_SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
+_KEYS = {"name", "path", "domain", "http_only", "secure", "same_site", "max_age", "partitioned"}
+
+
+class SessionCookie:
+    """The cookie by which a balancer can send a client to the same server again."""
+
+    __slots__ = ("_attributes", "_name")
+
+    def __init__(self, option: str | bool | Mapping[str, Any]) -> None:
+        if isinstance(option, Mapping):
+            given = dict(option)
+        else:
+            given = {} if option is True else {"name": option}
+        if given.keys() - _KEYS:
+            raise ConfigurationError(
+                f"unknown key in cookie: {sorted(given.keys() - _KEYS)}; there are {sorted(_KEYS)}"
+            )
+        settings = {"name": "io", "path": "/", "http_only": True, "same_site": "lax", **given}
+        self._name = str(settings["name"])
+        if not _TOKEN.match(self._name):
+            raise ConfigurationError(f"cookie name {self._name!r} has characters no name may have")
+        self._attributes = _attributes(settings)
+
+    def header(self, sid: str) -> str:
+        """The value of ``Set-Cookie`` for a new session."""
+        if not _VALUE.match(sid):
+            raise ConfigurationError("a session id with such characters cannot be a cookie")
+        return f"{self._name}={sid}{self._attributes}"
+
+
+def _attributes(settings: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    for key, name in (("max_age", "Max-Age"), ("domain", "Domain"), ("path", "Path")):
+        value = settings.get(key)
+        if value is None or value is False:
+            continue
+        if not _ATTRIBUTE.match(str(value)):
+            raise ConfigurationError(f"cookie {key} {value!r} has characters it may not have")
+        parts.append(f"{name}={value}")
+    for key, name in (("http_only", "HttpOnly"), ("secure", "Secure")):
+        if settings.get(key):
+            parts.append(name)
+    if settings.get("partitioned"):
+        parts.append("Partitioned")
+    same_site = settings.get("same_site")
+    if same_site:
+        known = _SAME_SITE.get("strict" if same_site is True else str(same_site).lower())
+        if known is None:
+            raise ConfigurationError(f"cookie same_site must be strict, lax or none: {same_site!r}")
+        parts.append(f"SameSite={known}")
+    return "".join([f"; {part}" for part in parts])

@@ -1,0 +1,63 @@
+"""The deadlines of all sessions: heartbeat, upgrade, close.
+
+Revision 4: the server sends a ping every ``ping_interval`` and expects the pong within
+``ping_timeout``. Revision 3: the client pings; the server expects a ping within the sum
+of both.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .schedule import Lane, Schedule
+
+CLOSE_TIMEOUT = 30.0
+"""How long a closing session waits for a poll, or for its client to read, in seconds."""
+
+NOOP_INTERVAL = 0.1
+"""How often a pending poll is released while the client upgrades, in seconds."""
+
+
+class Beating(Protocol):
+    """What a session does when one of its deadlines passes."""
+
+    def send_ping(self) -> None: ...
+    def ping_timed_out(self) -> None: ...
+    def close_timed_out(self) -> None: ...
+
+
+class Probing(Protocol):
+    """What a probe does when one of its deadlines passes."""
+
+    def release_poll(self) -> None: ...
+    def timed_out(self) -> None: ...
+
+
+class Heartbeat:
+    """One lane for each kind of deadline; durations in seconds."""
+
+    __slots__ = ("close", "noop", "ping", "pong", "silence", "upgrade")
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        ping_interval: float,
+        ping_timeout: float,
+        upgrade_timeout: float,
+    ) -> None:
+        self.ping: Lane[Beating] = schedule.lane(ping_interval, lambda s: s.send_ping())
+        self.pong: Lane[Beating] = schedule.lane(ping_timeout, lambda s: s.ping_timed_out())
+        self.silence: Lane[Beating] = schedule.lane(
+            ping_interval + ping_timeout, lambda s: s.ping_timed_out()
+        )
+        self.close: Lane[Beating] = schedule.lane(CLOSE_TIMEOUT, lambda s: s.close_timed_out())
+        self.upgrade: Lane[Probing] = schedule.lane(upgrade_timeout, lambda p: p.timed_out())
+        self.noop: Lane[Probing] = schedule.lane(NOOP_INTERVAL, lambda p: p.release_poll())
+
+    def forget(self, session: Beating) -> None:
+        """Cancel every deadline of a session."""
+        self.ping.stop(session)
+        self.pong.stop(session)
+        self.silence.stop(session)
+        self.close.stop(session)

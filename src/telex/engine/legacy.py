@@ -1,0 +1,86 @@
+"""Text beyond ASCII in the string payloads of Engine.IO 3.
+
+Socket.IO 1.x encodes every text packet of a string payload twice: its UTF-8 bytes,
+taken for characters, become UTF-8 again; and it expects the same back. Socket.IO 2.x
+encodes once. Both say ``EIO=3`` and send the same headers, so which of the two a client
+is can only be seen in what it sends. WebSocket frames and binary payloads are alike.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_C1_CONTROL = re.compile("[\x80-\x9f]")
+_NAMESPACE_WITHOUT_COMMA = re.compile(r"4[01]/[^,]*\Z")
+_NAMESPACE_WITH_COMMA = re.compile(r"4[01]/[^,]*,\Z")
+_WIDER_THAN_LATIN_1 = re.compile("[\xc4-\xdf]")
+
+ONCE, TWICE = "2.x", "1.x"
+
+
+class LegacyText:
+    """Reads and writes the text of one session's string payloads.
+
+    ``generation`` is ``None`` until the client has proved to be ``"1.x"`` or ``"2.x"``.
+    """
+
+    __slots__ = ("_json", "generation")
+
+    def __init__(self, *, json_text: bool) -> None:
+        self._json = json_text
+        self.generation: str | None = None
+
+    def write(self, text: str) -> str:
+        r"""Text as this client reads it.
+
+        JSON is sent in ASCII, with ``\\uXXXX`` for the rest, which both generations read
+        alike. Other text can only follow what is known of the client.
+        """
+        if self._json:
+            return _BEYOND_ASCII.sub(lambda char: json.dumps(char[0])[1:-1], text)
+        if self.generation == TWICE:
+            return text.encode("utf-8", "surrogatepass").decode("latin-1")
+        return text
+
+    def read(self, packets: Sequence[str | bytes]) -> list[str | bytes]:
+        """The packets of one payload with their text as the user wrote it."""
+        texts = [packet for packet in packets if isinstance(packet, str)]
+        if self.generation is None:
+            self._learn_from_namespaces(texts)
+        if all(map(str.isascii, texts)):
+            return list(packets)
+        if not self._encoded_twice("".join(texts)):
+            return list(packets)
+        return [_decode(packet) if isinstance(packet, str) else packet for packet in packets]
+
+    def _learn_from_namespaces(self, texts: list[str]) -> None:
+        for text in texts:
+            if _NAMESPACE_WITHOUT_COMMA.match(text):
+                self.generation = TWICE
+            elif _NAMESPACE_WITH_COMMA.match(text):
+                self.generation = ONCE
+
+    def _encoded_twice(self, text: str) -> bool:
+        if self.generation is not None:
+            return self.generation == TWICE
+        try:
+            text.encode("latin-1").decode("utf-8", "surrogatepass")
+        except UnicodeError:
+            self.generation = ONCE
+            return False
+        if _C1_CONTROL.search(text):  # half of all continuation bytes, and never in real text
+            self.generation = TWICE
+            return True
+        # Pairs that could be either, such as "Ã©": taken for Latin-1 letters encoded
+        # twice, unless that would turn ordinary text ("É®") into rare letters.
+        return _WIDER_THAN_LATIN_1.search(text) is None
+
+
+def _decode(text: str) -> str:
+    try:
+        return text.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text

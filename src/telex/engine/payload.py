@@ -1,0 +1,210 @@
+"""Payloads of long-polling: several packets in one HTTP body.
+
+Revision 4 joins the packets with the record separator. Revision 3 has three forms: a
+string (lengths in UTF-16 code units), a binary one (lengths in bytes) for clients that
+can read it, and JSONP, a string inside a script.
+
+Every decoder returns the packets before a mistake together with the mistake, because
+the protocol handles those packets before it ends the session.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import parse_qsl
+
+from ..errors import PacketError
+from ..wire import EncodedPacket
+from .packet import TYPES
+
+SEPARATOR = "\x1e"
+MAX_LENGTH_DIGITS = 15
+"""More digits than any length that fits a message; the reference gives up at 310."""
+
+_JSONP_NEWLINES = re.compile(r"(\\)?\\n")
+_NOT_DIGITS = re.compile(r"[^0-9]")
+_SCRIPT_UNSAFE = {
+    ord("<"): "\\u003c",
+    ord(">"): "\\u003e",
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
+
+
+def decode_base64(text: str) -> bytes:
+    """Strict base64, except that padding may be left out."""
+    try:
+        return b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (Base64Error, ValueError):
+        raise PacketError("invalid base64 in a binary packet") from None
+
+
+# -- revision 4 ---------------------------------------------------------------------
+
+
+def encode(packets: Sequence[EncodedPacket]) -> bytes:
+    """A payload of revision 4."""
+    return b"\x1e".join([packet.part() for packet in packets])
+
+
+def decode(body: bytes) -> Iterator[str | bytes]:
+    """The packets of a payload of revision 4, binary messages as bytes."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise PacketError("the payload is not UTF-8") from None
+    for item in text.split(SEPARATOR):
+        if item[:1] == "b":
+            yield decode_base64(item[1:])
+        elif item[:1] and item[0] in TYPES:
+            yield item
+        else:
+            raise PacketError("unknown packet type in the payload")
+
+
+# -- revision 3 ---------------------------------------------------------------------
+
+
+def utf16_length(text: str) -> int:
+    """What JavaScript's ``length`` says: characters beyond U+FFFF count twice."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def encode3(packets: Sequence[EncodedPacket], write_text: Callable[[str], str]) -> bytes:
+    """A string payload of revision 3; binary messages become base64.
+
+    ``write_text`` puts text beyond ASCII into a form that the client reads correctly
+    (see ``legacy``).
+    """
+    items: list[str] = []
+    for packet in packets:
+        if packet.text is not None:
+            text = packet.text.decode()
+            items.append(text if text.isascii() else write_text(text))
+        items += ["b4" + b64encode(data).decode() for data in packet.attachments]
+    return "".join([f"{utf16_length(item)}:{item}" for item in items]).encode()
+
+
+def encode3_binary(packets: Sequence[EncodedPacket]) -> bytes:
+    """A binary payload of revision 3, for clients with binary XHR."""
+    items: list[bytes] = []
+    for packet in packets:
+        if packet.text is not None:
+            items += (_length3(0, len(packet.text)), packet.text)
+        for data in packet.attachments:
+            items += (_length3(1, len(data) + 1), b"\x04", data)
+    return b"".join(items)
+
+
+def _length3(marker: int, length: int) -> bytes:
+    return bytes((marker, *(ord(digit) - 48 for digit in str(length)), 255))
+
+
+def decode3(text: str) -> Iterator[str | bytes]:
+    """The packets of a string payload of revision 3.
+
+    Lengths are UTF-16 code units, so a text with characters beyond U+FFFF is cut where
+    JavaScript would cut it. A packet of length zero is skipped, as in the reference.
+    """
+    if not text:
+        raise PacketError("empty payload")
+    wide = any(char > "\uffff" for char in text) if not text.isascii() else False
+    units = text.encode("utf-16-le", "surrogatepass") if wide else b""
+    pos, end = 0, len(units) // 2 if wide else len(text)
+    while pos < end:
+        # Digits and the colon are single units, so the prefix may be read from either.
+        head = (
+            units[2 * pos : 2 * (pos + MAX_LENGTH_DIGITS + 1)].decode("utf-16-le", "replace")
+            if wide
+            else text[pos : pos + MAX_LENGTH_DIGITS + 1]
+        )
+        digits, colon, _ = head.partition(":")
+        if not colon or not digits.isascii() or not digits.isdigit():
+            raise PacketError("a packet of the payload has no proper length")
+        start = pos + len(digits) + 1
+        pos = start + int(digits)
+        if pos > end:
+            raise PacketError("a packet of the payload is shorter than announced")
+        if pos == start:
+            continue
+        if not wide:
+            yield _packet3(text[start:pos])
+            continue
+        try:
+            yield _packet3(units[2 * start : 2 * pos].decode("utf-16-le"))
+        except UnicodeDecodeError:
+            raise PacketError("a length of the payload cuts a character in two") from None
+
+
+def _packet3(item: str) -> str | bytes:
+    if item[0] in TYPES:
+        return item
+    if item[:2] == "b4":
+        return decode_base64(item[2:])
+    raise PacketError("unknown packet type in the payload")
+
+
+def decode3_binary(body: bytes) -> Iterator[str | bytes]:
+    """The packets of a binary payload of revision 3."""
+    if not body:
+        raise PacketError("empty payload")
+    pos, end = 0, len(body)
+    while pos < end:
+        marker = body[pos]
+        stop = body.find(b"\xff", pos + 1, pos + MAX_LENGTH_DIGITS + 2)
+        digits = body[pos + 1 : stop]
+        if marker > 1 or stop < 0 or not digits or max(digits) > 9:
+            raise PacketError("a packet of the payload has no proper length")
+        start = stop + 1
+        pos = start + int(bytes(digit + 48 for digit in digits))
+        if pos > end:
+            raise PacketError("a packet of the payload is shorter than announced")
+        data = body[start:pos]
+        if marker == 1:
+            if data[:1] != b"\x04":
+                raise PacketError("binary packets are messages")
+            yield data[1:]
+            continue
+        try:
+            item = data.decode()
+        except UnicodeDecodeError:
+            raise PacketError("a text packet is not UTF-8") from None
+        if not item:
+            raise PacketError("empty packet")
+        yield _packet3(item)
+
+
+# -- JSONP (revision 3) ----------------------------------------------------------------
+
+
+def jsonp_index(value: str) -> str:
+    """The number of the callback: whatever else stands in ``j`` is dropped."""
+    return _NOT_DIGITS.sub("", value)
+
+
+def encode_jsonp(payload: bytes, index: str) -> bytes:
+    """The script that hands a string payload to the client's callback."""
+    text = json.dumps(payload.decode(), ensure_ascii=False).translate(_SCRIPT_UNSAFE)
+    return f"___eio[{index}]({text});".encode()
+
+
+def decode_jsonp(body: bytes) -> str | None:
+    """The payload in a JSONP form; ``None`` if the form has no field ``d``.
+
+    The client escapes newlines because forms rewrite them (Engine.IO 3, JSONP).
+    """
+    try:
+        form = body.decode("ascii")
+        fields = dict(
+            parse_qsl(form, keep_blank_values=True, strict_parsing=False, errors="strict")
+        )
+    except (UnicodeDecodeError, ValueError):
+        raise PacketError("the form is not UTF-8") from None
+    value = fields.get("d")
+    if value is None:
+        return None
+    return _JSONP_NEWLINES.sub(lambda m: m[0] if m[1] else "\n", value).replace("\\\\n", "\\n")

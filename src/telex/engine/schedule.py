@@ -1,0 +1,109 @@
+"""One schedule for all sessions instead of a timer for each.
+
+A *lane* holds deadlines that are all the same delay away when they are set, so they
+expire in the order in which they were set, and setting, moving or cancelling one costs
+the same however many there are. The owner of the only real timer (a front) asks for
+``next_deadline`` and calls ``tick``.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
+
+from ..types import Clock
+
+K = TypeVar("K", bound=Hashable)
+
+NEVER = float("inf")
+
+
+class Lane(Generic[K]):
+    """Deadlines with one delay in common; ``expired(key)`` is called when one passes."""
+
+    __slots__ = ("_deadlines", "_expired", "_schedule", "delay")
+
+    def __init__(self, schedule: Schedule, delay: float, expired: Callable[[K], None]) -> None:
+        self.delay = delay
+        self._schedule = schedule
+        self._expired = expired
+        self._deadlines: OrderedDict[K, float] = OrderedDict()
+
+    def start(self, key: K) -> None:
+        """Set the deadline of ``key``, or set it anew."""
+        schedule = self._schedule
+        deadline = schedule.clock() + self.delay
+        self._deadlines[key] = deadline
+        self._deadlines.move_to_end(key)
+        if deadline < schedule.armed:
+            schedule.armed = deadline
+            schedule.wake(deadline)
+
+    def stop(self, key: K) -> None:
+        """Cancel the deadline of ``key``, if it has one."""
+        self._deadlines.pop(key, None)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._deadlines
+
+    def __len__(self) -> int:
+        return len(self._deadlines)
+
+    def first(self) -> float:
+        """The earliest deadline."""
+        return next(iter(self._deadlines.values()), NEVER)
+
+    def tick(self, now: float) -> None:
+        """Expire what is due. What is set meanwhile is due at a later tick."""
+        deadlines = self._deadlines
+        due: list[K] = []
+        for key, deadline in deadlines.items():
+            if deadline > now:
+                break
+            due.append(key)
+        for key in due:
+            if deadlines.get(key, NEVER) <= now:
+                del deadlines[key]
+                self._expired(key)
+
+
+class Schedule:
+    """All lanes of one server.
+
+    ``clock`` gives the time in seconds, from any origin; it must not go back. ``wake``
+    is called with a deadline that is earlier than all those known before; the front
+    puts a function there that arms its timer.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.armed = NEVER
+        self.wake: Callable[[float], None] = _nobody
+        self._lanes: list[Lane[Any]] = []
+
+    def lane(self, delay: float, expired: Callable[[K], None]) -> Lane[K]:
+        """A new lane: ``expired(key)`` is called ``delay`` seconds after ``start(key)``."""
+        lane = Lane(self, delay, expired)
+        self._lanes.append(lane)
+        return lane
+
+    def next_deadline(self) -> float:
+        """When ``tick`` should be called next; infinity if nothing is waiting."""
+        return min([lane.first() for lane in self._lanes], default=NEVER)
+
+    def tick(self, now: float) -> float:
+        """Expire what is due and return the next deadline."""
+        self.armed = now  # what is set during the tick is found below, without a wake
+        for lane in self._lanes:
+            lane.tick(now)
+        self.armed = self.next_deadline()
+        return self.armed
+
+    def pending(self) -> int:
+        """How many deadlines are set."""
+        return sum(map(len, self._lanes))
+
+
+def _nobody(deadline: float) -> None:
+    """Nobody waits for deadlines yet."""

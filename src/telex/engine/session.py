@@ -1,0 +1,397 @@
+"""Sessions: a client's connection across transports, and the upgrade between them.
+
+A session does no I/O and knows no clock. It is given packets by its transport
+(``receive``), gives packets to it (``Transport.send``), and tells the floor above what
+happened through the callables that were put into ``on_message`` and ``on_close``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..types import Request
+from ..wire import EncodedPacket
+from .heartbeat import Heartbeat
+from .packet import (
+    CLOSE,
+    CLOSE_PACKET,
+    MESSAGE,
+    NOOP_PACKET,
+    PING,
+    PING_PACKET,
+    PONG,
+    PROBE,
+    PROBE_ANSWER,
+    TYPES,
+    UPGRADE,
+)
+
+OPEN, CLOSING, CLOSED = "open", "closing", "closed"
+
+# What may happen in which state. Anything else is a late echo and has no effect.
+_TRANSITIONS = {
+    (OPEN, "close"): CLOSING,
+    (OPEN, "end"): CLOSED,
+    (CLOSING, "end"): CLOSED,
+}
+
+PARSE_ERROR = "parse error"
+TRANSPORT_ERROR = "transport error"
+TRANSPORT_CLOSE = "transport close"
+PING_TIMEOUT = "ping timeout"
+FORCED_CLOSE = "forced close"
+SLOW_CONSUMER = "slow consumer"
+
+
+class Transport(Protocol):
+    """A way to the client, filled in by a front.
+
+    ``send`` is only called while ``writable``; when a transport becomes writable again
+    it calls ``drained`` of its receiver. ``close`` ends it politely and is called once.
+    """
+
+    name: str
+
+    @property
+    def writable(self) -> bool: ...
+
+    def send(self, packets: list[EncodedPacket]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Session:
+    """The server's end of an Engine.IO connection (Node: ``engine.Socket``).
+
+    ``protocol`` is the revision, 4 or 3, fixed at the handshake. After construction the
+    owner sets ``on_message`` and ``on_close``; ``opened`` starts the heartbeat.
+
+    ``send`` only queues. What was queued leaves in one piece when ``flush`` is called:
+    by the front at the end of a read, or by whoever drains the *cork*, a callable that
+    is told once about every session that has something to say.
+    """
+
+    __slots__ = (
+        "_awaiting_pong",
+        "_binary_prefix",
+        "_buffer",
+        "_close_reason",
+        "_cork",
+        "_corked",
+        "_drain_callbacks",
+        "_ended",
+        "_heartbeat",
+        "_limit",
+        "_ping_extended",
+        "__weakref__",
+        "id",
+        "on_close",
+        "on_drain",
+        "on_message",
+        "on_upgrade",
+        "probe",
+        "protocol",
+        "queued",
+        "request",
+        "state",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        sid: str,
+        protocol: int,
+        request: Request,
+        transport: Transport,
+        heartbeat: Heartbeat,
+        *,
+        cork: Callable[[Session], None],
+        ended: Callable[[Session], None],
+        send_buffer_limit: int,
+    ) -> None:
+        self.id = sid
+        self.protocol = protocol
+        self.request = request
+        self.transport = transport
+        self.state = OPEN
+        self.probe: Probe | None = None
+        self.queued = 0
+        self.on_message: Callable[[str | bytes, int], None] = _ignore_message
+        self.on_close: Callable[[Session, str], None] = _ignore_close
+        self.on_drain: Callable[[], None] | None = None
+        self.on_upgrade: Callable[[], None] | None = None
+        self._buffer: list[EncodedPacket] = []
+        self._drain_callbacks: list[Callable[[], object]] = []
+        self._corked = False
+        self._cork = cork
+        self._ended = ended
+        self._heartbeat = heartbeat
+        self._limit = send_buffer_limit
+        self._binary_prefix = 1 if protocol == 3 else 0
+        self._awaiting_pong = False
+        self._ping_extended = False
+        self._close_reason = FORCED_CLOSE
+
+    def __repr__(self) -> str:
+        return f"<Session revision={self.protocol} {self.transport.name} {self.state}>"
+
+    def opened(self) -> None:
+        """Start the heartbeat."""
+        heartbeat = self._heartbeat
+        (heartbeat.ping if self.protocol == 4 else heartbeat.silence).start(self)
+
+    # -- from the client ------------------------------------------------------------
+
+    def receive(self, data: str | bytes) -> None:
+        """Take one packet: a WebSocket message, or an item of a polling payload.
+
+        Binary messages of revision 3 begin with their type byte. Packets that come when
+        the session is not open are dropped.
+        """
+        if self.state is not OPEN:
+            return
+        if self._awaiting_pong and not self._ping_extended:
+            # A busy uplink can hold back the pong: the first other packet buys time, once.
+            self._ping_extended = True
+            self._heartbeat.pong.start(self)
+        if type(data) is str:
+            if data[:1] == MESSAGE:
+                self.on_message(data, 1)
+            else:
+                self._control(data)
+            return
+        skip = self._binary_prefix
+        if skip and data[:1] != b"\x04":
+            self.end(PARSE_ERROR)
+            return
+        self.on_message(data, skip)
+
+    def _control(self, data: str) -> None:
+        kind = data[:1]
+        if not kind or kind not in TYPES:
+            self.end(PARSE_ERROR)
+        elif kind == CLOSE:
+            self.end(TRANSPORT_CLOSE)
+        elif kind == PONG and self.protocol == 4:
+            if self._awaiting_pong:  # others would let a flood postpone the next ping
+                self._awaiting_pong = False
+                self._heartbeat.pong.stop(self)
+                self._heartbeat.ping.start(self)
+        elif kind == PING and self.protocol == 3:
+            self._heartbeat.silence.start(self)
+            self.send(EncodedPacket(b"3" + data[1:].encode()))
+        elif kind in (PING, PONG):
+            self.end(TRANSPORT_ERROR)  # invalid heartbeat direction
+        # OPEN, UPGRADE (only a probe can be answered with it) and NOOP mean nothing here.
+
+    def transport_ended(self, transport: Transport, reason: str) -> None:
+        """A transport has gone; only the present one takes the session with it."""
+        if transport is self.transport:
+            self.end(reason)
+
+    # -- to the client --------------------------------------------------------------
+
+    def send(self, packet: EncodedPacket) -> None:
+        """Queue a packet. It is dropped if the session is not open any more.
+
+        A client that does not read while ``send_buffer_limit`` bytes wait for it is
+        disconnected.
+        """
+        if self.state is not OPEN:
+            return
+        if self.queued > self._limit:
+            if not self.transport.writable:
+                self.end(SLOW_CONSUMER)
+                return
+            self.flush()
+        self._buffer.append(packet)
+        self.queued += packet.size
+        if not self._corked:
+            self._corked = True
+            self._cork(self)
+
+    def flush(self) -> None:
+        """Hand what is queued to the transport, if it can take it."""
+        self._corked = False
+        if self._buffer and self.transport.writable:
+            packets, self._buffer = self._buffer, []
+            self.queued = 0
+            self.transport.send(packets)
+            if self.on_drain is not None:
+                self.on_drain()
+            if self._drain_callbacks:
+                self._call_drained()
+            if self.state is CLOSING:
+                self.end(self._close_reason)
+
+    def when_drained(self, callback: Callable[[], object]) -> None:
+        """Call back once, when the queue has been handed over or the session has ended."""
+        self._drain_callbacks.append(callback)
+
+    def _call_drained(self) -> None:
+        callbacks, self._drain_callbacks = self._drain_callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def drained(self) -> None:
+        """The transport has become writable: send what has waited for it."""
+        self.flush()
+
+    def release_poll(self) -> None:
+        """Answer a pending poll, so that the client can stop polling and upgrade."""
+        if self.transport.writable and not self._buffer:
+            self.transport.send([NOOP_PACKET])
+
+    # -- life ---------------------------------------------------------------------------
+
+    def close(self, reason: str = FORCED_CLOSE, *, discard: bool = False) -> None:
+        """End the session politely: what is queued is still sent, unless ``discard``."""
+        if not self._move("close"):
+            return
+        self._close_reason = reason
+        if discard:
+            self._buffer.clear()
+        if self.transport.name == "polling":
+            self._buffer.append(CLOSE_PACKET)
+        if not self._buffer:
+            self.end(reason)
+            return
+        self._heartbeat.close.start(self)
+        self.flush()
+
+    def end(self, reason: str) -> None:
+        """End the session now. ``on_close`` is called exactly once, whatever happens."""
+        if not self._move("end"):
+            return
+        self._heartbeat.forget(self)
+        self._buffer.clear()
+        if self.probe is not None:
+            self.probe.abandon()
+        self.transport.close()
+        self._ended(self)
+        self.on_close(self, reason)
+        self._call_drained()
+
+    def _move(self, step: str) -> bool:
+        state = _TRANSITIONS.get((self.state, step))
+        if state is None:
+            return False
+        self.state = state
+        return True
+
+    # -- deadlines ------------------------------------------------------------------------
+
+    def send_ping(self) -> None:
+        """It is time for the next ping (revision 4)."""
+        self._awaiting_pong = True
+        self._ping_extended = False
+        self._heartbeat.pong.start(self)
+        self.send(PING_PACKET)
+
+    def ping_timed_out(self) -> None:
+        """The client has not shown that it lives."""
+        self.end(PING_TIMEOUT)
+
+    def close_timed_out(self) -> None:
+        """The client has not fetched the end of the session."""
+        self.end(self._close_reason)
+
+    # -- upgrade ----------------------------------------------------------------------------
+
+    def start_probe(self, transport: Transport) -> Probe | None:
+        """A client opens a second transport; ``None`` if the session cannot upgrade.
+
+        The probe receives what comes over the new transport until it has succeeded.
+        """
+        if self.state is not OPEN or self.probe is not None or self.transport.name != "polling":
+            return None
+        self.probe = Probe(transport, self._heartbeat, self.release_poll, self._probe_ended)
+        return self.probe
+
+    def _probe_ended(self, transport: Transport, upgraded: bool) -> None:
+        self.probe = None
+        if not upgraded:
+            return
+        if self.state is not OPEN:
+            transport.close()
+            return
+        previous, self.transport = self.transport, transport
+        if previous.writable:
+            previous.send([NOOP_PACKET])
+        previous.close()
+        if self.on_upgrade is not None:
+            self.on_upgrade()
+        self.flush()
+
+
+class Probe:
+    """A transport that is being tried, while the session goes on over polling.
+
+    Engine.IO, Upgrade: the client sends ``2probe``, the server answers ``3probe`` and
+    keeps releasing the polls; when the client has stopped polling it sends ``5``. Any
+    other packet, or silence, closes the new transport and harms nobody.
+    """
+
+    __slots__ = ("_answered", "_ended", "_heartbeat", "_release", "_transport")
+
+    def __init__(
+        self,
+        transport: Transport,
+        heartbeat: Heartbeat,
+        release: Callable[[], None],
+        ended: Callable[[Transport, bool], None],
+    ) -> None:
+        self._transport = transport
+        self._heartbeat = heartbeat
+        self._release = release
+        self._ended = ended
+        self._answered = False
+        heartbeat.upgrade.start(self)
+
+    def receive(self, data: str | bytes) -> bool:
+        """Take a message from the new transport; whether the session has moved to it."""
+        if data == PROBE:
+            self._answered = True
+            self._transport.send([PROBE_ANSWER])
+            self.release_poll()
+        elif data == UPGRADE and self._answered:
+            self._finish(upgraded=True)
+            return True
+        else:
+            self.abandon()
+        return False
+
+    def release_poll(self) -> None:
+        """Release a pending poll, now and again until the client has stopped polling."""
+        self._release()
+        self._heartbeat.noop.start(self)
+
+    def timed_out(self) -> None:
+        """``upgrade_timeout`` has passed."""
+        self.abandon()
+
+    def transport_ended(self, transport: Transport, reason: str) -> None:
+        """The new transport has gone; the session stays where it is."""
+        self._finish(upgraded=False)
+
+    def drained(self) -> None:
+        """Nothing waits for a transport that is being tried."""
+
+    def abandon(self) -> None:
+        """Close the new transport; the session stays where it is."""
+        self._finish(upgraded=False)
+        self._transport.close()
+
+    def _finish(self, *, upgraded: bool) -> None:
+        self._heartbeat.upgrade.stop(self)
+        self._heartbeat.noop.stop(self)
+        self._ended(self._transport, upgraded)
+
+
+def _ignore_message(data: str | bytes, pos: int) -> None:
+    """A session whose owner does not listen."""
+
+
+def _ignore_close(session: Session, reason: str) -> None:
+    """A session whose owner does not listen."""

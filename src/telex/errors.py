@@ -1,0 +1,71 @@
+"""Every exception telex raises, in one tree.
+
+::
+
+    TelexError
+    ├── ConfigurationError (ValueError)     an option or a call that cannot work
+    │   └── UnknownOptionError (TypeError)  a misspelt option; names the nearest right one
+    ├── ConnectError                        a namespace refused the connection
+    ├── Disconnected                        the connection ended before the answer came
+    ├── AckTimeout (TimeoutError)           acknowledgements did not come in time
+    └── ProtocolError
+        ├── PacketError (ValueError)        the peer's fault: it sent what the protocol forbids
+        └── EncodeError (TypeError)         the caller's fault: the data cannot be sent
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TelexError(Exception):
+    """Base of every exception raised by telex."""
+
+
+class ConfigurationError(TelexError, ValueError):
+    """An option, or a combination of options, that cannot work."""
+
+
+class UnknownOptionError(ConfigurationError, TypeError):
+    """An option that does not exist; the message names the nearest one that does."""
+
+
+class ConnectError(TelexError):
+    """A connection to a namespace was refused.
+
+    Raised by a middleware to refuse a socket: the client's ``connect_error`` event
+    then receives exactly this ``message`` and ``data``.
+    """
+
+    def __init__(self, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class Disconnected(TelexError):
+    """The connection ended while an answer was awaited; ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the client has disconnected: {reason}")
+        self.reason = reason
+
+
+class AckTimeout(TelexError, TimeoutError):
+    """Acknowledgements did not arrive in time; ``responses`` holds those that did."""
+
+    def __init__(self, message: str, responses: list[Any] | None = None) -> None:
+        super().__init__(message)
+        self.responses: list[Any] = [] if responses is None else responses
+
+
+class ProtocolError(TelexError):
+    """The Engine.IO or Socket.IO protocol was violated; the subclass says by whom."""
+
+
+class PacketError(ProtocolError, ValueError):
+    """The peer sent a packet or payload that the protocol forbids."""
+
+
+class EncodeError(ProtocolError, TypeError):
+    """The data given to ``emit`` or an acknowledgement cannot be sent."""

@@ -1,0 +1,1 @@
+"""The client shore: the only modules that touch a client's network."""

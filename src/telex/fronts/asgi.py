@@ -1,0 +1,444 @@
+"""The ASGI front: serves an engine from any ASGI host, at any mount point."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ..engine.engine import Engine
+from ..engine.handshake import BAD_REQUEST as ID_TAKEN
+from ..engine.handshake import FORBIDDEN, Refused, check_origin
+from ..engine.polling import BAD_REQUEST, PollingTransport
+from ..engine.session import Probe, Session, Transport
+from ..types import HeaderList, Request, Response, Scope, local_path
+from . import bundle, compression
+from .asgi_websocket import AsgiWebSocket
+from .driver import Driver
+from .fast_http import EXTENSION, Upgrade
+from .hooks import GenerateId, allow, generate_id
+
+logger = logging.getLogger("telex")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_TIMEOUT = 30.0
+"""How long the body of a POST may take, in seconds."""
+
+_EMPTY: HeaderList = []
+_DRAIN_FACTOR = 4
+
+
+class AsgiFront:
+    """An ASGI 3 application in front of an engine.
+
+    ``other`` gets every request outside the engine's path. ``serve_client`` also serves
+    the JavaScript client below the path.
+    """
+
+    def __init__(
+        self, engine: Engine, *, other: App | None = None, serve_client: bool = False
+    ) -> None:
+        self.engine = engine
+        self.driver = Driver(engine)
+        self.other = other
+        self.serve_client = serve_client
+        self.generate_id: GenerateId | None = None
+        self.on_bind: Callable[[asyncio.AbstractEventLoop], None] | None = None
+
+    def bind(self) -> None:
+        """Run on the running loop from now on."""
+        loop = asyncio.get_running_loop()
+        if loop is not self.driver.loop:
+            self.driver.bind(loop)
+            if self.on_bind is not None:
+                self.on_bind(loop)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            if self.other is not None:
+                await self.other(scope, receive, send)
+            else:
+                await self._lifespan(receive, send)
+            return
+        self.bind()
+        rest = self.below_path(scope)
+        if rest is None:
+            await self._elsewhere(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "http":
+            await self._http(rest, scope, receive, send)
+
+    def below_path(self, scope: Scope) -> str | None:
+        """What follows the engine's path: ``""`` for the engine itself, a file's name, or ``None``.
+
+        The path may also be the end of the mount point: an application mounted *at*
+        ``/socket.io`` is reached there, not at ``/socket.io/socket.io``.
+        """
+        path = self.engine.options.path
+        local = local_path(scope)
+        if not local.startswith(path) and scope.get("root_path", "").endswith(path):
+            local = path + local
+        if local == path or local == path + "/":
+            return ""
+        if local.startswith(path + "/") and self.serve_client:
+            name = local[len(path) + 1 :]
+            return name if name in bundle.client_bundle.FILES else None
+        return None
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.other is not None:
+            await self.other(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await _refuse_websocket(scope, receive, send, Response(404, _EMPTY, b""))
+        else:
+            text = [("content-type", "text/plain; charset=utf-8")]
+            await _respond(send, Response(404, text, b"Not Found"))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self.bind()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    # -- HTTP ---------------------------------------------------------------------------
+
+    async def _http(self, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if not _one_host(scope):
+            await _respond(send, BAD_REQUEST._replace(headers=[("connection", "close")]))
+            return
+        cors = self.engine.cors
+        if rest:
+            response = bundle.answer(rest, request)
+            if response is not None:
+                headers = [*response.headers, *cors.headers(request)]
+                await _respond(send, response._replace(headers=headers))
+            return
+        try:
+            if request.method == "OPTIONS" and cors.enabled:
+                check_origin(request, cors)
+                await _respond(send, Response(204, cors.preflight_headers(request), b""))
+                return
+            session = self.engine.verify(request, upgrade=False)
+            if session is None:
+                await self._open(request, receive, send)
+                return
+        except Refused as refused:
+            self.log_refusal(request, refused)
+            response = refused.response()
+            if refused.code != FORBIDDEN:
+                response.headers.extend(_safe_cors(self.engine, request))
+            await _respond(send, response)
+            return
+        await self._serve(session, request, receive, send)
+
+    async def _serve(
+        self, session: Session, request: Request, receive: Receive, send: Send
+    ) -> None:
+        """A request of an open polling session."""
+        transport = session.transport
+        headers = self.engine.cors.headers(request)
+        if not isinstance(transport, PollingTransport):
+            raise AssertionError("verify lets only polling requests through")
+        if request.method == "GET":
+            await self._poll(session, transport, request, headers, receive, send)
+        elif request.method == "POST":
+            response = await self._post(session, transport, request, receive)
+            if response is not None:
+                await _respond(send, response._replace(headers=[*response.headers, *headers]))
+        else:
+            await _respond(send, Response(405, [("allow", "GET, POST"), *headers], b""))
+
+    async def _open(self, request: Request, receive: Receive, send: Send) -> None:
+        """A handshake over polling. The open packet is the answer to this very request."""
+        engine = self.engine
+        headers = engine.cors.headers(request)
+        if engine.closing:
+            await _respond(send, Response(503, [("retry-after", "5"), *headers], b""))
+            return
+        watch: asyncio.Task[None] | None = None
+        if engine.options.allow_request is not None or self.generate_id is not None:
+            watch = asyncio.ensure_future(_disconnected(receive))
+        try:
+            sid = await self.admit(request)
+            if watch is not None and watch.done():
+                return  # the client has not waited for the verdict
+            session, transport = engine.open_polling(request, sid)
+        finally:
+            if watch is not None:
+                watch.cancel()
+        if engine.cookie is not None:
+            headers.append(("set-cookie", engine.cookie.header(sid)))
+        await self._poll(session, transport, request, headers, receive, send, opening=True)
+
+    async def admit(self, request: Request) -> str:
+        """Ask the user's hooks about a handshake; the id of the new session."""
+        allow_request = self.engine.options.allow_request
+        if allow_request is not None:
+            await allow(allow_request, request)
+        return await generate_id(self.generate_id, request)
+
+    async def _poll(
+        self,
+        session: Session,
+        transport: PollingTransport,
+        request: Request,
+        headers: HeaderList,
+        receive: Receive,
+        send: Send,
+        *,
+        opening: bool = False,
+    ) -> None:
+        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+        def respond(response: Response) -> None:
+            if not answered.done():
+                answered.set_result(response)
+
+        transport.poll(session, respond, request.query.get("j"))
+        if opening:
+            session.flush()
+        gone: asyncio.Task[None] | None = None
+        try:
+            if not answered.done():
+                gone = asyncio.ensure_future(_disconnected(receive))
+                await asyncio.wait((answered, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not answered.done():
+                transport.abort(session, respond)
+                return
+        except asyncio.CancelledError:
+            transport.abort(session, respond)
+            raise
+        finally:
+            if gone is not None:
+                gone.cancel()
+        response = answered.result()
+        if "msie" in request.headers.get("user-agent", "").lower():
+            headers.append(("x-xss-protection", "0"))
+        response = response._replace(headers=[*response.headers, *headers])
+        threshold = self.engine.options.http_compression
+        if threshold and len(response.body) >= threshold and bundle.accepts_gzip(request):
+            response = await compression.packed(response)
+        await _respond(send, response)
+
+    async def _post(
+        self, session: Session, transport: PollingTransport, request: Request, receive: Receive
+    ) -> Response | None:
+        refusal = self._refuse_body(request)
+        if refusal is not None:
+            if refusal.status == 413:
+                await _drain(receive, _DRAIN_FACTOR * self.engine.options.max_http_buffer_size)
+            return refusal
+        if not transport.start_post(session):
+            return BAD_REQUEST
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await _read_body(receive, self.engine.options.max_http_buffer_size)
+        except TimeoutError:
+            transport.abort_post(session)
+            return Response(408, [("connection", "close")], b"")
+        except _Disconnected:
+            transport.abort_post(session)
+            return None
+        if body is None:
+            transport.refuse_post()
+            return Response(413, [("connection", "close")], b"")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        steps = transport.post(
+            session, body, binary=kind == "application/octet-stream", jsonp="j" in request.query
+        )
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                response: Response = done.value
+                return response
+            await asyncio.sleep(0)
+
+    def _refuse_body(self, request: Request) -> Response | None:
+        """Refuse a body that will not be read, before it is read."""
+        coding = request.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            return Response(415, [("accept-encoding", "identity")], b"")
+        length = request.headers.get("content-length", "")
+        if not length:
+            return None
+        limit = self.engine.options.max_http_buffer_size
+        if not (length.isascii() and length.isdigit()):
+            return BAD_REQUEST._replace(headers=[("connection", "close")])
+        if len(length) > 15 or int(length) > _DRAIN_FACTOR * limit:
+            return Response(413, [("connection", "close")], b"")
+        return Response(413, [], b"") if int(length) > limit else None
+
+    def log_refusal(self, request: Request, refused: Refused) -> None:
+        """Log why a request was refused; a hook that failed, with its traceback."""
+        error = refused.context.get("error")
+        if isinstance(error, BaseException):
+            logger.error("%s", refused.context["name"], exc_info=error)
+        elif refused.code == FORBIDDEN:
+            logger.warning("refused %.200r: %.200r", request, refused.message)
+        else:
+            logger.info("refused %.200r: %s", request, refused.message)
+
+    # -- WebSocket ------------------------------------------------------------------------
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        upgrade: Upgrade | None = scope.get("extensions", {}).get(EXTENSION)
+        try:
+            session = self.engine.verify(request, upgrade=True)
+            sid = "" if session is not None else await self._admit_websocket(request)
+        except Refused as refused:
+            self.log_refusal(request, refused)
+            response = refused.response()
+            if upgrade is not None:
+                upgrade.refuse(response)
+            else:
+                await _refuse_websocket(scope, receive, send, response)
+            return
+        headers = self.engine.cors.headers(request)
+        if session is None and self.engine.cookie is not None:
+            headers.append(("set-cookie", self.engine.cookie.header(sid)))
+        if upgrade is not None:
+            self._take_over(upgrade, request, session, sid, headers)
+            return
+        message = await receive()
+        if message["type"] != "websocket.connect":
+            return
+        websocket = AsgiWebSocket(send, asyncio.get_running_loop(), int(request.query["EIO"]))
+        await send({"type": "websocket.accept", "headers": _encoded(headers)})
+        receiver = self._receiver(request, websocket, session, sid)
+        await websocket.read(receive, receiver, session, self.engine.options.max_http_buffer_size)
+
+    def _take_over(
+        self,
+        upgrade: Upgrade,
+        request: Request,
+        session: Session | None,
+        sid: str,
+        headers: HeaderList,
+    ) -> None:
+        """The host server hands over the whole connection: nothing runs here any more."""
+        if upgrade.gone:
+            return
+        mistake = upgrade.mistake()
+        if mistake is not None:
+            upgrade.refuse(mistake)
+            return
+        limit = self.engine.options.max_http_buffer_size
+        websocket = upgrade.accept(self.driver, int(request.query["EIO"]), limit, headers)
+        websocket.start(self._receiver(request, websocket, session, sid), session)
+
+    def _receiver(
+        self, request: Request, websocket: Transport, session: Session | None, sid: str
+    ) -> Session | Probe | None:
+        """Who reads from a new WebSocket; nobody, if its session cannot be upgraded."""
+        if session is None:
+            return self.engine.open(request, websocket, sid)
+        return session.start_probe(websocket)
+
+    async def _admit_websocket(self, request: Request) -> str:
+        if self.engine.closing:
+            raise Refused(FORBIDDEN, "the server is shutting down")
+        sid = await self.admit(request)
+        if sid in self.engine.sessions:
+            raise Refused(ID_TAKEN, name="ID_GENERATION_ERROR")
+        return sid
+
+
+# -- ASGI ------------------------------------------------------------------------------------
+
+
+class _Disconnected(Exception):
+    """The client went away before its request was complete."""
+
+
+def _encoded(headers: HeaderList) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _one_host(scope: Scope) -> bool:
+    """RFC 9112, 3.2: a request of HTTP/1.1 has exactly one Host header."""
+    if scope.get("http_version") != "1.1":
+        return True
+    return sum(name.lower() == b"host" for name, _ in scope["headers"]) == 1
+
+
+def _safe_cors(engine: Engine, request: Request) -> HeaderList:
+    """CORS headers for a refusal, so that a page can read why; only for allowed origins."""
+    try:
+        check_origin(request, engine.cors)
+    except Refused:
+        return []
+    return engine.cors.headers(request)
+
+
+async def _respond(send: Send, response: Response) -> None:
+    headers = _encoded(response.headers)
+    if response.status not in (204, 304):
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Return when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
+    """The body, or ``None`` as soon as it is larger than ``limit``."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Disconnected
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            return None
+        if chunk:
+            chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def _drain(receive: Receive, limit: int) -> None:
+    """Read and drop a body that is a little too large, so that the answer arrives."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            while True:
+                message = await receive()
+                limit -= len(message.get("body", b""))
+                done = message["type"] == "http.disconnect" or not message.get("more_body", False)
+                if done or limit < 0:
+                    return
+    except TimeoutError:
+        return
+
+
+async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
+    """Refuse before the 101, with status and body where the host can send them."""
+    await receive()
+    if "websocket.http.response" in scope.get("extensions", {}):
+        headers = [*_encoded(response.headers), (b"connection", b"close")]
+        headers.append((b"content-length", str(len(response.body)).encode()))
+        status = response.status
+        start = {"type": "websocket.http.response.start", "status": status, "headers": headers}
+        await send(start)
+        await send({"type": "websocket.http.response.body", "body": response.body})
+    else:
+        await send({"type": "websocket.close", "code": 1008})

@@ -1,0 +1,133 @@
+"""A WebSocket given by an ASGI host, as a transport."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from .. import _aio
+from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
+from ..wire import EncodedPacket
+
+Message = MutableMapping[str, Any]
+
+TOO_BIG = 1009
+
+
+class AsgiWebSocket:
+    """Writes one batch at a time: not writable while the host holds it back."""
+
+    __slots__ = (
+        "_close_code",
+        "_closed",
+        "_loop",
+        "_prefix",
+        "_send",
+        "_writer",
+        "receiver",
+    )
+
+    name = "websocket"
+
+    def __init__(
+        self,
+        send: Callable[[Message], Awaitable[None]],
+        loop: asyncio.AbstractEventLoop,
+        protocol: int,
+    ) -> None:
+        # Engine.IO 3: binary messages begin with their packet type.
+        self._prefix = b"\x04" if protocol == 3 else b""
+        self._send = send
+        self._loop = loop
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+        self._close_code: int | None = None
+        self.receiver: Session | Probe | None = None
+
+    # -- Transport ------------------------------------------------------------------------
+
+    @property
+    def writable(self) -> bool:
+        """Whether the host has taken everything."""
+        return self._writer is None and not self._closed
+
+    def send(self, packets: list[EncodedPacket]) -> None:
+        """Write a batch."""
+        messages: list[Message] = []
+        for packet in packets:
+            for data in packet.messages():
+                if isinstance(data, str):
+                    messages.append({"type": "websocket.send", "text": data})
+                else:
+                    messages.append({"type": "websocket.send", "bytes": self._prefix + data})
+        self._start(messages)
+
+    def close(self, code: int = 1000) -> None:
+        """Send a close frame after what is being written."""
+        if self._closed:
+            return
+        self._closed = True
+        self._close_code = code
+        if self._writer is None:
+            self._start([])
+
+    def _start(self, messages: list[Message]) -> None:
+        task = _aio.start(self._loop, self._write(messages))
+        if not task.done():
+            self._writer = task
+
+    async def _write(self, messages: list[Message]) -> None:
+        try:
+            for message in messages:
+                await self._send(message)
+            if self._close_code is not None:
+                await self._send({"type": "websocket.close", "code": self._close_code})
+        except Exception:  # the host's way to say that the client has gone; read() notices
+            self._closed = True
+        self._writer = None
+        if self.receiver is not None and not self._closed:
+            self.receiver.drained()
+
+    # -- reading --------------------------------------------------------------------------
+
+    async def read(
+        self,
+        receive: Callable[[], Awaitable[Message]],
+        receiver: Session | Probe | None,
+        session: Session | None,
+        limit: int,
+    ) -> None:
+        """Hand every message to ``receiver`` until the client has gone.
+
+        A probe that succeeds makes way for the ``session`` that it belongs to.
+        """
+        self.receiver = receiver
+        if receiver is None:
+            self.close()
+        reason = TRANSPORT_CLOSE
+        while True:
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                break
+            if self._closed or self.receiver is None:
+                continue
+            text = message.get("text")
+            data: str | bytes = message["bytes"] if text is None else text
+            if _size(data) > limit:
+                self.close(TOO_BIG)
+                reason = TRANSPORT_ERROR
+                break
+            if isinstance(self.receiver, Session):
+                self.receiver.receive(data)
+            elif self.receiver.receive(data):
+                self.receiver = session
+        self._closed = True
+        if self.receiver is not None:
+            self.receiver.transport_ended(self, reason)
+
+
+def _size(data: str | bytes) -> int:
+    if isinstance(data, bytes) or data.isascii():
+        return len(data)
+    return len(data.encode())

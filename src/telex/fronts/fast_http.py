@@ -1,0 +1,268 @@
+"""uvicorn's HTTP protocol with a door to the fast WebSocket.
+
+uvicorn stays the HTTP server, process manager, TLS terminator and reloader. Upgrade
+requests of Engine.IO clients run through the ASGI application like any other, with an
+``Upgrade`` in the scope: a telex server that receives it takes over the connection, so
+that no task and no queue stands between it and the client. All other requests take
+uvicorn's own road.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ..types import HeaderList, Response
+from .driver import Driver
+from .fast_websocket import FastWebSocket, accept
+
+EXTENSION = "telex.upgrade"
+"""Name of the scope extension that carries an ``Upgrade``."""
+
+MAX_HEADERS = 256
+MAX_HEADER_SIZE = 16 * 1024
+HEADER_TIMEOUT = 10.0
+"""How long the head of a request may take, in seconds."""
+
+_ENGINE_QUERY = re.compile(rb"[?&]EIO=")
+_REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 426: "Upgrade Required"}
+
+
+class Upgrade:
+    """A request for a WebSocket that waits for a verdict."""
+
+    __slots__ = ("_decided", "_headers", "_protocol", "_rest")
+
+    def __init__(
+        self, protocol: FastHttpProtocol, headers: list[tuple[bytes, bytes]], rest: bytes
+    ) -> None:
+        self._protocol = protocol
+        self._headers = headers
+        self._rest = rest
+        self._decided = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has not waited for the verdict."""
+        return self._protocol.transport.is_closing()
+
+    def mistake(self) -> Response | None:
+        """What is wrong with the WebSocket part of the request (RFC 6455, 4.2.1)."""
+        keys = [value for name, value in self._headers if name == b"sec-websocket-key"]
+        versions = [value for name, value in self._headers if name == b"sec-websocket-version"]
+        text = [("content-type", "text/plain; charset=utf-8")]
+        if self._protocol.scope["method"] != "GET":
+            return Response(400, text, b"a WebSocket is opened with GET")
+        if versions != [b"13"]:
+            return Response(
+                426, [*text, ("sec-websocket-version", "13")], b"the WebSocket version must be 13"
+            )
+        if len(keys) != 1 or not _is_key(keys[0]):
+            return Response(400, text, b"Sec-WebSocket-Key must be 16 bytes in base64")
+        protocols = [value for name, value in self._headers if name == b"sec-websocket-protocol"]
+        if any(not value.isascii() for value in protocols):
+            return Response(400, text, b"Sec-WebSocket-Protocol must be ASCII")
+        return None
+
+    def accept(
+        self, driver: Driver, revision: int, max_size: int, headers: HeaderList
+    ) -> FastWebSocket:
+        """Answer with 101; the connection belongs to the returned transport."""
+        self._decided = True
+        websocket = FastWebSocket(driver, revision, max_size)
+        key = next(value for name, value in self._headers if name == b"sec-websocket-key")
+        transport = self._protocol.hand_over()
+        accept(transport, key.decode("latin-1"), headers, websocket, self._rest)
+        return websocket
+
+    def refuse(self, response: Response) -> None:
+        """Answer with a refusal and close the connection."""
+        self._decided = True
+        transport = self._protocol.hand_over()
+        lines = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Refused')}"]
+        lines += [f"{name}: {value}" for name, value in response.headers]
+        lines += [f"content-length: {len(response.body)}", "connection: close", "", ""]
+        transport.write("\r\n".join(lines).encode("latin-1") + response.body)
+        transport.close()
+
+    @property
+    def decided(self) -> bool:
+        """Whether a telex server has taken or refused the connection."""
+        return self._decided
+
+
+class FastHttpProtocol(HttpToolsProtocol):
+    """HTTP by uvicorn; WebSockets of Engine.IO by picows."""
+
+    _rest = b""
+    _upgrade_task: asyncio.Task[None] | None = None
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_size = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_complete()
+        if self._upgrade_task is not None:
+            self._upgrade_task.cancel()
+        super().connection_lost(exc)
+
+    # -- the head of a request -------------------------------------------------------------
+
+    def _wait_for_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEADER_TIMEOUT, self._head_timed_out)
+
+    def _head_complete(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_timed_out(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._head_size = 0
+        if self._head_timer is None:
+            self._wait_for_head()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._grow(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._grow(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def _grow(self, size: int) -> None:
+        self._head_size += size
+        headers = self.headers
+        if self._head_size > MAX_HEADER_SIZE or (headers and len(headers) > MAX_HEADERS):
+            raise HeadTooLarge
+
+    def on_headers_complete(self) -> None:
+        self._head_complete()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's, but nothing behind an upgrade request is lost, and heads are bounded."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self._rest = data[upgrade.args[0] :]
+                self.handle_websocket_upgrade()
+            else:
+                self._unsupported_upgrade_warning()
+        except httptools.HttpParserError as error:
+            self._refuse_request(error)
+
+    def _refuse_request(self, error: Exception) -> None:
+        cause = error.__context__
+        self._head_complete()
+        if isinstance(cause, HeadTooLarge):
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+                b"content-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.close()
+            return
+        message = "Invalid HTTP request received."
+        self.logger.info(message)
+        self.send_400_response(message)
+
+    # -- upgrades ------------------------------------------------------------------------
+
+    def handle_websocket_upgrade(self) -> None:
+        if _ENGINE_QUERY.search(self.url) is None:
+            super().handle_websocket_upgrade()
+            self._feed_rest()
+            return
+        self.transport.pause_reading()
+        upgrade = Upgrade(self, self.headers, self._rest)
+        self._upgrade_task = self.loop.create_task(self._run_upgrade(upgrade))
+
+    def _feed_rest(self) -> None:
+        """Give uvicorn's WebSocket protocol what came behind the request."""
+        protocol: Any = self.transport.get_protocol()
+        if self._rest and not self.transport.is_closing():
+            protocol.data_received(self._rest)
+
+    async def _run_upgrade(self, upgrade: Upgrade) -> None:
+        try:
+            await self.app(self._websocket_scope(upgrade), _nothing_to_receive, _nothing_to_send)
+        except _NotOurs:
+            pass
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            self.logger.exception("Exception in ASGI application\n")
+            if not upgrade.decided and not self.transport.is_closing():
+                upgrade.refuse(Response(500, [], b""))
+        self._upgrade_task = None
+        if not upgrade.decided and not self.transport.is_closing():
+            self.transport.resume_reading()
+            super().handle_websocket_upgrade()
+            self._feed_rest()
+
+    def _websocket_scope(self, upgrade: Upgrade) -> dict[str, Any]:
+        raw_path, _, query = self.url.partition(b"?")
+        path = unquote(raw_path.decode("latin-1"))
+        return {
+            **self.scope,
+            "type": "websocket",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.4"},
+            "scheme": "wss" if self.scheme == "https" else "ws",
+            "path": self.root_path + path,
+            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "subprotocols": [],
+            "state": self.app_state.copy(),
+            "extensions": {EXTENSION: upgrade},
+        }
+
+    def hand_over(self) -> asyncio.Transport:
+        """Let go of the connection: somebody else speaks on it from now on."""
+        self._upgrade_task = None
+        self._head_complete()
+        self.connections.discard(self)
+        self.parser = None  # it refers back to this protocol
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        return self.transport
+
+
+class HeadTooLarge(Exception):
+    """The head of a request is larger than anybody needs."""
+
+
+class _NotOurs(Exception):
+    """The request has reached an application that speaks plain ASGI."""
+
+
+async def _nothing_to_receive() -> Any:
+    raise _NotOurs
+
+
+async def _nothing_to_send(message: Any) -> None:
+    raise _NotOurs
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(b64decode(key, validate=True)) == 16
+    except (Base64Error, ValueError):
+        return False

@@ -1,0 +1,299 @@
+"""The fast WebSocket: picows frames on a connection that an HTTP server hands over.
+
+``picows.picows.WSProtocol`` is not public API of picows, so nothing outside this file
+touches picows. What picows leaves to its user is done here: reassembly of fragments,
+UTF-8, reserved bits, the size of messages, pongs to a client that does not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from picows import (
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+
+from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
+from ..types import HeaderList
+from ..wire import EncodedPacket
+from .driver import Driver
+
+READ_BUFFER = 2048
+"""First size of a connection's read buffer; it grows with the messages that come."""
+
+CLOSE_TIMEOUT = 10.0
+"""How long a client may take to answer a close frame, in seconds."""
+
+MAX_FRAGMENTS = 16384
+"""Into how many frames one message may be cut."""
+
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_PING, _CLOSE = WSMsgType.PING, WSMsgType.CLOSE
+_ERRORS = (
+    WSCloseCode.PROTOCOL_ERROR,
+    WSCloseCode.INVALID_TEXT,
+    WSCloseCode.POLICY_VIOLATION,
+    WSCloseCode.MESSAGE_TOO_BIG,
+)
+
+
+class FastWebSocket(WSListener):
+    """A WebSocket transport on picows.
+
+    What is sent while a read is handled leaves in one write at its end.
+    """
+
+    name = "websocket"
+
+    def __init__(self, driver: Driver, protocol: int, max_size: int) -> None:
+        self.writable = True
+        self.receiver: Session | Probe | None = None
+        self.upgrades: Session | None = None
+        self._driver = driver
+        self._frames = EncodedPacket.frames3 if protocol == 3 else EncodedPacket.frames
+        self.max_frame_size = max_size
+        self._closed = False
+        self._early: list[tuple[str | bytes, bool]] | None = []
+        self._kind: WSMsgType | None = None
+        self._fragments: bytearray | None = None
+        self._fragment_count = 0
+        self._pong: bytes | None = None
+
+    # -- Transport ----------------------------------------------------------------------
+
+    def send(self, packets: list[EncodedPacket]) -> None:
+        """Write a batch of packets at once."""
+        if len(packets) == 1:
+            self._write(self._frames(packets[0]))
+        else:
+            self._write(b"".join(map(self._frames, packets)))
+
+    def close(self) -> None:
+        """Send a close frame and wait for the client's."""
+        self._close(WSCloseCode.OK)
+
+    def _close(self, code: WSCloseCode) -> None:
+        if not self._closed:
+            self._closed = True
+            self.writable = False
+            self._socket.send_close(code)
+            loop = self._driver.loop
+            if loop is not None:
+                loop.call_later(CLOSE_TIMEOUT, self._socket.disconnect)
+
+    # -- picows ---------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The 101 has been written."""
+        self._socket = transport
+        self._write: Callable[[bytes], None] = transport.underlying_transport.write
+
+    def start(self, receiver: Session | Probe | None, upgrades: Session | None) -> None:
+        """Hand everything to ``receiver`` from now on; without one, close."""
+        self.receiver = receiver
+        self.upgrades = upgrades
+        if receiver is None:
+            self.close()
+        early, self._early = self._early, None
+        for data, last in early or ():
+            self._receive(data, last=last)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame has come. The usual one is a whole text message."""
+        if self._closed:
+            if frame.msg_type == _CLOSE:
+                transport.disconnect()
+            return
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._close(WSCloseCode.PROTOCOL_ERROR)  # no extension has been agreed on
+            return
+        kind = frame.msg_type
+        if kind == _TEXT and frame.fin and self._fragments is None:
+            try:
+                data = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self._close(WSCloseCode.INVALID_TEXT)
+                return
+            receiver = self.receiver
+            if type(receiver) is Session:
+                driver = self._driver
+                driver.reading = receiver
+                receiver.receive(data)
+                if frame.last_in_buffer:
+                    driver.reading = None
+                    receiver.flush()
+            else:
+                self._receive(data, last=bool(frame.last_in_buffer))
+            return
+        self._other_frame(transport, frame, kind)
+
+    def _receive(self, data: str | bytes, *, last: bool) -> None:
+        receiver = self.receiver
+        if self._early is not None:
+            self._early.append((data, last))
+        elif isinstance(receiver, Session):
+            receiver.receive(data)
+        elif receiver is not None and receiver.receive(data):
+            self.receiver = self.upgrades
+
+    def _other_frame(self, transport: WSTransport, frame: WSFrame, kind: WSMsgType) -> None:
+        last = bool(frame.last_in_buffer)
+        if kind == _PING:
+            self._answer_ping(frame.get_payload_as_bytes())
+        elif kind == _CLOSE:
+            self._closed = True
+            self.writable = False
+            transport.send_close(frame.get_close_code(), frame.get_close_message())
+            transport.disconnect()
+        elif kind in (_TEXT, _BINARY) and self._fragments is not None:
+            self._close(WSCloseCode.PROTOCOL_ERROR)  # a message inside another one
+        elif kind == _BINARY and frame.fin:
+            self._receive(frame.get_payload_as_bytes(), last=last)
+        elif kind in (_TEXT, _BINARY):
+            self._kind = kind
+            self._fragments = bytearray(frame.get_payload_as_bytes())
+            self._fragment_count = 1
+        elif kind == _CONTINUATION:
+            self._continue(frame, last=last)
+        if last and self._driver.reading is not None:
+            session, self._driver.reading = self._driver.reading, None
+            session.flush()
+
+    def _continue(self, frame: WSFrame, *, last: bool) -> None:
+        fragments = self._fragments
+        if fragments is None:
+            self._close(WSCloseCode.PROTOCOL_ERROR)  # nothing to continue
+            return
+        self._fragment_count += 1
+        if self._fragment_count > MAX_FRAGMENTS:
+            self._close(WSCloseCode.POLICY_VIOLATION)
+            return
+        if len(fragments) + frame.payload_size > self.max_frame_size:
+            self._close(WSCloseCode.MESSAGE_TOO_BIG)
+            return
+        fragments += frame.get_payload_as_memoryview()
+        if not frame.fin:
+            return
+        self._fragments = None
+        if self._kind == _BINARY:
+            self._receive(bytes(fragments), last=last)
+            return
+        try:
+            text = fragments.decode()
+        except UnicodeDecodeError:
+            self._close(WSCloseCode.INVALID_TEXT)
+            return
+        self._receive(text, last=last)
+
+    def _answer_ping(self, payload: bytes) -> None:
+        """To a client that does not read, only the newest pong is owed."""
+        if self.writable:
+            self._socket.send_pong(payload)
+        else:
+            self._pong = payload
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection has gone."""
+        self._closed = True
+        self.writable = False
+        self._fragments = None
+        handshake = transport.close_handshake
+        sent = handshake.sent if handshake is not None else None
+        failed = sent is not None and sent.code in _ERRORS and not handshake.recv_then_sent
+        receiver, self.receiver, self.upgrades = self.receiver, None, None
+        if receiver is not None:
+            receiver.transport_ended(self, TRANSPORT_ERROR if failed else TRANSPORT_CLOSE)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """The client has read enough."""
+        if self._closed:
+            return
+        self.writable = True
+        if self._pong is not None:
+            pong, self._pong = self._pong, None
+            self._socket.send_pong(pong)
+        if self.receiver is not None:
+            self.receiver.drained()
+
+
+class _Silence:
+    """A logger for picows, which would make one for every connection."""
+
+    name = "picows"
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name that logging has
+        return False
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return _say_nothing
+
+
+def _say_nothing(*args: object, **kwargs: object) -> None:
+    """What a silent logger does."""
+
+
+_SILENCE = _Silence()
+
+
+def accept(
+    transport: asyncio.Transport,
+    key: str,
+    headers: HeaderList,
+    listener: FastWebSocket,
+    rest: bytes,
+) -> None:
+    """Finish the handshake on ``transport`` and hand it over to picows.
+
+    ``rest`` is what the client sent behind its request.
+    """
+    from picows.picows import WSProtocol
+
+    def create(request: WSUpgradeRequest) -> Any:
+        if not headers:
+            return listener
+        response = WSUpgradeResponse.create_101_response(headers)
+        return WSUpgradeResponseWithListener(response, listener)
+
+    protocol = WSProtocol(
+        None,  # host and port: client side only
+        None,
+        False,  # the server's side
+        create,
+        _SILENCE,
+        False,  # an exception of ours ends nothing behind our back
+        None,
+        False,  # no pings: Engine.IO has its own
+        0,
+        0,
+        0,
+        False,  # no automatic pongs, see _answer_ping
+        listener.max_frame_size,
+        None,
+        READ_BUFFER,
+    )
+    request = (
+        "GET / HTTP/1.1\r\nHost: _\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    ).encode("latin-1")
+    protocol.connection_made(transport)
+    transport.set_protocol(protocol)
+    data = memoryview(request + rest)
+    while data:
+        buffer = protocol.get_buffer(-1)
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]

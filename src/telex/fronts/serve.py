@@ -1,0 +1,155 @@
+"""Serving with uvicorn: its process manager, TLS and reloader, with the fast WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.supervisors import ChangeReload, Multiprocess
+
+from ..errors import ConfigurationError
+
+logger = logging.getLogger("telex")
+
+BACKLOG = 4096
+GRACE = 10
+"""How long open requests may take when the server stops, in seconds."""
+
+_HTTP = "telex.fronts.fast_http:FastHttpProtocol"
+
+Closer = Callable[[], Awaitable[None]]
+
+
+class FastServer(uvicorn.Server):
+    """uvicorn's server, which first closes telex's connections when it stops.
+
+    Clients keep their connections open for ever, so waiting for them would be in vain.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, embedded: bool = False) -> None:
+        super().__init__(config)
+        self._embedded = embedded
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        close = _closer(self.config.loaded_app)
+        if close is not None:
+            await close()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if self._embedded:  # the loop's owner decides what signals do
+            yield
+        else:
+            with super().capture_signals():
+                yield
+
+
+def _closer(app: Any) -> Closer | None:
+    """The ``close`` of the telex server behind uvicorn's own wrappers."""
+    while app is not None:
+        close = getattr(app, "close_connections", None)
+        if close is not None:
+            found: Closer = close
+            return found
+        app = getattr(app, "app", None)
+    return None
+
+
+class Listening:
+    """A server that runs in somebody's loop; ``port`` is where it listens."""
+
+    def __init__(self, server: FastServer, task: asyncio.Task[None], port: int) -> None:
+        self._server = server
+        self._task = task
+        self.port = port
+
+    async def stop(self) -> None:
+        """Stop listening and wait until everything has ended."""
+        self._server.should_exit = True
+        await self._task
+
+
+def _config(app: Any, host: str, port: int, **options: Any) -> uvicorn.Config:
+    settings: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "http": _HTTP,
+        "ws": "websockets-sansio",
+        "lifespan": "auto",
+        "backlog": BACKLOG,
+        "server_header": False,
+        "timeout_graceful_shutdown": GRACE,
+        **options,
+    }
+    return uvicorn.Config(app, **settings)
+
+
+async def listen(app: Any, *, host: str, port: int, **options: Any) -> Listening:
+    """Serve ``app`` in the running loop; return when it accepts connections."""
+    sock = _bind(host, port)
+    config = _config(app, host, port, **{"log_config": None, "access_log": False, **options})
+    server = FastServer(config, embedded=True)
+    task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))
+    while not server.started:
+        if task.done():
+            await task
+            raise ConfigurationError("the application's startup failed")
+        await asyncio.sleep(0.001)
+    return Listening(server, task, sock.getsockname()[1])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, proto, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, proto)
+    try:
+        if sys.platform != "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def run(
+    app: Any,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 3000,
+    workers: int = 1,
+    reload: bool = False,
+    import_string: str | None = None,
+    **options: Any,
+) -> None:
+    """Serve ``app`` until the process is told to stop (blocking).
+
+    Several ``workers``, and ``reload``, start processes of their own, which import the
+    application by its ``import_string`` (``"module:name"``). Further options are uvicorn's.
+    """
+    if (reload or workers > 1) and import_string is None:
+        raise ConfigurationError(
+            "several workers, or reload, need the application's name: telex serve module:io"
+        )
+    target = import_string if reload or workers > 1 else app
+    config = _config(target, host, port, workers=workers, reload=reload, **options)
+    server = FastServer(config)
+    if config.should_reload:
+        ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
+    elif config.workers > 1:
+        Multiprocess(config, target=server.run, sockets=[config.bind_socket()]).run()
+    else:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()

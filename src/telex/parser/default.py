@@ -1,0 +1,159 @@
+"""The text format: ``<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]``.
+
+One format serves revisions 5 and 4. The header is scanned when the packet arrives; the
+payload stays text until somebody wants it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .. import _json
+from ..errors import PacketError
+from ..wire import EncodedPacket
+from .attachments import restore
+from .packet import (
+    ACK,
+    BINARY_ACK,
+    BINARY_EVENT,
+    EVENT,
+    MAX_NAMESPACE,
+    Packet,
+)
+
+# All protocol digits are ASCII: \d would take every digit of Unicode. An ack id has at
+# most 16 digits, like every integer JavaScript can hold. A namespace ends at the first
+# comma or at the end of the packet.
+_HEADER = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*)(?:,|\Z))?([0-9]{1,16}(?![0-9]))?")
+_ROOT_HEADER = re.compile(r"([23])([0-9]{1,16}(?![0-9]))?(?=\[)")
+
+_TYPES = tuple(b"4%d" % kind for kind in range(7))
+
+
+class TextDecoder:
+    """Decodes the packets of one connection.
+
+    ``receive`` is called with every message, in order. ``waiting_for`` is the namespace
+    of a packet whose attachments are still to come. After ``PacketError`` the decoder
+    is of no further use: the connection must be closed.
+    """
+
+    __slots__ = (
+        "_buffers",
+        "_expected",
+        "_header",
+        "_max_attachments",
+        "_max_bytes",
+        "_size",
+        "waiting_for",
+    )
+
+    def __init__(self, max_attachments: int, max_bytes: int) -> None:
+        self._max_attachments = max_attachments
+        self._max_bytes = max_bytes
+        self.waiting_for: str | None = None
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget a packet that waits for attachments."""
+        self.waiting_for = None
+        self._header: tuple[int, int | None, str] | None = None
+        self._buffers: list[bytes] = []
+        self._expected = 0
+        self._size = 0
+
+    def receive(self, data: str | bytes, pos: int) -> Packet | None:
+        """Take one message; return the packet it completes, if it completes one."""
+        if type(data) is not str:
+            return self._receive_attachment(data[pos:] if pos else data)
+        if self.waiting_for is not None:
+            raise PacketError("got plaintext data when reconstructing a packet")
+        match = _ROOT_HEADER.match(data, pos)
+        if match is not None:
+            digit, ack_id = match.groups()
+            return (
+                EVENT if digit == "2" else ACK,
+                "/",
+                None if ack_id is None else int(ack_id),
+                data[match.end() :],
+                None,
+            )
+        return self._receive_any(data, pos)
+
+    def _receive_any(self, data: str, pos: int) -> Packet | None:
+        match = _HEADER.match(data, pos)
+        if match is None:
+            raise PacketError(f"unknown packet type {data[pos : pos + 1]!r}")
+        digit, announced, nsp, ack_digits = match.groups()
+        kind = int(digit)
+        nsp = nsp or "/"
+        if len(nsp) > MAX_NAMESPACE:
+            raise PacketError(f"a namespace has at most {MAX_NAMESPACE} characters")
+        ack_id = None if ack_digits is None else int(ack_digits)
+        text = data[match.end() :]
+        if kind not in (BINARY_EVENT, BINARY_ACK):
+            if announced is not None:
+                raise PacketError("invalid payload: only binary packets have attachments")
+            return kind, nsp, ack_id, text or None, None
+        if announced is None or not announced.strip("0"):
+            raise PacketError("Illegal attachments")
+        if len(announced) > 9 or int(announced) > self._max_attachments:
+            raise PacketError(
+                f"too many attachments: the limit is {self._max_attachments}"
+                " (option max_attachments)"
+            )
+        if len(text) > self._max_bytes:
+            raise PacketError("the packet is larger than max_http_buffer_size")
+        self._expected = int(announced)
+        self._header = (kind - 3, ack_id, text)
+        self._size = len(text)
+        self.waiting_for = nsp
+        return None
+
+    def _receive_attachment(self, data: bytes) -> Packet | None:
+        if self._header is None or self.waiting_for is None:
+            raise PacketError("got binary data when not reconstructing a packet")
+        self._size += len(data)
+        if self._size > self._max_bytes:
+            raise PacketError(
+                f"the attachments of a packet exceed {self._max_bytes} bytes"
+                " (option max_http_buffer_size)"
+            )
+        self._buffers.append(data)
+        if len(self._buffers) < self._expected:
+            return None
+        (kind, ack_id, text), nsp, buffers = self._header, self.waiting_for, self._buffers
+        self.drop()
+        payload = restore(_json.loads(text), buffers)
+        return kind, nsp, ack_id, None, payload
+
+
+class TextParser:
+    """The default parser (Node: ``socket.io-parser``)."""
+
+    def decoder(self, *, max_attachments: int, max_bytes: int) -> TextDecoder:
+        """A decoder for a new connection."""
+        return TextDecoder(max_attachments, max_bytes)
+
+    def loads(self, text: str) -> Any:
+        """Decode the ``text`` of a packet."""
+        return _json.loads(text)
+
+    def encode(
+        self, kind: int, nsp: str, data: Any = None, ack_id: int | None = None
+    ) -> EncodedPacket:
+        """Encode a packet as an Engine.IO message, its attachments beside it."""
+        attachments: list[bytes] = []
+        text = b"" if data is None else _json.dumps_with(data, attachments)
+        if ack_id is not None:
+            text = b"%d%b" % (ack_id, text)
+        if nsp != "/":
+            text = b"%b,%b" % (nsp.encode(), text)
+        if not attachments:
+            return EncodedPacket(_TYPES[kind] + text)
+        header = b"%b%d-" % (_TYPES[kind + 3], len(attachments))
+        return EncodedPacket(header + text, tuple(attachments))
+
+
+DEFAULT_PARSER = TextParser()

@@ -1,0 +1,264 @@
+"""Connections: one client's session, with a socket in each namespace it has joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ..engine.session import OPEN, Session
+from ..errors import PacketError
+from ..ids import new_id
+from ..parser.packet import (
+    ACK,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+    Decoder,
+    connect_payload,
+)
+from ..types import Request
+from .engine_socket import EngineSocket
+from .handshake import Handshake
+from .namespace import Namespace
+from .runtime import Runtime, logger
+from .socket import CONNECTED, Socket
+
+MAX_NAMESPACES = 100
+"""How many namespaces one connection may join."""
+
+
+class Connection:
+    """One client (Node: ``Client``): a session, a decoder, and its sockets by namespace.
+
+    It reads every packet of the client. Whoever breaks the protocol loses the whole
+    connection, and nobody else notices.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        decoder: Decoder,
+        runtime: Runtime,
+        namespaces: Callable[[str], Namespace | None],
+        *,
+        issued: int,
+        joined: Callable[[Connection], None],
+        waiting: Callable[[Connection, bool], None],
+        closed: Callable[[Connection], None],
+    ) -> None:
+        self.session = session
+        self._decoder = decoder
+        self._decode = decoder.receive
+        self._runtime = runtime
+        self._namespaces = namespaces
+        self._issued = issued
+        self._joined = joined
+        self._waiting = waiting
+        self._closed = closed
+        self._sockets: dict[str, Socket] = {}
+        self._conn: EngineSocket | None = None
+        self._held: list[tuple[str, dict[str, Any]]] = []
+        session.on_message = self.receive
+        session.on_close = self._session_closed
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.session!r} in {list(self._sockets)}>"
+
+    # -- what it is ---------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The session id. It is a credential: do not show it to others."""
+        return self.session.id
+
+    @property
+    def conn(self) -> EngineSocket:
+        """The engine's end of the connection."""
+        if self._conn is None:
+            self._conn = EngineSocket(self.session, self._runtime)
+        return self._conn
+
+    @property
+    def request(self) -> Request:
+        """The request that opened the connection."""
+        return self.session.request
+
+    @property
+    def sockets(self) -> list[Socket]:
+        """The client's sockets, one for each namespace it has joined."""
+        return list(self._sockets.values())
+
+    @property
+    def revision(self) -> int:
+        """The revision of Socket.IO: 5, or 4 for clients of Socket.IO 1 and 2."""
+        return 5 if self.session.protocol == 4 else 4
+
+    # -- from the client --------------------------------------------------------------------
+
+    def receive(self, data: str | bytes, pos: int) -> None:
+        """Take a message of the session; the packet begins at ``pos``."""
+        try:
+            packet = self._decode(data, pos)
+            if packet is None:
+                if type(data) is str:
+                    self._await_attachments()
+                return
+            kind, nsp, ack_id, text, payload = packet
+            socket = self._sockets.get(nsp)
+            if socket is not None and kind == EVENT and socket.state is CONNECTED:
+                socket.receive_event(ack_id, text, payload)
+            elif socket is not None and kind == ACK and socket.state is CONNECTED:
+                socket.receive_ack(ack_id, text, payload)
+            else:
+                self._receive_other(kind, nsp, socket, text, payload)
+        except PacketError as error:
+            self._decode_failed(error)
+            return
+        if type(data) is not str:
+            self._waiting(self, False)
+
+    def _await_attachments(self) -> None:
+        """A packet waits for its attachments: only for a namespace that has been joined."""
+        nsp = self._decoder.waiting_for
+        if nsp is None:
+            return
+        socket = self._sockets.get(nsp)
+        if socket is None or socket.state is not CONNECTED:
+            self._violated("a packet for a namespace that has not been joined")
+        else:
+            self._waiting(self, True)
+
+    def _receive_other(
+        self, kind: int, nsp: str, socket: Socket | None, text: str | None, payload: Any
+    ) -> None:
+        if kind == CONNECT:
+            data = self._runtime.parser.loads(text) if text is not None else payload
+            if self.session.protocol == 3:
+                self._connect_legacy(nsp)
+            elif socket is not None:
+                self._violated("a second CONNECT for a namespace")
+            else:
+                # null is no payload: only a packet without JSON has none.
+                self._connect(nsp, connect_payload([] if data is None and text else data))
+        elif kind == DISCONNECT and socket is not None and text is None and payload is None:
+            socket.closed("client namespace disconnect")
+        elif kind == DISCONNECT and self.session.protocol == 3:
+            return  # clients of Socket.IO 2 say so for namespaces that were refused
+        elif kind == CONNECT_ERROR:
+            raise PacketError("a client cannot send CONNECT_ERROR")
+        elif socket is None or kind != DISCONNECT:
+            self._violated("a packet for a namespace that has not been joined")
+        else:
+            raise PacketError("invalid payload: DISCONNECT carries nothing")
+
+    # -- joining a namespace ------------------------------------------------------------------
+
+    def _connect(self, name: str, auth: dict[str, Any]) -> None:
+        if len(self._sockets) >= MAX_NAMESPACES:
+            self._violated(f"more than {MAX_NAMESPACES} namespaces on one connection")
+            return
+        namespace = self._namespaces(name)
+        if namespace is None:
+            message = "Invalid namespace"
+            data = {"message": message} if self.revision == 5 else message
+            self.session.send(self._runtime.parser.encode(CONNECT_ERROR, name, data))
+            return
+        socket = Socket(
+            self._socket_id(name),
+            namespace,
+            self,
+            Handshake(self.session.request, auth, self._issued),
+            self._runtime,
+            self._socket_closed,
+        )
+        self._sockets[name] = socket
+        self._joined(self)
+        namespace.admit(socket, self.revision, self._root_accepted if name == "/" else None)
+
+    def _socket_id(self, namespace: str) -> str:
+        """A new id; clients of Socket.IO 1 and 2 derive theirs from the session's."""
+        if self.session.protocol == 4:
+            return new_id()
+        return self.session.id if namespace == "/" else f"{namespace}#{self.session.id}"
+
+    def connect_legacy_root(self) -> None:
+        """Clients of Socket.IO 1 and 2 are in ``/`` without asking."""
+        self._connect("/", {})
+
+    def _connect_legacy(self, nsp: str) -> None:
+        name, _, query = nsp.partition("?")
+        if name.startswith("//"):
+            raise PacketError("a namespace begins with one slash")
+        if name == "/" or name in self._sockets:
+            return
+        auth: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+        root = self._sockets.get("/")
+        if root is not None and root.state is CONNECTED:
+            self._connect(name, auth)
+        elif root is not None and len(self._held) < MAX_NAMESPACES:
+            self._held.append((name, auth))  # it has to wait until "/" has let it in
+
+    def _root_accepted(self) -> None:
+        """``/`` has let the client in: the namespaces that waited for it come next."""
+        held, self._held = self._held, []
+        for name, auth in held:
+            if name not in self._sockets:
+                self._connect(name, auth)
+
+    # -- leaving ----------------------------------------------------------------------------------
+
+    def _socket_closed(self, socket: Socket) -> None:
+        name = socket.nsp.name
+        if self._sockets.get(name) is socket:
+            del self._sockets[name]
+            if self._decoder.waiting_for == name:
+                self._decoder.drop()
+                self._waiting(self, False)
+            namespace = self._namespaces(name)
+            if namespace is not None:
+                namespace.remove(socket)
+
+    def disconnect(self) -> None:
+        """Disconnect every socket, then close the session."""
+        for socket in list(self._sockets.values()):
+            socket.disconnect()
+        self.session.close()
+
+    def _decode_failed(self, error: PacketError) -> None:
+        logger.info("closing a connection: %s", error)
+        for socket in list(self._sockets.values()):
+            socket.decode_failed(error)
+        self._decoder.drop()
+        self._end("forced close")
+
+    def _violated(self, what: str) -> None:
+        logger.info("closing a connection: %s", what)
+        self._decoder.drop()
+        self._end("forced server close")
+
+    def attachments_overdue(self) -> None:
+        """The attachments of a packet did not come in time."""
+        self._violated("the attachments of a packet did not come in time")
+
+    def connect_timed_out(self) -> None:
+        """The client has not joined any namespace in time."""
+        if not self._sockets:
+            self._end("forced server close")
+
+    def _end(self, reason: str) -> None:
+        if self.session.state is OPEN:
+            self._close_sockets(reason)
+            self.session.close(reason)
+
+    def _session_closed(self, session: Session, reason: str) -> None:
+        self._decoder.drop()
+        self._close_sockets(reason)
+        if self._conn is not None:
+            self._conn.closed(session, reason)
+        self._closed(self)
+
+    def _close_sockets(self, reason: str) -> None:
+        for socket in list(self._sockets.values()):
+            socket.closed(reason)

@@ -1,0 +1,156 @@
+"""The engine's end of a connection, as users see it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from ..engine.packet import message
+from ..engine.session import OPEN, Session
+from ..errors import ConfigurationError
+from ..types import Buffer, Request
+from .handlers import Function, Handler, Handlers
+from .runtime import Runtime, logger
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EVENTS = frozenset({"message", "upgrade", "drain", "close"})
+
+
+class EngineSocket:
+    """One client's connection, whatever transport it uses (Node: ``engine.Socket``).
+
+    Events: ``message(data)`` with text or bytes, ``upgrade(transport_name)``,
+    ``drain()``, ``close(reason)``. With Socket.IO above it, ``message`` belongs to
+    Socket.IO and is not fired here.
+    """
+
+    def __init__(self, session: Session, runtime: Runtime) -> None:
+        self._session = session
+        self._runtime = runtime
+        self._handlers = Handlers()
+
+    def __repr__(self) -> str:
+        return f"<EngineSocket {self._session!r}>"
+
+    @property
+    def id(self) -> str:
+        """The session id. It is a credential: do not show it to others."""
+        return self._session.id
+
+    @property
+    def protocol(self) -> int:
+        """The revision of Engine.IO: 4, or 3 for old clients."""
+        return self._session.protocol
+
+    @property
+    def request(self) -> Request:
+        """The request that opened the connection."""
+        return self._session.request
+
+    @property
+    def transport(self) -> Any:
+        """The present transport; its ``name`` is ``polling`` or ``websocket``."""
+        return self._session.transport
+
+    @property
+    def ready_state(self) -> str:
+        """``open``, ``closing`` or ``closed``."""
+        return self._session.state
+
+    @property
+    def remote_address(self) -> str | None:
+        """The client's address, as far as the host server knows it."""
+        client = self._session.request.client
+        return client[0] if client else None
+
+    def send(self, data: str | Buffer) -> None:
+        """Send a message. It is dropped if the connection is closing."""
+        self._session.send(message(data))
+
+    def close(self, *, discard: bool = False) -> None:
+        """Close the connection; what is queued is still sent, unless ``discard``."""
+        self._session.close(discard=discard)
+
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, handler: Function) -> EngineSocket: ...
+    def on(self, event: str, handler: Function | None = None) -> Any:
+        """Register a handler; as a decorator, or with the handler as second argument."""
+        return self._register(event, handler, once=False)
+
+    @overload
+    def once(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def once(self, event: str, handler: Function) -> EngineSocket: ...
+    def once(self, event: str, handler: Function | None = None) -> Any:
+        """Register a handler for the next such event only."""
+        return self._register(event, handler, once=True)
+
+    def off(self, event: str, handler: Function | None = None) -> EngineSocket:
+        """Remove a handler, or all handlers of an event."""
+        self._handlers.remove(event, handler)
+        return self
+
+    def _register(self, event: str, handler: Function | None, *, once: bool) -> Any:
+        if event not in _EVENTS:
+            raise ConfigurationError(
+                f"an engine socket has no event {event!r}: there are {', '.join(sorted(_EVENTS))}"
+            )
+        if handler is not None:
+            self._handlers.add(event, Handler(handler, once=once))
+            self._listen(event)
+            return self
+
+        def decorate(function: F) -> F:
+            self._handlers.add(event, Handler(function, once=once))
+            self._listen(event)
+            return function
+
+        return decorate
+
+    def _listen(self, event: str) -> None:
+        if event == "upgrade":
+            self._session.on_upgrade = self._upgraded
+        elif event == "drain":
+            self._session.on_drain = lambda: self.fire("drain")
+
+    def _upgraded(self) -> None:
+        self.fire("upgrade", self._session.transport.name)
+
+    # -- from the session -------------------------------------------------------------
+
+    def received(self, data: str | bytes, pos: int) -> None:
+        """A message has come; it begins at ``pos``."""
+        self.fire("message", data[pos:] if pos else data)
+
+    def closed(self, session: Session, reason: str) -> None:
+        """The session has ended."""
+        self.fire("close", reason)
+
+    def fire(self, event: str, *args: Any) -> None:
+        """Call the handlers of an event; what they raise is logged and harms nobody."""
+        for handler in self._handlers.by_event.get(event, ()):
+            if handler.once:
+                self._handlers.discard(event, handler)
+            try:
+                result = handler.function(*handler.fit(list(args)))
+            except Exception:
+                logger.exception("handler of the engine event %r failed", event)
+                continue
+            if inspect.iscoroutine(result):
+                self._runtime.start(_logged(result, event))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self._session.state is OPEN
+
+
+async def _logged(coro: Any, event: str) -> None:
+    try:
+        await coro
+    except Exception:
+        logger.exception("handler of the engine event %r failed", event)

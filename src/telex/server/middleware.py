@@ -1,0 +1,41 @@
+"""Middleware: functions that see a socket before it is let in."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..errors import ConnectError
+from .runtime import logger
+
+Middleware = Callable[[Any], Any]
+
+TIMEOUT = 30.0
+"""How long all middlewares together may take for one socket, in seconds."""
+
+NEUTRAL = "the connection was refused by the server"
+
+
+async def admit(middlewares: Iterable[Middleware], socket: Any) -> ConnectError | None:
+    """Run the middlewares in order; the refusal, if one of them refuses.
+
+    ``ConnectError`` is told to the client as it is. Any other exception is logged, and
+    the client hears nothing of it.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            for middleware in middlewares:
+                result = middleware(socket)
+                if inspect.isawaitable(result):
+                    await result
+    except ConnectError as refusal:
+        return refusal
+    except TimeoutError:
+        logger.error("the middlewares took longer than %s s: the socket is refused", TIMEOUT)
+    except (Exception, SystemExit) as error:
+        logger.error("a middleware failed: the socket is refused", exc_info=error)
+    else:
+        return None
+    return ConnectError(NEUTRAL)

@@ -1,0 +1,48 @@
+"""What the parts of one server share: its loop, its parser, its clock, its log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from .. import _aio
+from ..errors import ConfigurationError
+from ..parser.packet import Parser
+
+logger = logging.getLogger("telex")
+
+
+class Runtime:
+    """Starts coroutines of handlers and keeps them until they are done."""
+
+    __slots__ = ("_loop", "parser", "tasks")
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the server runs on."""
+        if self._loop is None:
+            raise ConfigurationError("the server is not running: start it first")
+        return self._loop
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run on this loop from now on."""
+        self._loop = loop
+
+    def start(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine; on Python 3.12 and later its first step runs at once."""
+        task = _aio.start(self.loop, coro)
+        if not task.done():
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        return task
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """Call back after ``delay`` seconds."""
+        return self.loop.call_later(delay, callback)

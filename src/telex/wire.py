@@ -1,0 +1,91 @@
+"""What goes over the wire: packets that are encoded once and shared by every recipient.
+
+An ``EncodedPacket`` is one item for a transport: an Engine.IO text packet followed by
+the binary messages that belong to it. Header and attachments are one item so that
+nothing can ever come between them. Each wire form is built on first need and kept.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+_SMALL_TEXT_HEADERS = tuple(bytes((0x81, n)) for n in range(126))
+_TEXT, _BINARY = 0x81, 0x82
+
+
+def _frame(first_byte: int, payload: bytes) -> bytes:
+    """One final, unmasked WebSocket frame (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((first_byte, size)) + payload
+    if size < 65536:
+        return bytes((first_byte, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first_byte, 127)) + size.to_bytes(8, "big") + payload
+
+
+class EncodedPacket:
+    """An Engine.IO text packet and its attachments, with a slot per wire form.
+
+    ``text`` is the packet in UTF-8 with its type digit (``b'42["hi"]'``), or ``None``
+    for a message that is only binary. ``size`` is what it counts in a write buffer.
+    """
+
+    __slots__ = ("_frames", "_frames3", "_messages", "_part", "attachments", "size", "text")
+
+    def __init__(self, text: bytes | None, attachments: tuple[bytes, ...] = ()) -> None:
+        self.text = text
+        self.attachments = attachments
+        self.size = 0 if text is None else len(text)
+        if attachments:
+            self.size += sum(map(len, attachments))
+        self._frames: bytes | None = None
+
+    def frames(self) -> bytes:
+        """WebSocket frames for Engine.IO 4 (for 3 as well if nothing is binary)."""
+        frames = self._frames
+        if frames is None:
+            text = self.text
+            if text is None:
+                frames = b""
+            elif len(text) < 126:
+                frames = _SMALL_TEXT_HEADERS[len(text)] + text
+            else:
+                frames = _frame(_TEXT, text)
+            if self.attachments:
+                frames += b"".join([_frame(_BINARY, data) for data in self.attachments])
+            self._frames = frames
+        return frames
+
+    def frames3(self) -> bytes:
+        """WebSocket frames for Engine.IO 3: binary messages carry their type byte."""
+        if not self.attachments:
+            return self.frames()
+        try:
+            return self._frames3
+        except AttributeError:
+            frames = b"" if self.text is None else _frame(_TEXT, self.text)
+            frames += b"".join([_frame(_BINARY, b"\x04" + data) for data in self.attachments])
+            self._frames3 = frames
+            return frames
+
+    def messages(self) -> list[str | bytes]:
+        """WebSocket messages, for servers that build the frames themselves."""
+        try:
+            return self._messages
+        except AttributeError:
+            messages: list[str | bytes] = [] if self.text is None else [self.text.decode()]
+            messages += self.attachments
+            self._messages = messages
+            return messages
+
+    def part(self) -> bytes:
+        """The items of an Engine.IO 4 polling payload, joined by the record separator."""
+        if not self.attachments and self.text is not None:
+            return self.text
+        try:
+            return self._part
+        except AttributeError:
+            items = [] if self.text is None else [self.text]
+            items += [b"b" + b64encode(data) for data in self.attachments]
+            self._part = b"\x1e".join(items)
+            return self._part
