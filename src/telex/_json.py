@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time
 from enum import Enum
@@ -71,21 +72,26 @@ def dumps_with(value: Any, attachments: list[bytes]) -> bytes:
 
 
 def _default(attachments: list[bytes], value: Any) -> Any:
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if _is(value, bytes, bytearray, memoryview):
         attachments.append(bytes(value))
         return {"_placeholder": True, "num": len(attachments) - 1}
     if isinstance(value, datetime):
         return _iso(value)
     if isinstance(value, (date, time)):
         return value.isoformat()
-    if isinstance(value, Mapping):
+    if _is(value, Mapping):
         return dict(value)
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.asdict(value)
     if hasattr(value, "model_dump") and not isinstance(value, type):  # a pydantic model
         return value.model_dump()
-    hint = " (make it a list)" if isinstance(value, Set) else ""
+    hint = " (make it a list)" if _is(value, AbstractSet) else ""
     raise EncodeError(f"{type(value).__name__} cannot be sent as JSON{hint}")
+
+
+def _is(value: Any, *kinds: type) -> bool:
+    """``isinstance`` for values of which nothing else is known."""
+    return isinstance(value, kinds)
 
 
 def _iso(value: datetime) -> str:
@@ -118,9 +124,9 @@ def _plain(value: Any, attachments: list[bytes], depth: int) -> Any:
         return int(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if _is(value, dict):
         return {_key(k): _plain(v, attachments, deeper) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
+    if _is(value, list, tuple):
         return [_plain(item, attachments, deeper) for item in value]
     if isinstance(value, UUID):
         return str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, overload
 
@@ -103,6 +103,7 @@ class EngineServer:
         self._handlers = Handlers()
         front = AsgiFront(self._engine, other=app)
         front.on_bind = self._runtime.bind
+        front.on_shutdown = self.close_connections
         self._hosted = _Hosted(front, self.close_connections)
         self.engine = EngineFace(self._engine, front)
 
@@ -169,9 +170,13 @@ class EngineServer:
         """Serve until the process is told to stop (blocking)."""
         serve.run(self, host=host, port=port, **options)
 
-    async def close_connections(self) -> None:
+    def close_at_once(self) -> None:
         """End all connections."""
         self._engine.close("forced close")
+
+    async def close_connections(self) -> None:
+        """End all connections."""
+        self.close_at_once()
 
     async def close(self) -> None:
         """End all connections and stop listening."""
@@ -216,6 +221,7 @@ class Server:
             serve_client=self._options.serve_client,
         )
         front.on_bind = self._core.runtime.bind
+        front.on_shutdown = self.close_connections
         self._hosted = _Hosted(front, self.close_connections)
         self.engine = EngineFace(self._core.engine, front)
 
@@ -272,7 +278,7 @@ class Server:
         serve.run(self, host=host, port=self._port if port is None else port, **options)
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[Mapping[str, Any]]:
+    async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, Any]]:
         """For ``FastAPI(lifespan=io.lifespan)``: closes the server with the application."""
         self._hosted.front.bind()
         try:
@@ -280,8 +286,12 @@ class Server:
         finally:
             await self.close()
 
-    async def close_connections(self) -> None:
+    def close_at_once(self) -> None:
         """End all connections; sockets see the reason ``server shutting down``."""
+        self._core.close_connections()
+
+    async def close_connections(self) -> None:
+        """End all connections, and let handlers and adapters finish."""
         await self._core.close()
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ class EncodedPacket:
     for a message that is only binary. ``size`` is what it counts in a write buffer.
     """
 
-    __slots__ = ("_frames", "_frames3", "_messages", "_part", "attachments", "size", "text")
+    __slots__ = ("_frames", "_others", "attachments", "size", "text")
 
     def __init__(self, text: bytes | None, attachments: tuple[bytes, ...] = ()) -> None:
         self.text = text
@@ -39,6 +39,7 @@ class EncodedPacket:
         if attachments:
             self.size += sum(map(len, attachments))
         self._frames: bytes | None = None
+        self._others: _OtherForms | None = None
 
     def frames(self) -> bytes:
         """WebSocket frames for Engine.IO 4 (for 3 as well if nothing is binary)."""
@@ -56,36 +57,47 @@ class EncodedPacket:
             self._frames = frames
         return frames
 
+    def _other_forms(self) -> _OtherForms:
+        if self._others is None:
+            self._others = _OtherForms()
+        return self._others
+
     def frames3(self) -> bytes:
         """WebSocket frames for Engine.IO 3: binary messages carry their type byte."""
         if not self.attachments:
             return self.frames()
-        try:
-            return self._frames3
-        except AttributeError:
-            frames = b"" if self.text is None else _frame(_TEXT, self.text)
-            frames += b"".join([_frame(_BINARY, b"\x04" + data) for data in self.attachments])
-            self._frames3 = frames
-            return frames
+        forms = self._other_forms()
+        if forms.frames3 is None:
+            text = b"" if self.text is None else _frame(_TEXT, self.text)
+            binary = [_frame(_BINARY, b"\x04" + data) for data in self.attachments]
+            forms.frames3 = text + b"".join(binary)
+        return forms.frames3
 
     def messages(self) -> list[str | bytes]:
         """WebSocket messages, for servers that build the frames themselves."""
-        try:
-            return self._messages
-        except AttributeError:
-            messages: list[str | bytes] = [] if self.text is None else [self.text.decode()]
-            messages += self.attachments
-            self._messages = messages
-            return messages
+        forms = self._other_forms()
+        if forms.messages is None:
+            text: list[str | bytes] = [] if self.text is None else [self.text.decode()]
+            forms.messages = text + list(self.attachments)
+        return forms.messages
 
     def part(self) -> bytes:
         """The items of an Engine.IO 4 polling payload, joined by the record separator."""
         if not self.attachments and self.text is not None:
             return self.text
-        try:
-            return self._part
-        except AttributeError:
-            items = [] if self.text is None else [self.text]
-            items += [b"b" + b64encode(data) for data in self.attachments]
-            self._part = b"\x1e".join(items)
-            return self._part
+        forms = self._other_forms()
+        if forms.part is None:
+            text = [] if self.text is None else [self.text]
+            forms.part = b"\x1e".join(text + [b"b" + b64encode(a) for a in self.attachments])
+        return forms.part
+
+
+class _OtherForms:
+    """The wire forms of a packet that most packets never need."""
+
+    __slots__ = ("frames3", "messages", "part")
+
+    def __init__(self) -> None:
+        self.frames3: bytes | None = None
+        self.messages: list[str | bytes] | None = None
+        self.part: bytes | None = None

@@ -102,7 +102,7 @@ class InMemoryAdapter:
             (room,) = rooms
             members = self._members(room)
         else:
-            members = {}
+            members = dict[str, Peer]()
             for room in rooms:
                 members |= self._members(room)
         if not target.excluded:

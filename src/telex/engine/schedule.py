@@ -9,12 +9,12 @@ the same however many there are. The owner of the only real timer (a front) asks
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ..types import Clock
 
-K = TypeVar("K", bound=Hashable)
+K = TypeVar("K")
 
 NEVER = float("inf")
 

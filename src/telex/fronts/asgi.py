@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from ..client_bundle import FILES
 from ..engine.engine import Engine
 from ..engine.handshake import BAD_REQUEST as ID_TAKEN
 from ..engine.handshake import FORBIDDEN, Refused, check_origin
@@ -49,6 +50,7 @@ class AsgiFront:
         self.serve_client = serve_client
         self.generate_id: GenerateId | None = None
         self.on_bind: Callable[[asyncio.AbstractEventLoop], None] | None = None
+        self.on_shutdown: Callable[[], Awaitable[None]] | None = None
 
     def bind(self) -> None:
         """Run on the running loop from now on."""
@@ -62,9 +64,9 @@ class AsgiFront:
         kind = scope["type"]
         if kind == "lifespan":
             if self.other is not None:
-                await self.other(scope, receive, send)
+                await self.other(scope, self._closing_at_shutdown(receive), send)
             else:
-                await self._lifespan(receive, send)
+                await self._lifespan(self._closing_at_shutdown(receive), send)
             return
         self.bind()
         rest = self.below_path(scope)
@@ -89,7 +91,7 @@ class AsgiFront:
             return ""
         if local.startswith(path + "/") and self.serve_client:
             name = local[len(path) + 1 :]
-            return name if name in bundle.client_bundle.FILES else None
+            return name if name in FILES else None
         return None
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,6 +102,15 @@ class AsgiFront:
         else:
             text = [("content-type", "text/plain; charset=utf-8")]
             await _respond(send, Response(404, text, b"Not Found"))
+
+    def _closing_at_shutdown(self, receive: Receive) -> Receive:
+        async def receive_and_close() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown" and self.on_shutdown is not None:
+                await self.on_shutdown()
+            return message
+
+        return receive_and_close
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -372,7 +383,8 @@ def _one_host(scope: Scope) -> bool:
     """RFC 9112, 3.2: a request of HTTP/1.1 has exactly one Host header."""
     if scope.get("http_version") != "1.1":
         return True
-    return sum(name.lower() == b"host" for name, _ in scope["headers"]) == 1
+    hosts = [value for name, value in scope["headers"] if name.lower() == b"host"]
+    return len(hosts) == 1
 
 
 def _safe_cors(engine: Engine, request: Request) -> HeaderList:

@@ -6,7 +6,7 @@ import gzip
 from functools import cache
 from pathlib import Path
 
-from .. import client_bundle
+from ..client_bundle import FILES, directory, version
 from ..types import HeaderList, Request, Response
 
 _MISSING = (
@@ -19,15 +19,15 @@ _TEXT: HeaderList = [("content-type", "text/plain; charset=utf-8")]
 
 def answer(name: str, request: Request) -> Response | None:
     """The answer to a request for the file ``name`` of the bundle; ``None`` if it is none."""
-    if name not in client_bundle.FILES:
+    if name not in FILES:
         return None
     if request.method not in ("GET", "HEAD"):
         return Response(405, [("allow", "GET, HEAD"), *_TEXT], b"")
-    folder = client_bundle.directory()
+    folder = directory()
     if folder is None:
         return Response(501, _TEXT, _MISSING)
     kind = "application/json" if name.endswith(".map") else "application/javascript"
-    etag = f'"{client_bundle.version()}"'
+    etag = f'"{version()}"'
     headers: HeaderList = [
         ("content-type", f"{kind}; charset=utf-8"),
         ("etag", etag),

@@ -116,6 +116,10 @@ class FastHttpProtocol(HttpToolsProtocol):
             self._upgrade_task.cancel()
         super().connection_lost(exc)
 
+    @property
+    def _application(self) -> Any:
+        return self.config.loaded_app
+
     # -- the head of a request -------------------------------------------------------------
 
     def _wait_for_head(self) -> None:
@@ -183,6 +187,17 @@ class FastHttpProtocol(HttpToolsProtocol):
         self.logger.info(message)
         self.send_400_response(message)
 
+    def shutdown(self) -> None:
+        """The server stops: clients that keep connections open for ever are told so."""
+        app = self._application
+        while app is not None:
+            close = getattr(app, "close_at_once", None)
+            if close is not None:
+                close()
+                break
+            app = getattr(app, "app", None)
+        super().shutdown()
+
     # -- upgrades ------------------------------------------------------------------------
 
     def handle_websocket_upgrade(self) -> None:
@@ -202,7 +217,9 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     async def _run_upgrade(self, upgrade: Upgrade) -> None:
         try:
-            await self.app(self._websocket_scope(upgrade), _nothing_to_receive, _nothing_to_send)
+            await self._application(
+                self._websocket_scope(upgrade), _nothing_to_receive, _nothing_to_send
+            )
         except _NotOurs:
             pass
         except asyncio.CancelledError:
@@ -239,7 +256,7 @@ class FastHttpProtocol(HttpToolsProtocol):
         self._upgrade_task = None
         self._head_complete()
         self.connections.discard(self)
-        self.parser = None  # it refers back to this protocol
+        self.parser: Any = None  # it refers back to this protocol
         if not self.transport.is_closing():
             self.transport.resume_reading()
         return self.transport

@@ -21,6 +21,7 @@ from picows import (
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
 )
+from picows import picows as _picows
 
 from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..types import HeaderList
@@ -35,6 +36,9 @@ CLOSE_TIMEOUT = 10.0
 
 MAX_FRAGMENTS = 16384
 """Into how many frames one message may be cut."""
+
+_WSProtocol: Any = vars(_picows)["WSProtocol"]
+"""The protocol class of picows; its type stubs leave it out."""
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _PING, _CLOSE = WSMsgType.PING, WSMsgType.CLOSE
@@ -206,9 +210,8 @@ class FastWebSocket(WSListener):
         self._closed = True
         self.writable = False
         self._fragments = None
-        handshake = transport.close_handshake
-        sent = handshake.sent if handshake is not None else None
-        failed = sent is not None and sent.code in _ERRORS and not handshake.recv_then_sent
+        handshake: Any = transport.close_handshake  # None if the connection was cut
+        failed = handshake and not handshake.recv_then_sent and handshake.sent.code in _ERRORS
         receiver, self.receiver, self.upgrades = self.receiver, None, None
         if receiver is not None:
             receiver.transport_ended(self, TRANSPORT_ERROR if failed else TRANSPORT_CLOSE)
@@ -259,7 +262,6 @@ def accept(
 
     ``rest`` is what the client sent behind its request.
     """
-    from picows.picows import WSProtocol
 
     def create(request: WSUpgradeRequest) -> Any:
         if not headers:
@@ -267,7 +269,7 @@ def accept(
         response = WSUpgradeResponse.create_101_response(headers)
         return WSUpgradeResponseWithListener(response, listener)
 
-    protocol = WSProtocol(
+    protocol = _WSProtocol(
         None,  # host and port: client side only
         None,
         False,  # the server's side

@@ -43,6 +43,11 @@ async def generate_id(generate: GenerateId | None, request: Request) -> str:
                 sid = await sid
     except Exception as error:
         raise Refused(BAD_REQUEST, name="ID_GENERATION_ERROR", error=error) from error
+    return checked_id(sid)
+
+
+def checked_id(sid: object) -> str:
+    """What a user's function gave as an id; ``Refused`` if it is none."""
     if not isinstance(sid, str) or not sid:
         raise Refused(BAD_REQUEST, name="ID_GENERATION_ERROR")
     return sid

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import uvicorn
@@ -23,51 +23,19 @@ GRACE = 10
 
 _HTTP = "telex.fronts.fast_http:FastHttpProtocol"
 
-Closer = Callable[[], Awaitable[None]]
 
-
-class FastServer(uvicorn.Server):
-    """uvicorn's server, which first closes telex's connections when it stops.
-
-    Clients keep their connections open for ever, so waiting for them would be in vain.
-    """
-
-    def __init__(self, config: uvicorn.Config, *, embedded: bool = False) -> None:
-        super().__init__(config)
-        self._embedded = embedded
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        close = _closer(self.config.loaded_app)
-        if close is not None:
-            await close()
-        await super().shutdown(sockets)
+class EmbeddedServer(uvicorn.Server):
+    """uvicorn's server without its signal handlers: the loop's owner decides about those."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        if self._embedded:  # the loop's owner decides what signals do
-            yield
-        else:
-            with super().capture_signals():
-                yield
-
-
-def _closer(app: Any) -> Closer | None:
-    """The ``close`` of the telex server behind uvicorn's own wrappers."""
-    while app is not None:
-        close = getattr(app, "close_connections", None)
-        if close is not None:
-            found: Closer = close
-            return found
-        app = getattr(app, "app", None)
-    return None
+    def capture_signals(self) -> Generator[None]:
+        yield
 
 
 class Listening:
     """A server that runs in somebody's loop; ``port`` is where it listens."""
 
-    def __init__(self, server: FastServer, task: asyncio.Task[None], port: int) -> None:
+    def __init__(self, server: EmbeddedServer, task: asyncio.Task[None], port: int) -> None:
         self._server = server
         self._task = task
         self.port = port
@@ -97,7 +65,7 @@ async def listen(app: Any, *, host: str, port: int, **options: Any) -> Listening
     """Serve ``app`` in the running loop; return when it accepts connections."""
     sock = _bind(host, port)
     config = _config(app, host, port, **{"log_config": None, "access_log": False, **options})
-    server = FastServer(config, embedded=True)
+    server = EmbeddedServer(config)
     task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))
     while not server.started:
         if task.done():
@@ -145,11 +113,11 @@ def run(
         )
     target = import_string if reload or workers > 1 else app
     config = _config(target, host, port, workers=workers, reload=reload, **options)
-    server = FastServer(config)
+    server = uvicorn.Server(config)
     if config.should_reload:
         ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
     elif config.workers > 1:
-        Multiprocess(config, target=server.run, sockets=[config.bind_socket()]).run()
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
     else:
         with contextlib.suppress(KeyboardInterrupt):
             server.run()

@@ -65,7 +65,7 @@ class TextDecoder:
 
     def receive(self, data: str | bytes, pos: int) -> Packet | None:
         """Take one message; return the packet it completes, if it completes one."""
-        if type(data) is not str:
+        if not isinstance(data, str):
             return self._receive_attachment(data[pos:] if pos else data)
         if self.waiting_for is not None:
             raise PacketError("got plaintext data when reconstructing a packet")

@@ -75,28 +75,34 @@ def event_arguments(data: Any) -> list[Any]:
 
     Numbers are allowed as names, as in the reference (``True`` is not a number here).
     """
-    if type(data) is not list or not data:
+    kind: object = type(data)
+    if kind is not list or not data:
         raise PacketError("invalid payload: an event is a list that begins with its name")
-    name = data[0]
+    event: list[Any] = data
+    name = event[0]
     if type(name) is str:
         if name in RESERVED_EVENTS:
             raise PacketError(f"invalid payload: {name!r} is a reserved event name")
     elif type(name) not in (int, float):
         raise PacketError("invalid payload: the name of an event must be text")
-    return data
+    return event
 
 
 def ack_arguments(data: Any) -> list[Any]:
     """Check the payload of an ACK: a list."""
-    if type(data) is not list:
+    kind: object = type(data)
+    if kind is not list:
         raise PacketError("invalid payload: an acknowledgement is a list")
-    return data
+    args: list[Any] = data
+    return args
 
 
 def connect_payload(data: Any) -> dict[str, Any]:
     """Check the payload of a CONNECT from a client: an object, or nothing."""
     if data is None:
         return {}
-    if type(data) is not dict:
+    kind: object = type(data)
+    if kind is not dict:
         raise PacketError("invalid payload: CONNECT carries an object or nothing")
-    return data
+    auth: dict[str, Any] = data
+    return auth

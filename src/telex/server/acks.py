@@ -34,8 +34,10 @@ def as_arguments(result: Any) -> tuple[Any, ...]:
     """A handler's return value as the arguments of an acknowledgement."""
     if result is None:
         return ()
-    if type(result) is tuple:
-        return result
+    kind: object = type(result)
+    if kind is tuple:
+        several: tuple[Any, ...] = result
+        return several
     return (result,)
 
 

@@ -89,9 +89,13 @@ class Core:
         self._connect_deadlines.stop(connection)
         self._attachment_deadlines.stop(connection)
 
+    def close_connections(self) -> None:
+        """End every connection at once."""
+        self.engine.close(SHUTTING_DOWN)
+
     async def close(self) -> None:
         """End every connection and close the adapters."""
-        self.engine.close(SHUTTING_DOWN)
+        self.close_connections()
         for namespace in self.namespaces.values():
             await namespace.adapter.close()
 

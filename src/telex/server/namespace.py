@@ -114,9 +114,13 @@ class Namespace:
         ``@io.event`` takes the event's name from the function, ``@io.event("name")``
         gives it.
         """
-        if isinstance(name, str):
-            return lambda function: self._add_event(name, function)
-        return self._add_event(name.__name__, name)
+        if not isinstance(name, str):
+            return self._add_event(name.__name__, name)
+
+        def decorate(function: F) -> F:
+            return self._add_event(name, function)
+
+        return decorate
 
     def _add_event(self, name: str, function: F) -> F:
         if name in _CONNECTION:
