@@ -66,7 +66,7 @@ def _panel(axes: Any, outcome: Outcome, findings: Findings) -> None:
         outcome.shape.title, loc="left", fontsize=11, color=INK, fontweight="bold", pad=16
     )
     axes.annotate(
-        outcome.shape.unit,
+        outcome.shape.unit if outcome.shape.memory else f"server CPU, {outcome.shape.unit}",
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 4),

@@ -64,16 +64,15 @@ def verdicts(outcome: Outcome) -> Iterator[Verdict]:
         ratio = outcome.ratio(TELEX.name, other.name)
         if goal is None or ratio is None:
             continue
-        reached = ratio.median >= goal
         # No server can do with less than the kernel takes.
         ceiling = outcome.ratio(FLOOR.name, other.name)
-        bounded = not reached and ceiling is not None and not outcome.shape.memory
+        barred = ceiling is not None and ceiling.median < goal
         yield Verdict(
             title,
             f"{goal:g}× less than {other.title}",
             _with_range(ratio),
-            reached,
-            f"the kernel floor stands at {times(ceiling.median)}" if bounded and ceiling else "",
+            ratio.median >= goal,
+            f"the kernel floor is at {times(ceiling.median)}" if barred and ceiling else "",
         )
     over_floor = outcome.ratio(FLOOR.name, TELEX.name)
     if goals.floor is not None and over_floor is not None:
@@ -184,7 +183,7 @@ def terminal(findings: Findings) -> str:
     """What `make bench` prints."""
     found = all_verdicts(findings)
     parts = [
-        "Server CPU time and memory; in brackets: times less than Node.",
+        "Server CPU time in µs, memory in bytes; in brackets: how many times less than Node.",
         cost_table(findings),
         goal_table(found) if found else "",
         other_table(findings),
@@ -237,7 +236,7 @@ In brackets: how many times less than Node.
   connection has joined.
 - The kernel floor is a server in C that answers this load and does nothing else
   (`benchmarks/servers/floor_server.c`): what the system calls cost on this machine. It bounds every
-  ratio.
+  ratio: where a goal lies beyond it, the verdict says where it stands.
 - Every server runs with its default options. python-socketio runs under uvicorn with uvloop,
   httptools and websockets-sansio, telex under uvicorn and uvloop. "telex" has plain functions as
   handlers and the fast WebSocket path; "async handlers" has coroutines; "plain ASGI" is the same

@@ -43,7 +43,7 @@ class Shape:
         if self.memory:
             return "bytes per idle connection"
         what = {"echo": "message", "fanout": "delivery", "connect": "connection"}[self.workload]
-        return f"µs of server CPU per {what}"
+        return f"µs per {what}"
 
     @property
     def field(self) -> str:
@@ -54,14 +54,14 @@ class Shape:
 SHAPES = (
     Shape(
         name="echo",
-        title="echo with ack, 100 connections, 1 in flight",
+        title="echo, 100 clients, 1 in flight",
         workload="echo",
         connections=100,
         goals=Goals(node=2.5, python_socketio=10),
     ),
     Shape(
         name="echo-8",
-        title="echo with ack, 100 connections, 8 in flight",
+        title="echo, 100 clients, 8 in flight",
         workload="echo",
         connections=100,
         window=8,
