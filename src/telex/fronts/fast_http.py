@@ -118,7 +118,7 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     @property
     def _application(self) -> Any:
-        return self.config.loaded_app
+        return vars(self.config)["loaded_app"]
 
     # -- the head of a request -------------------------------------------------------------
 

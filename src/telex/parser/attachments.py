@@ -15,7 +15,7 @@ def restore(value: Any, buffers: list[bytes]) -> Any:
     A placeholder is an object whose ``_placeholder`` is ``true``; its ``num`` must be
     an integer that names one of the buffers.
     """
-    kind: object = type(value)
+    kind = value.__class__
     if kind is list:
         for index, item in enumerate(value):
             if type(item) in _CONTAINERS:

@@ -75,7 +75,7 @@ def event_arguments(data: Any) -> list[Any]:
 
     Numbers are allowed as names, as in the reference (``True`` is not a number here).
     """
-    kind: object = type(data)
+    kind = data.__class__
     if kind is not list or not data:
         raise PacketError("invalid payload: an event is a list that begins with its name")
     event: list[Any] = data
@@ -90,7 +90,7 @@ def event_arguments(data: Any) -> list[Any]:
 
 def ack_arguments(data: Any) -> list[Any]:
     """Check the payload of an ACK: a list."""
-    kind: object = type(data)
+    kind = data.__class__
     if kind is not list:
         raise PacketError("invalid payload: an acknowledgement is a list")
     args: list[Any] = data
@@ -101,7 +101,7 @@ def connect_payload(data: Any) -> dict[str, Any]:
     """Check the payload of a CONNECT from a client: an object, or nothing."""
     if data is None:
         return {}
-    kind: object = type(data)
+    kind = data.__class__
     if kind is not dict:
         raise PacketError("invalid payload: CONNECT carries an object or nothing")
     auth: dict[str, Any] = data

@@ -34,7 +34,7 @@ def as_arguments(result: Any) -> tuple[Any, ...]:
     """A handler's return value as the arguments of an acknowledgement."""
     if result is None:
         return ()
-    kind: object = type(result)
+    kind = result.__class__
     if kind is tuple:
         several: tuple[Any, ...] = result
         return several
