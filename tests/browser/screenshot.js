@@ -18,6 +18,14 @@ const TALK = [
   ["Sam", "Let's show it at the workshop. I'm bringing the coffee ☕"],
 ];
 
+// The server takes the colours from these.
+const KEYS = {
+  Sam: "sam-of-the-picture-8",
+  Ada: "ada-of-the-picture-3",
+  "Mei 美": "mei-of-the-picture-1",
+  Noor: "noor-of-the-picture-1",
+};
+
 const say = async (page, text) => {
   const messages = page.locator(".entry");
   const before = await messages.count();
@@ -38,12 +46,12 @@ run(async ({ url, folder }, browser) => {
   const hour = late < -12 ? late + 24 : late;
   const size = {
     viewport: { width: 1180, height: 860 },
-    deviceScaleFactor: 2,
+    deviceScaleFactor: 1.5,
     colorScheme: "light",
     timezoneId: hour === 0 ? "UTC" : `Etc/GMT${hour > 0 ? "-" : "+"}${Math.abs(hour)}`,
   };
   const visit = async (name) => {
-    pages[name] = await browser.visit(url, { ...size, who: name, session: { name } });
+    pages[name] = await browser.visit(url, { ...size, who: name, session: { name, key: KEYS[name] } });
     await pages[name].locator("#line[data-state=open] .step.now[data-transport=websocket]").waitFor();
   };
   const plain = await browser.visit(`${url}plain.html`, { who: "plain" });
@@ -71,6 +79,7 @@ run(async ({ url, folder }, browser) => {
   await shot(pages.Sam, folder, "demo-dark.png");
 
   await pages.Noor.setViewportSize({ width: 390, height: 780 });
+  await pages.Noor.locator("#latency", { hasText: /^[1-9] ms/ }).waitFor();
   await pages.Noor.evaluate(() => document.getElementById("log").scrollTo(0, 1e6));
   await shot(pages.Noor, folder, "demo-phone.png");
   return { pictures: ["demo.png", "demo-dark.png", "demo-phone.png"] };

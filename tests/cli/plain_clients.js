@@ -2,7 +2,7 @@
 
 /*
  * Two plain clients of one generation at the demo, with the events of the smallest chat only.
- * Standard input: { url, generation, transports }; prints what each of them saw, line by line.
+ * Standard input: { url, generation, transports, texts }; prints what each of them saw.
  */
 
 const path = require("node:path");
@@ -16,7 +16,7 @@ async function input() {
 
 const once = (socket, event) => new Promise((resolve) => socket.once(event, (...args) => resolve(args[0])));
 
-input().then(async ({ url, generation, transports }) => {
+input().then(async ({ url, generation, transports, texts }) => {
   const io = require(path.join(peers, `socket.io-client-${generation}`));
   const options = { forceNew: true, reconnection: false, transports };
   const first = io(url, options);
@@ -28,7 +28,6 @@ input().then(async ({ url, generation, transports }) => {
   await once(second, "connect");
   const hi = await greeted;
 
-  const texts = ["hello", "中文 🎉", "<b>not bold</b>", 42];
   const heard = { first: [], second: [] };
   const all = new Promise((resolve) => {
     const count = () => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 
 
 class AddressError(Exception):
@@ -20,17 +21,19 @@ def check_address(host: str, port: int) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         raise AddressError(f"{host!r} is not an address or a name this machine knows.") from None
-    for family, kind, protocol, _, address in found:
-        with socket.socket(family, kind, protocol) as probe:
+    family, kind, protocol, _, address = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        if sys.platform != "win32":  # where it means something else
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-                probe.listen(1)
-            except OSError as error:
-                raise AddressError(_sentence(error, host, port)) from None
+        try:
+            probe.bind(address)
+            probe.listen(1)
+        except OSError as error:
+            raise AddressError(explain(error, host, port)) from None
 
 
-def _sentence(error: OSError, host: str, port: int) -> str:
+def explain(error: OSError, host: str, port: int) -> str:
+    """Why a server could not listen, and what to change."""
     if error.errno == errno.EADDRINUSE:
         return (
             f"Port {port} is in use on {host}. "

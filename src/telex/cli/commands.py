@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .._version import __version__
-from .address import AddressError, check_address, url_of
+from .address import AddressError, check_address, explain, url_of
 from .target import TargetError, load
 
 app = typer.Typer(
@@ -55,9 +55,9 @@ def demo(host: Host = "127.0.0.1", port: Port = 3000) -> None:
     """Open a chat for every browser that comes by."""
     try:
         check_address(host, port)
+        asyncio.run(_demo(host, port))
     except AddressError as error:
         raise fail(str(error)) from None
-    asyncio.run(_demo(host, port))
 
 
 async def _demo(host: str, port: int) -> None:
@@ -71,7 +71,10 @@ async def _demo(host: str, port: int) -> None:
         except NotImplementedError:  # Windows: Ctrl+C cancels this task instead
             break
     io = create()
-    await io.listen(port=port, host=host)
+    try:
+        await io.listen(port=port, host=host)
+    except OSError as error:
+        raise AddressError(explain(error, host, port)) from None
     try:
         url = url_of(host, io.port or port)
         out.print(Text.assemble("The chat is open: ", (url, "bold link " + url)))

@@ -55,19 +55,19 @@ SPOOFS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067
 
 
 class Face(TypedDict):
-    """The author of a message."""
+    """The author of a message; ``plain`` are clients that speak only the three events."""
 
     id: str
     name: str
     hue: int
+    plain: bool
 
 
 class Card(Face):
-    """A person who is here; ``plain`` are clients that speak only the three events."""
+    """A person who is here."""
 
     client: str
     transport: str
-    plain: bool
 
 
 Entry = TypedDict("Entry", {"id": int, "at": int, "from": Face, "text": str, "nonce": str})
@@ -108,7 +108,7 @@ class Person:
 
     def face(self) -> Face:
         """Who this is, for a message."""
-        return {"id": self.id, "name": self.name, "hue": self.hue}
+        return {"id": self.id, "name": self.name, "hue": self.hue, "plain": self.plain}
 
     def card(self) -> Card:
         """Who this is, for the list of people."""
@@ -116,7 +116,6 @@ class Person:
             **self.face(),
             "client": f"client_{self.socket.id}",
             "transport": self.socket.conn.transport.name,
-            "plain": self.plain,
         }
 
     def may_speak(self) -> bool:

@@ -76,16 +76,16 @@ def _module(name: str) -> ModuleType:
 
 def _attribute(module: ModuleType, path: str) -> object:
     found: object = module
+    where = repr(module.__name__)
     for part in path.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            owner = repr(module.__name__) if found is module else f"{path!r} of {module.__name__!r}"
-            names = _applications(module) if found is module else []
-            near = _nearest(part, [one for one in dir(found) if not one.startswith("_")])
-            raise TargetError(
-                f"There is no {part!r} in {owner}." + _did_you_mean(near or names)
-            ) from None
+            names = _nearest(part, [one for one in dir(found) if not one.startswith("_")])
+            if found is module:
+                names = [*_applications(module), *names]
+            raise TargetError(f"There is no {part!r} in {where}." + _did_you_mean(names)) from None
+        where = f"{part!r} of {module.__name__!r}"
     return found
 
 
@@ -143,10 +143,11 @@ def _siblings(name: str) -> list[str]:
 
 
 def _nearest(name: str, names: list[str]) -> list[str]:
-    return difflib.get_close_matches(name, list(dict.fromkeys(names)), n=2, cutoff=0.6)
+    return difflib.get_close_matches(name, list(dict.fromkeys(names)), n=2, cutoff=0.5)
 
 
 def _did_you_mean(names: list[str]) -> str:
+    names = list(dict.fromkeys(names))[:2]
     return f" Did you mean {' or '.join(map(repr, names))}?" if names else ""
 
 

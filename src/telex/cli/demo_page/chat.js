@@ -68,7 +68,8 @@ function happened(text) {
 function showLine() {
   $("line").dataset.state = state;
   for (const step of document.querySelectorAll(".step")) step.classList.toggle("now", step.dataset.transport === transport);
-  $("latency").textContent = state !== "open" ? `${state}…` : latency === null ? "" : `${latency} ms`;
+  const label = gone ? "closed" : state === "closed" ? "reconnecting…" : "connecting…";
+  $("latency").textContent = state !== "open" ? label : latency === null ? "" : `${latency} ms`;
   $("line").setAttribute("aria-label", `Connection: ${state}${transport && `, ${transport}`}. Show details.`);
   const facts = [["State", state], ["Transport", transport || "none"], ["Round trip", latency === null ? "–" : `${latency} ms`],
     ["Packets in / out", `${counts.in} / ${counts.out}`], ["Socket", socket.id || "–"]];
@@ -161,7 +162,8 @@ function add(key, entry, person) {
   if (there.entries.length > 300) there.entries.shift();
   if (key === current) {
     const stick = entry.from?.id === you?.id || atBottom();
-    draw(entry)?.classList.add("fresh");
+    draw(entry).classList.add("fresh");
+    if ($("log").children.length > 500) $("log").firstChild.remove();
     if (stick) bottom(); else $("newer").hidden = false;
   }
   if (entry.text && entry.from.id !== you?.id && (key !== current || document.hidden)) { there.unread += 1; drawSide(); }
