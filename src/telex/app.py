@@ -125,6 +125,11 @@ class EngineServer:
         """The port of ``listen``, once it has started."""
         return self._hosted.port
 
+    @property
+    def answers_upgrades_at_once(self) -> bool:
+        """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
+        return self._hosted.front.answers_upgrades_at_once
+
     def attach(self, app: App) -> EngineServer:
         """Let another ASGI application have everything outside the path."""
         self._hosted.front.other = app
@@ -247,6 +252,11 @@ class Server:
     def port(self) -> int | None:
         """The port of ``listen``, once it has started."""
         return self._hosted.port
+
+    @property
+    def answers_upgrades_at_once(self) -> bool:
+        """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
+        return self._hosted.front.answers_upgrades_at_once
 
     @property
     def sockets(self) -> Namespace:

@@ -15,31 +15,29 @@ class Headers(Mapping[str, str]):
     """Request headers: names in lower case, looked up without regard to case.
 
     A header that came several times is joined with ``", "`` (``Cookie`` with ``"; "``).
+    The headers stay as the host server gave them and are decoded when they are read.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_raw",)
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        values: dict[str, str] = {}
-        for raw_name, raw_value in raw:
-            name = raw_name.decode("latin-1").lower()
-            value = raw_value.decode("latin-1")
-            if name in values:
-                value = values[name] + ("; " if name == "cookie" else ", ") + value
-            values[name] = value
-        self._values = values
+        self._raw = raw
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
+        wanted = name.lower().encode("latin-1", "replace")
+        values = [value for key, value in self._raw if key == wanted or key.lower() == wanted]
+        if not values:
+            raise KeyError(name)
+        return (b"; " if wanted == b"cookie" else b", ").join(values).decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(dict.fromkeys([name.decode("latin-1").lower() for name, _ in self._raw]))
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len({name.lower() for name, _ in self._raw})
 
     def __repr__(self) -> str:
-        return f"Headers({self._values!r})"
+        return f"Headers({dict(self)!r})"
 
 
 class Request:
@@ -49,19 +47,27 @@ class Request:
     without the mount point, ``client`` the peer's ``(host, port)`` if it is known.
     """
 
-    __slots__ = ("client", "headers", "path", "query", "scope")
+    __slots__ = ("query", "scope")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.path = local_path(scope)
-        self.headers = Headers(scope["headers"])
-        self.query: dict[str, str] = dict(
-            parse_qsl(
-                scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="replace"
-            )
-        )
-        client = scope.get("client")
-        self.client: tuple[str, int] | None = (client[0], client[1]) if client else None
+        self.query: dict[str, str] = _query(scope["query_string"].decode("latin-1"))
+
+    @property
+    def path(self) -> str:
+        """The decoded path, without the mount point."""
+        return local_path(self.scope)
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+        return Headers(self.scope["headers"])
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The peer's host and port, as far as the host server knows them."""
+        client = self.scope.get("client")
+        return (client[0], client[1]) if client else None
 
     @property
     def method(self) -> str:
@@ -83,6 +89,13 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path!r} from {self.client}>"
+
+
+def _query(text: str) -> dict[str, str]:
+    if "%" in text or "+" in text:
+        return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+    pairs = [item.partition("=") for item in text.split("&") if item]
+    return {name: value for name, _, value in pairs}
 
 
 def local_path(scope: Scope) -> str:

@@ -15,12 +15,12 @@ from .handshake import (
     BAD_HANDSHAKE_METHOD,
     BAD_REQUEST,
     UNKNOWN_SID,
+    OpenPacket,
     Refused,
     SessionCookie,
     check_origin,
     check_protocol,
     check_transport,
-    open_packet,
 )
 from .heartbeat import Heartbeat
 from .legacy import LegacyText
@@ -54,6 +54,8 @@ class Engine:
         self.on_session: Callable[[Session], None] = _nobody
         self.cork: Callable[[Session], None] = Session.flush
         self._json_text = json_text
+        self._open_packet = OpenPacket(options)
+        self._ended = self._session_ended  # one bound method for all sessions
 
     def verify(self, request: Request, *, upgrade: bool) -> Session | None:
         """Check a request; the session it belongs to, or ``None`` for a handshake.
@@ -119,11 +121,11 @@ class Engine:
             transport,
             self.heartbeat,
             cork=self.cork,
-            ended=self._session_ended,
+            ended=self._ended,
             send_buffer_limit=self.options.send_buffer_limit,
         )
         self.sessions[sid] = session
-        session.send(open_packet(sid, transport.name, self.options))
+        session.send(self._open_packet.encode(sid, transport.name))
         session.opened()
         self.on_session(session)
         return session

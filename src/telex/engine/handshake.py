@@ -89,21 +89,25 @@ def check_protocol(request: Request, options: EngineOptions) -> int:
     raise Refused(UNSUPPORTED_PROTOCOL, protocol=revision)
 
 
-def open_packet(sid: str, transport: str, options: EngineOptions) -> EncodedPacket:
-    """What the client must know; wire units are milliseconds."""
-    upgrades = [
-        name
-        for name in options.transports
-        if transport == "polling" and name != "polling" and options.allow_upgrades
-    ]
-    data = {
-        "sid": sid,
-        "upgrades": upgrades,
-        "pingInterval": round(options.ping_interval * 1000),
-        "pingTimeout": round(options.ping_timeout * 1000),
-        "maxPayload": options.max_http_buffer_size,
-    }
-    return EncodedPacket(b"0" + json.dumps(data, separators=(",", ":")).encode())
+class OpenPacket:
+    """What a client is told first; wire units are milliseconds."""
+
+    __slots__ = ("_rest", "_upgrades")
+
+    def __init__(self, options: EngineOptions) -> None:
+        names = [name for name in options.transports if name != "polling"]
+        self._upgrades = json.dumps(names if options.allow_upgrades else [])
+        self._rest = (
+            f'"pingInterval":{round(options.ping_interval * 1000)},'
+            f'"pingTimeout":{round(options.ping_timeout * 1000)},'
+            f'"maxPayload":{options.max_http_buffer_size}}}'
+        )
+
+    def encode(self, sid: str, transport: str) -> EncodedPacket:
+        """The open packet of a new session; only polling can be upgraded."""
+        upgrades = self._upgrades if transport == "polling" else "[]"
+        text = f'0{{"sid":{json.dumps(sid)},"upgrades":{upgrades},{self._rest}'
+        return EncodedPacket(text.encode())
 
 
 # -- the session cookie -------------------------------------------------------------------

@@ -69,7 +69,8 @@ class Session:
 
     ``send`` only queues. What was queued leaves in one piece when ``flush`` is called:
     by the front at the end of a read, or by whoever drains the *cork*, a callable that
-    is told once about every session that has something to say.
+    is told once about every session that has something to say. A front that flushes at
+    the end of a read sets ``corked`` for as long as the read lasts.
     """
 
     __slots__ = (
@@ -78,13 +79,13 @@ class Session:
         "_buffer",
         "_close_reason",
         "_cork",
-        "_corked",
         "_drain_callbacks",
         "_ended",
         "_heartbeat",
         "_limit",
         "_ping_extended",
         "__weakref__",
+        "corked",
         "id",
         "on_close",
         "on_drain",
@@ -123,7 +124,7 @@ class Session:
         self.on_upgrade: Callable[[], None] | None = None
         self._buffer: list[EncodedPacket] = []
         self._drain_callbacks: list[Callable[[], object]] = []
-        self._corked = False
+        self.corked = False
         self._cork = cork
         self._ended = ended
         self._heartbeat = heartbeat
@@ -207,13 +208,13 @@ class Session:
             self.flush()
         self._buffer.append(packet)
         self.queued += packet.size
-        if not self._corked:
-            self._corked = True
+        if not self.corked:
+            self.corked = True
             self._cork(self)
 
     def flush(self) -> None:
         """Hand what is queued to the transport, if it can take it."""
-        self._corked = False
+        self.corked = False
         if self._buffer and self.transport.writable:
             packets, self._buffer = self._buffer, []
             self.queued = 0

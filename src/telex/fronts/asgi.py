@@ -77,6 +77,15 @@ class AsgiFront:
         elif kind == "http":
             await self._http(rest, scope, receive, send)
 
+    @property
+    def answers_upgrades_at_once(self) -> bool:
+        """Whether a handshake asks nobody: no hook of the user, no other application."""
+        return (
+            self.other is None
+            and self.generate_id is None
+            and self.engine.options.allow_request is None
+        )
+
     def below_path(self, scope: Scope) -> str | None:
         """What follows the engine's path: ``""`` for the engine itself, a file's name, or ``None``.
 
@@ -349,6 +358,7 @@ class AsgiFront:
             return
         limit = self.engine.options.max_http_buffer_size
         websocket = upgrade.accept(self.driver, int(request.query["EIO"]), limit, headers)
+        request.scope["extensions"] = {}  # it has served, and would keep the HTTP side alive
         websocket.start(self._receiver(request, websocket, session, sid), session)
 
     def _receiver(

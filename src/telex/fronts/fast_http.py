@@ -10,6 +10,7 @@ uvicorn's own road.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -17,11 +18,14 @@ from typing import Any
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ..engine.schedule import Lane, Schedule
 from ..types import HeaderList, Response
 from .driver import Driver
 from .fast_websocket import FastWebSocket, accept
+from .timer import LoopTimer
 
 EXTENSION = "telex.upgrade"
 """Name of the scope extension that carries an ``Upgrade``."""
@@ -43,22 +47,30 @@ class Upgrade:
     def __init__(
         self, protocol: FastHttpProtocol, headers: list[tuple[bytes, bytes]], rest: bytes
     ) -> None:
-        self._protocol = protocol
+        self._protocol: FastHttpProtocol | None = protocol
         self._headers = headers
         self._rest = rest
         self._decided = False
 
+    def _settle(self) -> asyncio.Transport:
+        """Take the connection over, and let go of everything that belonged to HTTP."""
+        self._decided = True
+        protocol, self._protocol = self._protocol, None
+        if protocol is None:
+            raise AssertionError("an upgrade is decided once")
+        return protocol.hand_over()
+
     @property
     def gone(self) -> bool:
         """Whether the client has not waited for the verdict."""
-        return self._protocol.transport.is_closing()
+        return self._protocol is None or self._protocol.transport.is_closing()
 
     def mistake(self) -> Response | None:
         """What is wrong with the WebSocket part of the request (RFC 6455, 4.2.1)."""
         keys = [value for name, value in self._headers if name == b"sec-websocket-key"]
         versions = [value for name, value in self._headers if name == b"sec-websocket-version"]
         text = [("content-type", "text/plain; charset=utf-8")]
-        if self._protocol.scope["method"] != "GET":
+        if self._protocol is None or self._protocol.scope["method"] != "GET":
             return Response(400, text, b"a WebSocket is opened with GET")
         if versions != [b"13"]:
             return Response(
@@ -75,17 +87,14 @@ class Upgrade:
         self, driver: Driver, revision: int, max_size: int, headers: HeaderList
     ) -> FastWebSocket:
         """Answer with 101; the connection belongs to the returned transport."""
-        self._decided = True
         websocket = FastWebSocket(driver, revision, max_size)
         key = next(value for name, value in self._headers if name == b"sec-websocket-key")
-        transport = self._protocol.hand_over()
-        accept(transport, key.decode("latin-1"), headers, websocket, self._rest)
+        accept(self._settle(), key.decode("latin-1"), headers, websocket, self._rest)
         return websocket
 
     def refuse(self, response: Response) -> None:
         """Answer with a refusal and close the connection."""
-        self._decided = True
-        transport = self._protocol.hand_over()
+        transport = self._settle()
         lines = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Refused')}"]
         lines += [f"{name}: {value}" for name, value in response.headers]
         lines += [f"content-length: {len(response.body)}", "connection: close", "", ""]
@@ -103,15 +112,16 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     _rest = b""
     _upgrade_task: asyncio.Task[None] | None = None
-    _head_timer: asyncio.TimerHandle | None = None
     _head_size = 0
+    _heads: Lane[FastHttpProtocol]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait_for_head()
+        self._heads = _heads_of(self.server_state, self.loop)
+        self._heads.start(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_complete()
+        self._heads.stop(self)
         if self._upgrade_task is not None:
             self._upgrade_task.cancel()
         super().connection_lost(exc)
@@ -122,23 +132,14 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     # -- the head of a request -------------------------------------------------------------
 
-    def _wait_for_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEADER_TIMEOUT, self._head_timed_out)
-
-    def _head_complete(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _head_timed_out(self) -> None:
-        self._head_timer = None
-        if not self.transport.is_closing():
-            self.transport.close()
+    def head_timed_out(self) -> None:
+        """The client takes too long for the head of its request."""
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self._head_size = 0
-        if self._head_timer is None:
-            self._wait_for_head()
+        if self not in self._heads:
+            self._heads.start(self)
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -156,7 +157,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             raise HeadTooLarge
 
     def on_headers_complete(self) -> None:
-        self._head_complete()
+        self._heads.stop(self)
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -174,9 +175,8 @@ class FastHttpProtocol(HttpToolsProtocol):
             self._refuse_request(error)
 
     def _refuse_request(self, error: Exception) -> None:
-        cause = error.__context__
-        self._head_complete()
-        if isinstance(cause, HeadTooLarge):
+        self._heads.stop(self)
+        if isinstance(error.__context__, HeadTooLarge):
             self.transport.write(
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
                 b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -205,9 +205,25 @@ class FastHttpProtocol(HttpToolsProtocol):
             super().handle_websocket_upgrade()
             self._feed_rest()
             return
-        self.transport.pause_reading()
         upgrade = Upgrade(self, self.headers, self._rest)
+        if self._answers_at_once():
+            run = self._run_upgrade(upgrade)
+            with contextlib.suppress(StopIteration):
+                run.send(None)
+                raise AssertionError("a handshake without hooks waits for nothing")
+            return
+        self.transport.pause_reading()
         self._upgrade_task = self.loop.create_task(self._run_upgrade(upgrade))
+
+    def _answers_at_once(self) -> bool:
+        """Whether nothing but a telex server without hooks will see the request.
+
+        Such a handshake waits for nothing and needs no task.
+        """
+        app = self._application
+        if type(app) is ProxyHeadersMiddleware:
+            app = app.app
+        return bool(getattr(app, "answers_upgrades_at_once", False))
 
     def _feed_rest(self) -> None:
         """Give uvicorn's WebSocket protocol what came behind the request."""
@@ -253,13 +269,27 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def hand_over(self) -> asyncio.Transport:
         """Let go of the connection: somebody else speaks on it from now on."""
+        transport = self.transport
+        if self._upgrade_task is not None and not transport.is_closing():
+            transport.resume_reading()
         self._upgrade_task = None
-        self._head_complete()
+        self._heads.stop(self)
         self.connections.discard(self)
         self.parser: Any = None  # it refers back to this protocol
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-        return self.transport
+        return transport
+
+
+def _heads_of(server_state: Any, loop: asyncio.AbstractEventLoop) -> Lane[FastHttpProtocol]:
+    """The deadlines for the heads of all requests of one server, with one timer."""
+    attributes: dict[str, Any] = vars(server_state)
+    if "telex_heads" in attributes:
+        known: Lane[FastHttpProtocol] = attributes["telex_heads"]
+        return known
+    schedule = Schedule(loop.time)
+    lane: Lane[FastHttpProtocol] = schedule.lane(HEADER_TIMEOUT, FastHttpProtocol.head_timed_out)
+    LoopTimer(schedule).bind(loop)
+    attributes["telex_heads"] = lane
+    return lane
 
 
 class HeadTooLarge(Exception):

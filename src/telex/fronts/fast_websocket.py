@@ -56,6 +56,23 @@ class FastWebSocket(WSListener):
     What is sent while a read is handled leaves in one write at its end.
     """
 
+    __slots__ = (
+        "_closed",
+        "_driver",
+        "_early",
+        "_fragment_count",
+        "_fragments",
+        "_frames",
+        "_kind",
+        "_pong",
+        "_socket",
+        "_write",
+        "max_frame_size",
+        "receiver",
+        "upgrades",
+        "writable",
+    )
+
     name = "websocket"
 
     def __init__(self, driver: Driver, protocol: int, max_size: int) -> None:
@@ -66,7 +83,7 @@ class FastWebSocket(WSListener):
         self._frames = EncodedPacket.frames3 if protocol == 3 else EncodedPacket.frames
         self.max_frame_size = max_size
         self._closed = False
-        self._early: list[tuple[str | bytes, bool]] | None = []
+        self._early: list[str | bytes] | None = []
         self._kind: WSMsgType | None = None
         self._fragments: bytearray | None = None
         self._fragment_count = 0
@@ -108,8 +125,8 @@ class FastWebSocket(WSListener):
         if receiver is None:
             self.close()
         early, self._early = self._early, None
-        for data, last in early or ():
-            self._receive(data, last=last)
+        for data in early or ():
+            self._receive(data)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come. The usual one is a whole text message."""
@@ -129,28 +146,29 @@ class FastWebSocket(WSListener):
                 return
             receiver = self.receiver
             if type(receiver) is Session:
-                driver = self._driver
-                driver.reading = receiver
-                receiver.receive(data)
-                if frame.last_in_buffer:
-                    driver.reading = None
-                    receiver.flush()
+                receiver.corked = True
+                try:
+                    receiver.receive(data)
+                finally:
+                    if frame.last_in_buffer:
+                        receiver.flush()
             else:
-                self._receive(data, last=bool(frame.last_in_buffer))
+                self._receive(data)
+                if frame.last_in_buffer:
+                    self._read_ended()
             return
         self._other_frame(transport, frame, kind)
 
-    def _receive(self, data: str | bytes, *, last: bool) -> None:
+    def _receive(self, data: str | bytes) -> None:
         receiver = self.receiver
         if self._early is not None:
-            self._early.append((data, last))
+            self._early.append(data)
         elif isinstance(receiver, Session):
             receiver.receive(data)
         elif receiver is not None and receiver.receive(data):
             self.receiver = self.upgrades
 
     def _other_frame(self, transport: WSTransport, frame: WSFrame, kind: WSMsgType) -> None:
-        last = bool(frame.last_in_buffer)
         if kind == _PING:
             self._answer_ping(frame.get_payload_as_bytes())
         elif kind == _CLOSE:
@@ -161,18 +179,22 @@ class FastWebSocket(WSListener):
         elif kind in (_TEXT, _BINARY) and self._fragments is not None:
             self._close(WSCloseCode.PROTOCOL_ERROR)  # a message inside another one
         elif kind == _BINARY and frame.fin:
-            self._receive(frame.get_payload_as_bytes(), last=last)
+            self._receive(frame.get_payload_as_bytes())
         elif kind in (_TEXT, _BINARY):
             self._kind = kind
             self._fragments = bytearray(frame.get_payload_as_bytes())
             self._fragment_count = 1
         elif kind == _CONTINUATION:
-            self._continue(frame, last=last)
-        if last and self._driver.reading is not None:
-            session, self._driver.reading = self._driver.reading, None
-            session.flush()
+            self._continue(frame)
+        if frame.last_in_buffer:
+            self._read_ended()
 
-    def _continue(self, frame: WSFrame, *, last: bool) -> None:
+    def _read_ended(self) -> None:
+        """Flush what the earlier frames of this read have left to this one."""
+        if isinstance(self.receiver, Session):
+            self.receiver.flush()
+
+    def _continue(self, frame: WSFrame) -> None:
         fragments = self._fragments
         if fragments is None:
             self._close(WSCloseCode.PROTOCOL_ERROR)  # nothing to continue
@@ -189,14 +211,14 @@ class FastWebSocket(WSListener):
             return
         self._fragments = None
         if self._kind == _BINARY:
-            self._receive(bytes(fragments), last=last)
+            self._receive(bytes(fragments))
             return
         try:
             text = fragments.decode()
         except UnicodeDecodeError:
             self._close(WSCloseCode.INVALID_TEXT)
             return
-        self._receive(text, last=last)
+        self._receive(text)
 
     def _answer_ping(self, payload: bytes) -> None:
         """To a client that does not read, only the newest pong is owed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import sys
@@ -92,6 +93,17 @@ def _bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+def _calm_collector() -> None:
+    """Tell the garbage collector that what is there now stays, and that many objects will come.
+
+    A server keeps objects for every connection; looking through all of them again and
+    again while clients connect would cost a third of the time of a connection.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 def run(
     app: Any,
     *,
@@ -114,6 +126,7 @@ def run(
     target = import_string if reload or workers > 1 else app
     config = _config(target, host, port, workers=workers, reload=reload, **options)
     server = uvicorn.Server(config)
+    _calm_collector()
     if config.should_reload:
         ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
     elif config.workers > 1:

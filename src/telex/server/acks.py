@@ -30,17 +30,6 @@ class Ack:
         return self._send is None
 
 
-def as_arguments(result: Any) -> tuple[Any, ...]:
-    """A handler's return value as the arguments of an acknowledgement."""
-    if result is None:
-        return ()
-    kind = result.__class__
-    if kind is tuple:
-        several: tuple[Any, ...] = result
-        return several
-    return (result,)
-
-
 def as_answer(args: list[Any]) -> Any:
     """An acknowledgement's arguments as one value: none, the value, or a tuple of them."""
     if len(args) == 1:

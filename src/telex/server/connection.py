@@ -36,6 +36,21 @@ class Connection:
     connection, and nobody else notices.
     """
 
+    __slots__ = (
+        "_closed",
+        "_conn",
+        "_decode",
+        "_decoder",
+        "_held",
+        "_issued",
+        "_joined",
+        "_namespaces",
+        "_runtime",
+        "_sockets",
+        "_waiting",
+        "session",
+    )
+
     def __init__(
         self,
         session: Session,
@@ -59,7 +74,7 @@ class Connection:
         self._closed = closed
         self._sockets: dict[str, Socket] = {}
         self._conn: EngineSocket | None = None
-        self._held: list[tuple[str, dict[str, Any]]] = []
+        self._held: list[tuple[str, dict[str, Any]]] | None = None
         session.on_message = self.receive
         session.on_close = self._session_closed
 
@@ -197,13 +212,15 @@ class Connection:
         root = self._sockets.get("/")
         if root is not None and root.state is CONNECTED:
             self._connect(name, auth)
-        elif root is not None and len(self._held) < MAX_NAMESPACES:
-            self._held.append((name, auth))  # it has to wait until "/" has let it in
+        elif root is not None:
+            self._held = self._held or []
+            if len(self._held) < MAX_NAMESPACES:
+                self._held.append((name, auth))  # it has to wait until "/" has let it in
 
     def _root_accepted(self) -> None:
         """``/`` has let the client in: the namespaces that waited for it come next."""
-        held, self._held = self._held, []
-        for name, auth in held:
+        held, self._held = self._held, None
+        for name, auth in held or ():
             if name not in self._sockets:
                 self._connect(name, auth)
 

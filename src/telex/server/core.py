@@ -40,6 +40,10 @@ class Core:
         self._attachment_deadlines = schedule.lane(
             ATTACHMENT_TIMEOUT, Connection.attachments_overdue
         )
+        # One bound method for all connections, not one for each.
+        self._joined = self._connect_deadlines.stop
+        self._waiting = self._connection_waits
+        self._closed = self._connection_closed
         self.of("/")
 
     def of(self, name: str) -> Namespace:
@@ -68,9 +72,9 @@ class Core:
             self.runtime,
             self.namespaces.get,
             issued=int(time.time() * 1000),
-            joined=self._connect_deadlines.stop,
-            waiting=self._connection_waits,
-            closed=self._connection_closed,
+            joined=self._joined,
+            waiting=self._waiting,
+            closed=self._closed,
         )
         self._connections[session] = connection
         if session.protocol == 3:

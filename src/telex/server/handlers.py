@@ -22,7 +22,8 @@ class Handler:
     """A function and how to call it.
 
     ``function`` is what the user registered. ``limit`` is how many arguments it takes
-    (further ones are dropped, as in JavaScript), ``required`` how many it must get.
+    (further ones are dropped, as in JavaScript), ``required`` how many it must get;
+    ``plain`` says that calling it with the event's arguments is all there is to do.
     ``ack`` is ``None``, or the name of the parameter that takes the acknowledgement.
     """
 
@@ -33,6 +34,7 @@ class Handler:
         "is_async",
         "limit",
         "once",
+        "plain",
         "required",
         "with_socket",
     )
@@ -51,6 +53,7 @@ class Handler:
         self.limit: int | None = 0
         self.required = 0
         self._read_signature()
+        self.plain = not (self.is_async or once or self.ack is not None)
 
     def _read_signature(self) -> None:
         try:
@@ -100,8 +103,12 @@ class Handler:
         if self.limit is not None and len(args) > self.limit:
             return args[: self.limit]
         if len(args) < self.required:
-            raise MissingArguments(f"expected {self.required} arguments, got {len(args)}")
+            raise self.missing(args)
         return args
+
+    def missing(self, args: list[Any]) -> MissingArguments:
+        """Fewer arguments have come than the function needs."""
+        return MissingArguments(f"expected {self.required} arguments, got {len(args)}")
 
     def __repr__(self) -> str:
         return f"<Handler {getattr(self.function, '__qualname__', self.function)!r}>"

@@ -20,7 +20,7 @@ from ..parser.packet import (
 )
 from ..types import Request
 from ..wire import EncodedPacket
-from .acks import Ack, as_answer, as_arguments
+from .acks import Ack, as_answer
 from .engine_socket import EngineSocket
 from .handlers import Function, Handler, Handlers, MissingArguments
 from .handshake import Handshake
@@ -122,8 +122,9 @@ class Socket:
         self._session = client.session
         self._runtime = runtime
         self._encode = runtime.parser.encode
+        self._loads = runtime.parser.loads
         self._closed = closed
-        self._state = PENDING
+        self.state = PENDING  # until the middlewares have let it in
         self._handlers: Handlers | None = None
         self._events = nsp.events
         self._early: list[EncodedPacket] | None = None
@@ -137,24 +138,19 @@ class Socket:
         self._spawned: set[asyncio.Task[Any]] | None = None
 
     def __repr__(self) -> str:
-        return f"<Socket {self.id} of {self.nsp.name!r} {self._state}>"
+        return f"<Socket {self.id} of {self.nsp.name!r} {self.state}>"
 
     # -- what it is ---------------------------------------------------------------------
 
     @property
-    def state(self) -> str:
-        """``pending`` until the middlewares have accepted it, then ``connected``."""
-        return self._state
-
-    @property
     def connected(self) -> bool:
         """Whether the client has been accepted and has not left."""
-        return self._state is CONNECTED
+        return self.state is CONNECTED
 
     @property
     def disconnected(self) -> bool:
         """The opposite of ``connected``."""
-        return self._state is not CONNECTED
+        return self.state is not CONNECTED
 
     @property
     def conn(self) -> EngineSocket:
@@ -174,9 +170,9 @@ class Socket:
     @property
     def rooms(self) -> AbstractSet[str]:
         """The rooms that the socket is in, its own included."""
-        if self._state is CONNECTED:
+        if self.state is CONNECTED:
             return self.nsp.adapter.rooms_of(self.id)
-        if self._state is PENDING:
+        if self.state is PENDING:
             return frozenset(self._early_rooms)
         return self._last_rooms
 
@@ -215,7 +211,7 @@ class Socket:
         leaves first.
         """
         check_event(event)
-        if self._state is DISCONNECTED:
+        if self.state is DISCONNECTED:
             raise Disconnected("the socket is not connected")
         answer: asyncio.Future[Any] = self._runtime.loop.create_future()
 
@@ -279,7 +275,7 @@ class Socket:
     @property
     def writable(self) -> bool:
         """Whether an event would leave at once."""
-        return self._session.transport.writable and self._state is CONNECTED
+        return self._session.transport.writable and self.state is CONNECTED
 
     def _sent_by_me(self) -> Sent:
         if self._sent is None:
@@ -291,7 +287,7 @@ class Socket:
         session = self._session
         if session.queued > HIGH_WATER:
             session.flush()
-        while session.queued > HIGH_WATER and self._state is CONNECTED:
+        while session.queued > HIGH_WATER and self.state is CONNECTED:
             drained = asyncio.Event()
             session.when_drained(drained.set)
             await drained.wait()
@@ -301,16 +297,16 @@ class Socket:
     def join(self, rooms: Rooms) -> Sent:
         """Join a room or several."""
         names = room_names(rooms)
-        if self._state is PENDING:
+        if self.state is PENDING:
             self._early_rooms.extend(name for name in names if name not in self._early_rooms)
-        elif self._state is CONNECTED:
+        elif self.state is CONNECTED:
             self.nsp.adapter.join(self.id, names)
         return self._sent_by_me()
 
     def leave(self, rooms: Rooms) -> Sent:
         """Leave a room or several."""
         names = room_names(rooms)
-        if self._state is PENDING:
+        if self.state is PENDING:
             self._early_rooms = [name for name in self._early_rooms if name not in names]
         else:
             self.nsp.adapter.leave(self.id, names)
@@ -407,7 +403,7 @@ class Socket:
     def spawn(self, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine as a task that is cancelled when the socket disconnects."""
         task: asyncio.Task[T] = self._runtime.loop.create_task(coro)
-        if self._state is DISCONNECTED:
+        if self.state is DISCONNECTED:
             task.cancel()
             return task
         if self._spawned is None:
@@ -430,33 +426,36 @@ class Socket:
         Raises ``PacketError`` if its payload is not an event's.
         """
         if text is not None:
-            data = self._runtime.parser.loads(text)
+            data = self._loads(text)
         event_arguments(data)
         if self._busy:
             self._queue((ack_id, data))
             return
-        handlers = self._find(data[0])
+        name = data[0]
+        handlers = self._events.get(name) if self._handlers is None else self._find(name)
         if handlers is None:
             return
         handler = handlers[0]
-        if len(handlers) > 1 or handler.is_async or handler.once:
-            self._busy = True
-            self._runtime.start(self._work((ack_id, data)))
-            return
-        try:
-            args = handler.fit(data[1:])
-            if handler.ack is not None:
-                self._call_with_ack(handler, args, ack_id)
-                return
-            if handler.with_socket:
-                result = handler.function(self, *args)
+        if handler.plain and len(handlers) == 1:
+            del data[0]
+            if len(data) != handler.limit:
+                if len(data) < handler.required:
+                    self._failed(name, ack_id, handler.missing(data))
+                    return
+                data = data[: handler.limit]
+            try:
+                if handler.with_socket:
+                    result = handler.function(self, *data)
+                else:
+                    result = handler.function(*data)
+            except (Exception, SystemExit) as error:
+                self._failed(name, ack_id, error)
             else:
-                result = handler.function(*args)
-        except (Exception, SystemExit) as error:
-            self._failed(data[0], ack_id, error)
-        else:
-            if ack_id is not None:
-                self._answer(ack_id, as_arguments(result))
+                if ack_id is not None:
+                    self._answer(ack_id, result)
+            return
+        self._busy = True
+        self._runtime.start(self._work((ack_id, data)))
 
     def _find(self, event: Any) -> tuple[Handler, ...] | None:
         own = self._handlers.by_event.get(event) if self._handlers is not None else None
@@ -486,7 +485,7 @@ class Socket:
 
     async def _handle(self, ack_id: int | None, data: list[Any]) -> None:
         event = data[0]
-        answer: tuple[Any, ...] | None = None
+        answer: Any = None
         handlers = self._find(event) or ()
         by_hand = False
         for handler in handlers:
@@ -506,10 +505,10 @@ class Socket:
             except (Exception, SystemExit) as error:
                 self._failed(event, None if by_hand else ack_id, error)
                 return
-            if answer is None and result is not None and handler.ack is None:
-                answer = as_arguments(result)
+            if answer is None and handler.ack is None:
+                answer = result
         if ack_id is not None and handlers and (answer is not None or not by_hand):
-            self._answer(ack_id, answer or ())
+            self._answer(ack_id, answer)
 
     def _use_up(self, event: str, handler: Handler) -> bool:
         return self._handlers is not None and self._handlers.discard(event, handler)
@@ -524,10 +523,14 @@ class Socket:
             options = {str(handler.ack): Ack(lambda answer: self._answer(ack_id, answer))}
         return handler.function(*args, **options)
 
-    def _answer(self, ack_id: int, args: tuple[Any, ...]) -> None:
-        """Send the acknowledgement of an event."""
+    def _answer(self, ack_id: int, result: Any) -> None:
+        """Send the acknowledgement of an event: nothing, one value, or a tuple of several."""
+        if result is None:
+            args: list[Any] = []
+        else:
+            args = list(result) if result.__class__ is tuple else [result]
         try:
-            packet = self._encode(ACK, self.nsp.name, list(args), ack_id)
+            packet = self._encode(ACK, self.nsp.name, args, ack_id)
         except EncodeError as error:
             self._failed("acknowledgement", ack_id, error)
             return
@@ -543,7 +546,7 @@ class Socket:
             answer = {"type": "HandlerError", "message": "the handler failed"}
         self._fire("error", error)
         if ack_id is not None:
-            self._answer(ack_id, ({"error": answer},))
+            self._answer(ack_id, {"error": answer})
 
     def receive_ack(self, ack_id: int | None, text: str | None, data: Any) -> None:
         """Handle an ACK packet; an id that nobody waits for is ignored."""
@@ -560,7 +563,7 @@ class Socket:
 
     def accepted(self, packet: EncodedPacket) -> None:
         """The namespace has let the socket in; ``packet`` tells the client."""
-        self._state = CONNECTED
+        self.state = CONNECTED
         session = self._session
         session.send(packet)
         self.deliver = session.send
@@ -617,7 +620,7 @@ class Socket:
         """Disconnect this socket; with ``close``, the whole connection of its client."""
         if close:
             self.client.disconnect()
-        elif self._state is not DISCONNECTED:
+        elif self.state is not DISCONNECTED:
             self._session.send(self._encode(DISCONNECT, self.nsp.name))
             self.closed("server namespace disconnect")
         return self
@@ -628,11 +631,11 @@ class Socket:
         Events that had arrived before are still handled; then the handlers of
         ``disconnecting`` see the rooms as they were, then those of ``disconnect`` run.
         """
-        if self._state is DISCONNECTED:
+        if self.state is DISCONNECTED:
             return
-        was_connected = self._state is CONNECTED
+        was_connected = self.state is CONNECTED
         self._last_rooms = self.nsp.adapter.rooms_of(self.id) if was_connected else frozenset()
-        self._state = DISCONNECTED
+        self.state = DISCONNECTED
         self.deliver = _drop
         self._early = None
         self._closed(self)

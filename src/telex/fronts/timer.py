@@ -1,0 +1,56 @@
+"""The one timer behind all the deadlines of a schedule."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..engine.schedule import NEVER, Schedule
+
+LATE = 0.5
+"""A timer that is this late (in seconds) lets what has arrived meanwhile be read first."""
+
+
+class LoopTimer:
+    """Ticks a schedule on a loop, once ``bind`` has named the loop."""
+
+    __slots__ = ("_deadline", "_loop", "_schedule", "_timer")
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = NEVER
+        self._loop: asyncio.AbstractEventLoop | None = None
+        schedule.wake = self._wake
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tick on this loop from now on."""
+        self._loop = loop
+        self._timer = None
+        self._wake(self._schedule.next_deadline())
+
+    def _wake(self, deadline: float) -> None:
+        if self._loop is None or deadline == NEVER:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._deadline = deadline
+        delay = max(0.0, deadline - self._schedule.clock())
+        self._timer = self._loop.call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        now = self._schedule.clock()
+        if now - self._deadline > LATE and self._loop is not None:
+            # The process was held up. Clients may have answered long ago: read first.
+            self._deadline = now
+            self._timer = self._loop.call_later(0.01, self._due)
+            return
+        deadline = self._schedule.tick(now)
+        if self._timer is None:
+            self._wake(deadline)
+
+    def stop(self) -> None:
+        """Let go of the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
