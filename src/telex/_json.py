@@ -29,7 +29,8 @@ MAX_DEPTH = 128
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 _decode: Callable[[str | bytes], Any] = msgspec.json.Decoder().decode
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+# A string that does not end takes the rest of the text: searching on would cost a square.
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKETS = str.maketrans({"[": "(", "{": "(", "]": ")", "}": ")"})
 _OTHER = re.compile(r"[^()]+")
 
