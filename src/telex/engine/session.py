@@ -258,6 +258,7 @@ class Session:
         if not self._buffer:
             self.end(reason)
             return
+        self._heartbeat.forget(self)
         self._heartbeat.close.start(self)
         self.flush()
 
@@ -334,7 +335,7 @@ class Probe:
     other packet, or silence, closes the new transport and harms nobody.
     """
 
-    __slots__ = ("_answered", "_ended", "_heartbeat", "_release", "_transport")
+    __slots__ = ("_answered", "_done", "_ended", "_heartbeat", "_release", "_transport")
 
     def __init__(
         self,
@@ -348,6 +349,7 @@ class Probe:
         self._release = release
         self._ended = ended
         self._answered = False
+        self._done = False
         heartbeat.upgrade.start(self)
 
     def receive(self, data: str | bytes) -> bool:
@@ -381,10 +383,14 @@ class Probe:
 
     def abandon(self) -> None:
         """Close the new transport; the session stays where it is."""
-        self._finish(upgraded=False)
-        self._transport.close()
+        if not self._done:
+            self._finish(upgraded=False)
+            self._transport.close()
 
     def _finish(self, *, upgraded: bool) -> None:
+        if self._done:  # its connection ends later than it: the session may be trying another
+            return
+        self._done = True
         self._heartbeat.upgrade.stop(self)
         self._heartbeat.noop.stop(self)
         self._ended(self._transport, upgraded)
