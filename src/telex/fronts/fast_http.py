@@ -281,7 +281,7 @@ class FastHttpProtocol(HttpToolsProtocol):
 
 def _heads_of(server_state: Any, loop: asyncio.AbstractEventLoop) -> Lane[FastHttpProtocol]:
     """The deadlines for the heads of all requests of one server, with one timer."""
-    attributes: dict[str, Any] = vars(server_state)
+    attributes: dict[str, Any] = server_state.__dict__
     if "telex_heads" in attributes:
         known: Lane[FastHttpProtocol] = attributes["telex_heads"]
         return known
