@@ -15,7 +15,7 @@ from ..wire import EncodedPacket
 from . import payload
 from .legacy import LegacyText
 from .packet import CLOSE_PACKET
-from .session import OPEN, PARSE_ERROR, TRANSPORT_ERROR, Session
+from .session import CLOSED, PARSE_ERROR, TRANSPORT_ERROR, Session
 
 Respond = Callable[[Response], None]
 
@@ -123,7 +123,7 @@ class PollingTransport:
                 session.transport_ended(self, TRANSPORT_ERROR)  # revision 4 has no such body
                 return BAD_REQUEST
             for count, packet in enumerate(self._decode(body, binary=binary, jsonp=jsonp), 1):
-                if session.state is not OPEN:
+                if session.state is CLOSED:
                     break
                 session.receive(packet)
                 if count % _STEP == 0:

@@ -151,6 +151,8 @@ class Session:
         the session is not open are dropped.
         """
         if self.state is not OPEN:
+            if self.state is CLOSING and data == CLOSE:
+                self.end(self._close_reason)
             return
         if self._awaiting_pong and not self._ping_extended:
             # A busy uplink can hold back the pong: the first other packet buys time, once.
@@ -223,7 +225,11 @@ class Session:
                 self.on_drain()
             if self._drain_callbacks:
                 self._call_drained()
-            if self.state is CLOSING:
+            if self.state is not CLOSING:
+                return
+            if self.transport.name == "polling" and packets[-1] is not CLOSE_PACKET:
+                self._buffer.append(CLOSE_PACKET)  # with the next poll, see close
+            else:
                 self.end(self._close_reason)
 
     def when_drained(self, callback: Callable[[], object]) -> None:
@@ -253,11 +259,13 @@ class Session:
         self._close_reason = reason
         if discard:
             self._buffer.clear()
-        if self.transport.name == "polling":
-            self._buffer.append(CLOSE_PACKET)
         if not self._buffer:
-            self.end(reason)
-            return
+            if self.transport.name != "polling":
+                self.end(reason)
+                return
+            # Never behind other packets: Socket.IO 4 clients handle those a moment later,
+            # yet the close packet at once, and would miss why they are disconnected.
+            self._buffer.append(CLOSE_PACKET)
         self._heartbeat.forget(self)
         self._heartbeat.close.start(self)
         self.flush()
