@@ -104,7 +104,7 @@ def run() -> None:
     shapes = chosen_shapes(arguments.shapes, full=arguments.full)
     for contender in contenders:  # what is missing is said before anything is measured
         contender.command()
-        contender.versions()
+    versions = {one.name: one.versions() for one in contenders}
     partial = arguments.quick or arguments.shapes or arguments.servers or arguments.against
     folder: Path = arguments.output or (ROOT / ("benchmarks/results" if partial else "docs"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +114,7 @@ def run() -> None:
     outcomes = compare(contenders, shapes, plan, say)
     findings = Findings(
         contenders,
+        versions,
         outcomes,
         plan,
         surroundings,

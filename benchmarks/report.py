@@ -3,7 +3,7 @@
 import json
 import re
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -22,6 +22,8 @@ class Findings:
     """Everything one run has to say."""
 
     contenders: Sequence[Contender]
+    versions: Mapping[str, str]
+    """What each of them consisted of when the run began, by name."""
     outcomes: Sequence[Outcome]
     plan: Plan
     surroundings: Surroundings
@@ -196,7 +198,9 @@ def terminal(findings: Findings) -> str:
 def page(findings: Findings, plot: str) -> str:
     """The page for the documentation."""
     plan, surroundings = findings.plan, findings.surroundings
-    versions = "\n".join(f"- {one.title}: {one.versions()}" for one in findings.contenders)
+    versions = "\n".join(
+        f"- {one.title}: {findings.versions[one.name]}" for one in findings.contenders
+    )
     found = all_verdicts(findings)
     other = other_table(findings)
     return f"""# Benchmarks
@@ -271,7 +275,7 @@ def as_json(findings: Findings) -> str:
         "plan": asdict(findings.plan),
         "surroundings": asdict(findings.surroundings),
         "neighbours": findings.neighbours,
-        "versions": {one.name: one.versions() for one in findings.contenders},
+        "versions": dict(findings.versions),
         "shapes": [
             {
                 "name": outcome.shape.name,
