@@ -99,13 +99,11 @@ def draw(findings: Findings, target: Path) -> None:
                 _panel(axes, findings.outcomes[place], findings)
             else:
                 axes.set_axis_off()
-        picture.text(
-            0.995,
-            0.004,
+        picture.supxlabel(
             f"shorter is better · less, more: than Node · {findings.surroundings.processor}, "
             f"{findings.surroundings.date}",
+            x=0.99,
             ha="right",
-            va="bottom",
             fontsize=8.5,
             color=FAINT,
         )
