@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import socket as sockets
+import threading
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -31,10 +34,20 @@ class Fates:
     def __init__(self) -> None:
         self._fates: dict[str, asyncio.Future[Fate]] = {}
 
-    def of(self, socket_id: str) -> asyncio.Future[Fate]:
+    def _of(self, socket_id: str) -> asyncio.Future[Fate]:
         if socket_id not in self._fates:
             self._fates[socket_id] = asyncio.get_running_loop().create_future()
         return self._fates[socket_id]
+
+    async def of(self, socket_id: str) -> Fate:
+        """The fate of a socket; waits until it is known."""
+        return await asyncio.shield(self._of(socket_id))
+
+    def record(self, socket_id: str, reason: str, rooms: list[str]) -> None:
+        if self._of(socket_id).done():
+            # Clients of Socket.IO 1 and 2 come back to a namespace under the same id.
+            del self._fates[socket_id]
+        self._of(socket_id).set_result((reason, rooms))
 
 
 def equip(io: Server, name: str, fates: Fates) -> None:
@@ -65,8 +78,8 @@ def equip(io: Server, name: str, fates: Fates) -> None:
 
         @socket.on("ask")
         async def ask(*args: object) -> None:
-            answer = await socket.emit_with_ack("question", *args, timeout=5)
-            socket.emit("answered", list(answer) if isinstance(answer, tuple) else [answer])
+            answer: object = await socket.emit_with_ack("question", *args, timeout=5)
+            socket.emit("answered", answer if isinstance(answer, tuple) else [answer])
 
         @socket.on("ask by callback")
         def ask_by_callback(*args: object) -> None:
@@ -103,7 +116,7 @@ def equip(io: Server, name: str, fates: Fates) -> None:
 
         @socket.on("disconnect")
         def disconnect(reason: str) -> None:
-            fates.of(socket.id).set_result((reason, rooms))
+            fates.record(socket.id, reason, rooms)
 
     @namespace.event
     def who(socket: Socket) -> dict[str, object]:
@@ -239,9 +252,32 @@ async def serve_fast(io: Server, port: int) -> None:
     """As `io.listen` serves: uvicorn with the fast WebSocket path."""
     stop = stop_requested()
     await io.listen(port=port, host="127.0.0.1")
+    assert io.port is not None
     announce(io.port)
     await stop.wait()
     await io.close()
+
+
+def run(io: Server, port: int) -> None:
+    """As a script that ends with `io.run()`."""
+    # uvicorn raises the signal that has stopped it again when it ends.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if port == 0:
+        with listening(0) as listener:
+            port = listener.getsockname()[1]
+
+    def announce_when_open() -> None:
+        while True:
+            try:
+                sockets.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(0.01)
+            else:
+                announce(port)
+                return
+
+    threading.Thread(target=announce_when_open, daemon=True).start()
+    io.run(port=port)
 
 
 async def serve_uvicorn(app: Application, port: int, *, root_path: str = "") -> None:
@@ -251,7 +287,12 @@ async def serve_uvicorn(app: Application, port: int, *, root_path: str = "") -> 
     # uvicorn raises the signals it has caught again when it ends; these handlers take them.
     stop_requested()
     config = uvicorn.Config(
-        app, ws="websockets-sansio", log_level="warning", root_path=root_path, lifespan="on"
+        app,
+        ws="websockets-sansio",
+        lifespan="on",
+        log_level="warning",
+        root_path=root_path,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     with listening(port) as listener:
@@ -272,7 +313,7 @@ async def serve_hypercorn(app: Application, port: int) -> None:
     config = Config()
     config.graceful_timeout = 1.0
     with listening(port) as listener:
-        config.bind = [f"fd://{listener.fileno()}"]
+        config.bind = [f"fd://{os.dup(listener.fileno())}"]  # which hypercorn closes itself
         announce(listener.getsockname()[1])
         hosted: Any = app
         await serve(hosted, config, shutdown_trigger=stop.wait, mode="asgi")
@@ -302,9 +343,9 @@ def in_fastapi(io: Server) -> Application:
     return api
 
 
-async def main() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser()
-    kinds = ["fast", "uvicorn", "hypercorn", "starlette", "fastapi"]
+    kinds = ["fast", "run", "uvicorn", "hypercorn", "starlette", "fastapi"]
     parser.add_argument("--host-kind", choices=kinds, default="fast")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--neighbour", action="store_true", help="pass other paths to another app")
@@ -314,16 +355,18 @@ async def main() -> None:
     io = create(Neighbour() if options.neighbour else None)
     match options.host_kind:
         case "fast":
-            await serve_fast(io, options.port)
+            asyncio.run(serve_fast(io, options.port))
+        case "run":
+            run(io, options.port)
         case "uvicorn":
-            await serve_uvicorn(io, options.port, root_path=options.root_path)
+            asyncio.run(serve_uvicorn(io, options.port, root_path=options.root_path))
         case "hypercorn":
-            await serve_hypercorn(io, options.port)
+            asyncio.run(serve_hypercorn(io, options.port))
         case "starlette":
-            await serve_uvicorn(in_starlette(io), options.port)
+            asyncio.run(serve_uvicorn(in_starlette(io), options.port))
         case _:
-            await serve_uvicorn(in_fastapi(io), options.port)
+            asyncio.run(serve_uvicorn(in_fastapi(io), options.port))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

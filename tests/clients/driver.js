@@ -1,208 +1,22 @@
-// Drives one generation of socket.io-client by order of a Python test.
+// Drives socket.io-client of one generation in Node: node driver.js <1 | 2 | 3 | 4>
 //
-//   node driver.js <generation: 1 | 2 | 3 | 4>
-//
-// One JSON request per line on standard input, one JSON answer per line on standard output:
-//   {"id": 7, "do": "call", "client": "a", "event": "echo", "args": ["x"]}
-//   {"id": 7, "value": ["x"]}          or          {"id": 7, "error": "no answer within 5 s"}
-// A Buffer travels as {"$bytes": "<base64>"} in both directions. Requests run side by side; every
-// event a client receives is kept, in order, until the test asks for it.
+// One request per line on standard input, one answer per line on standard output (requests.js).
 
 "use strict";
 
 const path = require("path");
 const readline = require("readline");
+const { handlerOfRequests } = require("./requests.js");
 
-const generation = process.argv[2];
+const generation = Number(process.argv[2]);
 const peers = path.resolve(__dirname, "..", "..", "peers", "node_modules");
-const connect = require(path.join(peers, `socket.io-client-${generation}`));
-
-// What a client reports about itself. 3.x and 4.x report the manager's events on the manager only.
-const LIFE_CYCLE = ["connect", "connect_error", "disconnect"];
-if (generation === "1" || generation === "2") LIFE_CYCLE.push("error");
-
-const clients = new Map();
-
-function toJson(value) {
-  if (Buffer.isBuffer(value)) return { $bytes: value.toString("base64") };
-  if (value instanceof ArrayBuffer) return { $bytes: Buffer.from(value).toString("base64") };
-  if (value instanceof Error) {
-    const error = { message: value.message };
-    for (const key of ["type", "data"]) {
-      if (value[key] !== undefined) error[key] = toJson(value[key]);
-    }
-    return error;
-  }
-  if (Array.isArray(value)) return value.map(toJson);
-  if (value && typeof value === "object") {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item)]));
-  }
-  return value;
-}
-
-function fromJson(value) {
-  if (Array.isArray(value)) return value.map(fromJson);
-  if (value && typeof value === "object") {
-    if (typeof value.$bytes === "string") return Buffer.from(value.$bytes, "base64");
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
-  }
-  return value;
-}
-
-class Client {
-  constructor(socket, listen, answers) {
-    this.socket = socket;
-    this.seen = new Map(); // event name -> [args, …] not yet asked for
-    this.waiting = new Map(); // event name -> [resolve, …]
-    this.history = []; // names of all events, for failure messages
-    for (const event of LIFE_CYCLE) {
-      // The second argument of `disconnect` (4.x) describes the transport's failure in detail.
-      socket.on(event, (...args) => this.record(event, event === "disconnect" ? [args[0]] : args));
-    }
-    for (const event of listen) {
-      socket.on(event, (...args) => {
-        const acknowledge = typeof args[args.length - 1] === "function" ? args.pop() : null;
-        this.record(event, args);
-        if (!acknowledge) return;
-        const answer = answers[event];
-        if (answer === undefined) acknowledge(...args);
-        else if (answer !== null) acknowledge(...answer);
-      });
-    }
-  }
-
-  record(event, args) {
-    this.history.push(event);
-    const waiting = this.waiting.get(event);
-    if (waiting && waiting.length) {
-      waiting.shift()(args);
-      return;
-    }
-    if (!this.seen.has(event)) this.seen.set(event, []);
-    this.seen.get(event).push(args);
-  }
-
-  next(event) {
-    const seen = this.seen.get(event);
-    if (seen && seen.length) return Promise.resolve(seen.shift());
-    return new Promise((resolve) => {
-      if (!this.waiting.has(event)) this.waiting.set(event, []);
-      this.waiting.get(event).push(resolve);
-    });
-  }
-}
-
-async function until(condition) {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
-}
-
-const orders = {
-  open({ client, url, options, listen, answers }) {
-    clients.set(client, new Client(connect(url, options), listen, answers));
-  },
-
-  // Another namespace over the connection of a client that is already there.
-  share({ client, of, namespace, options, listen, answers }) {
-    const socket = clients.get(of).socket.io.socket(namespace, options);
-    clients.set(client, new Client(socket, listen, answers));
-  },
-
-  async next({ client, event }) {
-    return toJson(await clients.get(client).next(event));
-  },
-
-  emit({ client, event, args }) {
-    clients.get(client).socket.emit(event, ...fromJson(args));
-  },
-
-  call({ client, event, args }) {
-    return new Promise((resolve) => {
-      clients.get(client).socket.emit(event, ...fromJson(args), (...answer) => {
-        resolve(toJson(answer));
-      });
-    });
-  },
-
-  async upgraded({ client }) {
-    const { engine } = clients.get(client).socket.io;
-    await until(() => engine.transport.name === "websocket" && !engine.upgrading);
-  },
-
-  async closed({ client }) {
-    const { engine } = clients.get(client).socket.io;
-    await until(() => engine.readyState === "closed");
-  },
-
-  // A poll is in flight: the flag is set before the request leaves, hence the pause.
-  async polling({ client }) {
-    const { engine } = clients.get(client).socket.io;
-    await until(() => engine.transport.polling || engine.transport._polling);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  },
-
-  state({ client }) {
-    const { socket, history } = clients.get(client);
-    const { engine } = socket.io;
-    return {
-      id: socket.id === undefined ? null : socket.id,
-      connected: socket.connected,
-      transport: engine && engine.transport ? engine.transport.name : null,
-      history,
-    };
-  },
-
-  connect({ client }) {
-    clients.get(client).socket.connect();
-  },
-
-  disconnect({ client }) {
-    clients.get(client).socket.disconnect();
-  },
-
-  // Closes the connection below the sockets, all namespaces with it.
-  close({ client }) {
-    clients.get(client).socket.io.engine.close();
-  },
-
-  forget({ client }) {
-    const { socket } = clients.get(client);
-    clients.delete(client);
-    socket.io.reconnection(false);
-    socket.disconnect();
-    if (socket.io.engine) socket.io.engine.close();
-  },
-};
-
-function describe(client) {
-  if (!clients.has(client)) return "no such client";
-  const { history, socket } = clients.get(client);
-  const { engine } = socket.io;
-  const transport = engine && engine.transport ? engine.transport.name : "no transport";
-  const state = socket.connected ? "connected" : "not connected";
-  return `client is ${state} over ${transport}; events so far: ${history.join(", ") || "none"}`;
-}
-
-async function handle(line) {
-  const { id, timeout, ...request } = JSON.parse(line);
-  const answer = { id };
-  let timer;
-  const expired = new Promise((_, reject) => {
-    timer = setTimeout(() => {
-      const what = request.event ? `${request.do} "${request.event}"` : request.do;
-      reject(new Error(`${what} not done within ${timeout} s (${describe(request.client)})`));
-    }, timeout * 1000);
-  });
-  try {
-    const value = await Promise.race([orders[request.do](request), expired]);
-    answer.value = value === undefined ? null : value;
-  } catch (error) {
-    answer.error = error.message;
-  } finally {
-    clearTimeout(timer);
-  }
-  process.stdout.write(JSON.stringify(answer) + "\n");
-}
+const handle = handlerOfRequests(
+  require(path.join(peers, `socket.io-client-${generation}`)),
+  generation,
+);
 
 const lines = readline.createInterface({ input: process.stdin, crlfDelay: Infinity });
-lines.on("line", handle);
+lines.on("line", async (line) => {
+  process.stdout.write(JSON.stringify(await handle(JSON.parse(line))) + "\n");
+});
 lines.on("close", () => process.exit(0));

@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, cast
 
-from tests.support.node import JsonObject, NodeProgram
+from tests.support.node import JsonObject, NodeProgram, chromium
 
 DRIVER = Path(__file__).with_name("driver.js")
+BROWSER_DRIVER = Path(__file__).with_name("browser_driver.js")
 
 Generation: TypeAlias = Literal[1, 2, 3, 4]
 Transport: TypeAlias = Literal["polling", "websocket", "upgrade"]
@@ -56,15 +57,19 @@ def from_json(value: Any) -> Any:
 
 
 class JavaScript:
-    """A Node process with clients of one generation of socket.io-client.
+    """A Node process, or a browser, with clients of one generation of socket.io-client.
 
     Every request fails with a `NodeError` that tells the client's state when it is not done in
     time; no method of the clients waits for ever.
     """
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Generation, *, browser: bool = False) -> None:
         self.generation: Generation = generation
-        self.program = NodeProgram(DRIVER, str(generation))
+        self.program = (
+            NodeProgram(BROWSER_DRIVER, str(generation), chromium())
+            if browser
+            else NodeProgram(DRIVER, str(generation))
+        )
         self._clients: list[Client] = []
         self._names = 0
 
@@ -79,9 +84,20 @@ class JavaScript:
         if self.program.running:
             self.program.close()
 
-    def name(self) -> str:
+    def visit(self, url: str) -> None:
+        """Open a page in the browser; nothing is left of the page before, clients included."""
+        self.program.request({"do": "visit", "url": url}, timeout=20)
+        self._clients.clear()
+
+    def _new_client(self) -> Client:
         self._names += 1
-        return f"client {self._names}"
+        client = Client(self, f"client {self._names}")
+        self._clients.append(client)
+        return client
+
+    def forgotten(self, client: Client) -> None:
+        """A client is not to be closed any more."""
+        self._clients.remove(client)
 
     def open(
         self,
@@ -99,8 +115,7 @@ class JavaScript:
         `answers` says what the client acknowledges an event with: by default the arguments of
         the event, `None` for never. `options` are those of the JavaScript client.
         """
-        client = Client(self, self.name())
-        self._clients.append(client)
+        client = self._new_client()
         client.order(
             "open",
             url=url if namespace == "/" else url + namespace,
@@ -118,8 +133,7 @@ class JavaScript:
 
     def share(self, of: Client, namespace: str, **options: object) -> Client:
         """Another namespace over the connection of a client."""
-        client = Client(self, self.name())
-        self._clients.append(client)
+        client = self._new_client()
         client.order(
             "share", of=of.name, namespace=namespace, options=options, listen=EVENTS, answers={}
         )
@@ -127,8 +141,8 @@ class JavaScript:
 
     def forget_all(self) -> None:
         """Close all clients."""
-        while self._clients:
-            self._clients.pop().order("forget")
+        for client in list(self._clients):
+            client.forget()
 
 
 class Client:
@@ -184,21 +198,27 @@ class Client:
     def disconnect(self) -> None:
         self.order("disconnect")
 
+    def forget(self) -> None:
+        """Close the client and drop it."""
+        self.order("forget")
+        self._javascript.forgotten(self)
+
     def close(self) -> None:
         """Close the connection below the socket, and all its namespaces with it."""
         self.order("close")
 
 
 class Drivers:
-    """One Node process for each generation, started when it is first needed."""
+    """One process for each generation, started when it is first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, browser: bool = False) -> None:
+        self._browser = browser
         self._drivers: dict[Generation, JavaScript] = {}
 
     def __getitem__(self, generation: Generation) -> JavaScript:
         javascript = self._drivers.get(generation)
         if javascript is None or not javascript.program.running:
-            javascript = self._drivers[generation] = JavaScript(generation)
+            javascript = self._drivers[generation] = JavaScript(generation, browser=self._browser)
         return javascript
 
     def forget_clients(self) -> None:

@@ -1,51 +1,19 @@
-"""Every released generation of the JavaScript client over every transport.
-
-`TELEX_BEHAVIOUR_SERVER=node` asks the same of Node's socket.io, less what it does wrong.
-"""
+"""Every released generation of the JavaScript client over every transport."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from tests.clients import topics
 from tests.clients.javascript import Drivers, Generation, Transport
+from tests.clients.subject import expected_of_server, start_server
 from tests.clients.topics import TOPICS, Site, Topic
-from tests.support.node import node
-from tests.support.servers import ServerProcess, start_application
-
-REFERENCE = os.environ.get("TELEX_BEHAVIOUR_SERVER", "telex") == "node"
+from tests.support.servers import ServerProcess
 
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
-
-
-def start_server(port: int = 0) -> ServerProcess:
-    if not REFERENCE:
-        return start_application("behaviour", port=port)
-    script = Path(__file__).with_name("reference_server.js")
-    return ServerProcess([node(), str(script), "--port", str(port)])
-
-
-def expected_of_server(generation: Generation, transport: Transport, topic: Topic) -> bool:
-    """Whether the server under test is known to do this."""
-    if not REFERENCE:
-        return True
-    # Node's server takes the text of 1.x over polling, which is encoded twice, for plain text:
-    # what the client says is garbled, and what it is told breaks the connection.
-    texts = (topics.text, topics.text_acks, topics.binary, topics.binary_acks, topics.rooms)
-    texts_before_upgrade = (topics.refusal, topics.namespace)
-    if generation == 1 and transport != "websocket" and topic in texts_before_upgrade:
-        return False
-    if generation == 1 and transport == "polling" and topic in texts:
-        return False
-    # It refuses an unknown namespace to 1.x and 2.x with an object where theirs sent a string.
-    return not (generation < 3 and topic is topics.unknown_namespace)
-
 
 CASES = [
     pytest.param(generation, transport, topic, id=f"{generation}-{transport}-{topic.__name__}")

@@ -154,6 +154,7 @@ def text(site: Site) -> None:
         client = site.join()
         client.emit("echo", text)
         assert client.next("echo") == [text]
+        client.forget()  # browsers allow few connections to a server
     client = site.join()
     for text in TEXTS:
         client.emit("quote", text)

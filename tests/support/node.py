@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shutil
 import subprocess
@@ -36,6 +37,22 @@ def node() -> str:
     if not PEERS.is_dir():
         raise NodeError("The npm packages of the tests are missing; `make peers` installs them.")
     return executable
+
+
+@cache
+def chromium() -> str:
+    """Path of the browser: what `TELEX_CHROMIUM` names, or one on PATH.
+
+    Raises:
+        NodeError: there is none.
+    """
+    named = os.environ.get("TELEX_CHROMIUM")
+    names = [named] if named else ["chromium", "chromium-browser", "google-chrome"]
+    for name in names:
+        executable = shutil.which(name)
+        if executable is not None:
+            return executable
+    raise NodeError(f"No browser on PATH ({', '.join(names)}); `make browser` installs one.")
 
 
 def run_script(
