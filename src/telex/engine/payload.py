@@ -26,6 +26,8 @@ MAX_LENGTH_DIGITS = 15
 """More digits than any length that fits a message; the reference gives up at 310."""
 
 _JSONP_NEWLINES = re.compile(r"(\\)?\\n")
+_NOT_BASE64 = re.compile(r"[^0-9A-Za-z+/]")
+_BASE64_URL = str.maketrans("-_", "+/")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 _SCRIPT_UNSAFE = {
     ord("<"): "\\u003c",
@@ -36,11 +38,13 @@ _SCRIPT_UNSAFE = {
 
 
 def decode_base64(text: str) -> bytes:
-    """Strict base64, except that padding may be left out."""
+    """Base64 as Node reads it: either alphabet, up to the first ``=``; the rest is nothing."""
     try:
-        return b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return b64decode(text, validate=True)
     except (Base64Error, ValueError):
-        raise PacketError("invalid base64 in a binary packet") from None
+        digits = _NOT_BASE64.sub("", text.partition("=")[0].translate(_BASE64_URL))
+        whole = len(digits) - (len(digits) % 4 == 1)  # six bits are not a byte
+        return b64decode(digits[:whole] + "=" * (-whole % 4))
 
 
 # -- revision 4 ---------------------------------------------------------------------
@@ -193,18 +197,16 @@ def encode_jsonp(payload: bytes, index: str) -> bytes:
 
 
 def decode_jsonp(body: bytes) -> str | None:
-    """The payload in a JSONP form; ``None`` if the form has no field ``d``.
+    """The payload in a JSONP form; ``None`` if the form has not exactly one field ``d``.
 
     The client escapes newlines because forms rewrite them (Engine.IO 3, JSONP).
     """
     try:
         form = body.decode("ascii")
-        fields = dict(
-            parse_qsl(form, keep_blank_values=True, strict_parsing=False, errors="strict")
-        )
+        fields = parse_qsl(form, keep_blank_values=True, strict_parsing=False, errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise PacketError("the form is not UTF-8") from None
-    value = fields.get("d")
-    if value is None:
+    values = [value for name, value in fields if name == "d"]
+    if len(values) != 1:
         return None
-    return _JSONP_NEWLINES.sub(lambda m: m[0] if m[1] else "\n", value).replace("\\\\n", "\\n")
+    return _JSONP_NEWLINES.sub(lambda m: m[0] if m[1] else "\n", values[0]).replace("\\\\n", "\\n")
