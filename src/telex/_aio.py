@@ -22,6 +22,16 @@ else:
         return loop.create_task(coro)
 
 
+def cancelled_from_outside() -> bool:
+    """Whether the running task itself is being cancelled.
+
+    A ``CancelledError`` can also come out of something that the task awaits; then it is
+    an error like any other.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Done:
     """An awaitable that is already done: what a call returns when nothing is left to wait for.
 

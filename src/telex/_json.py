@@ -31,6 +31,7 @@ _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 _decode: Callable[[str | bytes], Any] = msgspec.json.Decoder().decode
 # A string that does not end takes the rest of the text: searching on would cost a square.
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BRACKETS = str.maketrans({"[": "(", "{": "(", "]": ")", "}": ")"})
 _OTHER = re.compile(r"[^()]+")
 
@@ -42,7 +43,28 @@ def loads(text: str) -> Any:
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        if _SURROGATE.search(text):
+            return _loads_slowly(text)
         raise PacketError(f"invalid payload: {error}") from None
+
+
+def _loads_slowly(text: str) -> Any:
+    """JavaScript can cut an emoji in two; half of it is legal JSON, and comes back as it was."""
+    try:
+        return json.loads(text, parse_float=_finite, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise PacketError(f"invalid payload: {error}") from None
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("number out of range")
+    return number
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _check_depth(text: str) -> None:
@@ -73,9 +95,6 @@ def dumps_with(value: Any, attachments: list[bytes]) -> bytes:
 
 
 def _default(attachments: list[bytes], value: Any) -> Any:
-    if _is(value, bytes, bytearray, memoryview):
-        attachments.append(bytes(value))
-        return {"_placeholder": True, "num": len(attachments) - 1}
     if isinstance(value, datetime):
         return _iso(value)
     if isinstance(value, (date, time)):
@@ -84,8 +103,16 @@ def _default(attachments: list[bytes], value: Any) -> Any:
         return dict(value)
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.asdict(value)
-    if hasattr(value, "model_dump") and not isinstance(value, type):  # a pydantic model
-        return value.model_dump()
+    dump: Any = None if _is(value, type) else getattr(value, "model_dump", None)
+    if dump is not None:  # a pydantic model
+        return dump()
+    try:
+        view: memoryview[Any] = memoryview(value)
+        attachments.append(view.tobytes())  # array.array, mmap, numpy arrays, …
+    except TypeError:
+        pass
+    else:
+        return {"_placeholder": True, "num": len(attachments) - 1}
     hint = " (make it a list)" if _is(value, AbstractSet) else ""
     raise EncodeError(f"{type(value).__name__} cannot be sent as JSON{hint}")
 
@@ -97,7 +124,11 @@ def _is(value: Any, *kinds: type) -> bool:
 
 def _iso(value: datetime) -> str:
     """``Date.prototype.toJSON``: UTC with milliseconds; naive values are local time."""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        moment = value.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise EncodeError(f"the datetime {value} is out of range in UTC") from None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _dumps_slowly(value: Any, attachments: list[bytes], error: TypeError) -> bytes:

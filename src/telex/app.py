@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, overload
 
+from .adapter.base import Target
 from .config import EngineOptions, ServerOptions, read
 from .engine.engine import Engine
 from .engine.session import Session
@@ -15,11 +17,14 @@ from .fronts import serve
 from .fronts.asgi import App, AsgiFront, Receive, Send
 from .fronts.hooks import GenerateId
 from .parser.default import DEFAULT_PARSER
+from .server.class_based import NamespaceHandlers, register
 from .server.core import Core
+from .server.dynamic import ParentNamespace
 from .server.engine_socket import EngineSocket
+from .server.face import NamespaceFace
 from .server.handlers import Function, Handler, Handlers
 from .server.namespace import Namespace
-from .server.operators import BroadcastOperator, Rooms
+from .server.operators import BroadcastOperator
 from .server.runtime import Runtime, logger
 from .types import Scope
 
@@ -196,7 +201,7 @@ async def _or_close(result: Awaitable[Any], session: Session) -> None:
         session.close()
 
 
-class Server:
+class Server(NamespaceFace):
     """A Socket.IO server, and an ASGI 3 application.
 
     ::
@@ -229,6 +234,7 @@ class Server:
         front.on_shutdown = self.close_connections
         self._hosted = _Hosted(front, self.close_connections)
         self.engine = EngineFace(self._core.engine, front)
+        super().__init__(self._root.registry, BroadcastOperator(self._root.parts, Target()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._hosted.front(scope, receive, send)
@@ -263,9 +269,27 @@ class Server:
         """The namespace ``/``."""
         return self._root
 
-    def of(self, name: str) -> Namespace:
-        """The namespace with this name, made when it is first asked for."""
-        return self._core.of(name)
+    @overload
+    def of(self, name: str) -> Namespace: ...
+    @overload
+    def of(
+        self, name: re.Pattern[str] | Callable[[str, Any], bool | Awaitable[bool]]
+    ) -> ParentNamespace: ...
+    def of(self, name: Any) -> Namespace | ParentNamespace:
+        """The namespace with this name, made when it is first asked for.
+
+        A compiled regular expression, or ``callable(name, auth) -> bool`` (plain or
+        async), makes namespaces when clients ask for names that match.
+        """
+        if isinstance(name, str):
+            return self._core.of(name)
+        return self._core.dynamic(name)
+
+    def register(self, name: str, handlers: NamespaceHandlers) -> Namespace:
+        """Register every ``on_<event>`` method of an object with a namespace."""
+        namespace = self._core.of(name)
+        register(namespace.registry, handlers)
+        return namespace
 
     def attach(self, app: App) -> Server:
         """Let another ASGI application have everything outside the path."""
@@ -307,74 +331,3 @@ class Server:
     async def close(self) -> None:
         """End all connections and stop listening."""
         await self._hosted.close()
-
-    # -- the namespace "/" ----------------------------------------------------------------
-
-    def use(self, middleware: F) -> F:
-        """Register a middleware of ``/``: see ``Namespace.use``."""
-        return self._root.use(middleware)
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: Function) -> Server: ...
-    def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler of ``connection``, as a decorator or with the handler given."""
-        if handler is None:
-            return self._root.on(event)
-        self._root.on(event, handler)
-        return self
-
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: Function) -> Server: ...
-    def once(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler for the next such event only."""
-        if handler is None:
-            return self._root.once(event)
-        self._root.once(event, handler)
-        return self
-
-    def off(self, event: str, handler: Function | None = None) -> Server:
-        """Remove a handler, or all handlers of an event."""
-        self._root.off(event, handler)
-        return self
-
-    @overload
-    def event(self, name: F) -> F: ...
-    @overload
-    def event(self, name: str) -> Callable[[F], F]: ...
-    def event(self, name: Any) -> Any:
-        """Register a handler for an event of every socket: see ``Namespace.event``."""
-        return self._root.event(name)
-
-    def emit(self, event: str, *args: Any) -> Awaitable[None]:
-        """Emit an event to everybody in ``/``."""
-        return self._root.emit(event, *args)
-
-    def send(self, *args: Any) -> Awaitable[None]:
-        """Emit the event ``message`` to everybody in ``/``."""
-        return self._root.send(*args)
-
-    def to(self, rooms: Rooms) -> BroadcastOperator:
-        """Only to sockets in these rooms of ``/``."""
-        return self._root.to(rooms)
-
-    def in_(self, rooms: Rooms) -> BroadcastOperator:
-        """The same as ``to`` (Node: ``in``)."""
-        return self._root.in_(rooms)
-
-    def except_(self, rooms: Rooms) -> BroadcastOperator:
-        """Not to sockets in these rooms of ``/`` (Node: ``except``)."""
-        return self._root.except_(rooms)
-
-    @property
-    def volatile(self) -> BroadcastOperator:
-        """Drop the event for a client that cannot take it at once."""
-        return self._root.volatile
-
-    @property
-    def local(self) -> BroadcastOperator:
-        """Only to sockets of this server."""
-        return self._root.local

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -44,7 +45,7 @@ class EngineOptions:
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
             _positive(name, getattr(self, name), "seconds")
         for name in ("max_http_buffer_size", "send_buffer_limit"):
-            _positive(name, getattr(self, name), "bytes")
+            _count(name, getattr(self, name), "bytes")
         if self.allow_request is not None and not callable(self.allow_request):
             raise ConfigurationError("allow_request must be callable(request) -> bool | str")
 
@@ -59,11 +60,12 @@ class ServerOptions(EngineOptions):
     parser: Any = "json"
     connect_timeout: float = 45.0
     max_attachments: int = 10
+    cleanup_empty_child_namespaces: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _positive("connect_timeout", self.connect_timeout, "seconds")
-        _positive("max_attachments", self.max_attachments, "attachments")
+        _count("max_attachments", self.max_attachments, "attachments")
 
 
 def read(kind: type[C], options: Mapping[str, Any]) -> C:
@@ -83,8 +85,14 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def _positive(name: str, value: Any, unit: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
         raise ConfigurationError(f"{name} must be a positive number of {unit}, not {value!r}")
+
+
+def _count(name: str, value: Any, unit: str) -> None:
+    if type(value) is not int or value < 1:
+        raise ConfigurationError(f"{name} must be a positive whole number of {unit}, not {value!r}")
 
 
 def _path(path: Any) -> str:
@@ -94,7 +102,12 @@ def _path(path: Any) -> str:
 
 
 def _transports(transports: Any) -> tuple[str, ...]:
-    names = (transports,) if isinstance(transports, str) else tuple(transports)
+    names: tuple[Any, ...] = (transports,)
+    if not isinstance(transports, str):
+        try:
+            names = tuple(dict.fromkeys(transports))
+        except TypeError:
+            raise ConfigurationError(f"transports must be names, not {transports!r}") from None
     for name in names:
         if name not in TRANSPORTS:
             raise ConfigurationError(f"unknown transport {name!r}: there are {TRANSPORTS}")

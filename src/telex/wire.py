@@ -8,6 +8,7 @@ nothing can ever come between them. Each wire form is built on first need and ke
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import Any
 
 _SMALL_TEXT_HEADERS = tuple(bytes((0x81, n)) for n in range(126))
 _TEXT, _BINARY = 0x81, 0x82
@@ -28,9 +29,11 @@ class EncodedPacket:
 
     ``text`` is the packet in UTF-8 with its type digit (``b'42["hi"]'``), or ``None``
     for a message that is only binary. ``size`` is what it counts in a write buffer.
+    ``compress`` says whether it may be compressed; ``event`` keeps what a broadcast was
+    made of, for those who listen to what is sent.
     """
 
-    __slots__ = ("_frames", "_others", "attachments", "size", "text")
+    __slots__ = ("_frames", "_others", "attachments", "compress", "event", "size", "text")
 
     def __init__(self, text: bytes | None, attachments: tuple[bytes, ...] = ()) -> None:
         self.text = text
@@ -38,6 +41,8 @@ class EncodedPacket:
         self.size = 0 if text is None else len(text)
         if attachments:
             self.size += sum(map(len, attachments))
+        self.compress = True
+        self.event: list[Any] | None = None
         self._frames: bytes | None = None
         self._others: _OtherForms | None = None
 

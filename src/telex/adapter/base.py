@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..wire import EncodedPacket
+
+Settle = Callable[["list[Any] | None", "Exception | None"], None]
+"""Takes an acknowledgement: its arguments, or the error that came instead."""
 
 
 class Peer(Protocol):
@@ -22,6 +25,22 @@ class Peer(Protocol):
     @property
     def writable(self) -> bool:
         """Whether a packet would leave at once (volatile packets are dropped otherwise)."""
+        ...
+
+    def expect(self, ack_id: int, settle: Settle) -> None:
+        """Call ``settle`` with the client's answer, or with why there will be none."""
+        ...
+
+    def forget(self, ack_id: int) -> None:
+        """An answer is not waited for any more."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """``id``, ``handshake``, ``rooms`` and ``data``, as other servers see them."""
+        ...
+
+    def disconnect(self, close: bool = False) -> object:
+        """Disconnect the socket; with ``close``, its whole connection."""
         ...
 
 
@@ -48,7 +67,11 @@ class Target:
 
 
 class Adapter(Protocol):
-    """The rooms of one namespace. Every socket is in a room named by its id."""
+    """The rooms of one namespace. Every socket is in a room named by its id.
+
+    What changes sockets or reaches them takes effect at once on this server; awaiting
+    the result waits until the cluster has taken it.
+    """
 
     def add(self, peer: Peer) -> None:
         """A socket has been accepted."""
@@ -59,15 +82,19 @@ class Adapter(Protocol):
         ...
 
     def join(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
-        """Add a socket to rooms at once; awaiting waits until the cluster knows."""
+        """Add a socket to rooms."""
         ...
 
     def leave(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
-        """Take a socket out of rooms at once; awaiting waits until the cluster knows."""
+        """Take a socket out of rooms."""
         ...
 
     def rooms_of(self, sid: str) -> AbstractSet[str]:
         """The rooms of a socket, its own included."""
+        ...
+
+    def rooms(self) -> dict[str, set[str]]:
+        """Every room with the ids of its members, the sockets' own rooms included."""
         ...
 
     def peers(self, target: Target) -> list[Peer]:
@@ -76,6 +103,45 @@ class Adapter(Protocol):
 
     def broadcast(self, packet: EncodedPacket, target: Target) -> Awaitable[None]:
         """Queue a packet for every socket that the target reaches."""
+        ...
+
+    def broadcast_with_ack(
+        self,
+        packet: EncodedPacket,
+        target: Target,
+        ack_id: int,
+        counted: Callable[[int], None],
+        settle: Settle,
+    ) -> Callable[[], None]:
+        """As ``broadcast``, for a packet with ``ack_id``.
+
+        ``counted(n)`` is called once for each server with the number of its recipients,
+        ``settle`` once for each recipient. Calling the result stops waiting.
+        """
+        ...
+
+    async def fetch(self, target: Target) -> list[dict[str, Any]]:
+        """Descriptions of the sockets that the target reaches, cluster-wide."""
+        ...
+
+    def join_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+        """Add the sockets that the target reaches to rooms, cluster-wide."""
+        ...
+
+    def leave_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+        """Take the sockets that the target reaches out of rooms, cluster-wide."""
+        ...
+
+    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+        """Disconnect the sockets that the target reaches, cluster-wide."""
+        ...
+
+    def server_side_emit(self, event: list[Any]) -> Awaitable[None]:
+        """Emit an event to the other servers of the cluster."""
+        ...
+
+    async def server_side_emit_with_ack(self, event: list[Any], timeout: float) -> list[Any]:
+        """Emit an event to the other servers and collect one answer of each."""
         ...
 
     async def close(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 from .._aio import DONE
 from ..wire import EncodedPacket
-from .base import Peer, Target
+from .base import Peer, Settle, Target
 
 _NOBODY: dict[str, Peer] = {}
 
@@ -124,6 +125,63 @@ class InMemoryAdapter:
             for peer in self.peers(target):
                 peer.deliver(packet)
         return DONE
+
+    def broadcast_with_ack(
+        self,
+        packet: EncodedPacket,
+        target: Target,
+        ack_id: int,
+        counted: Callable[[int], None],
+        settle: Settle,
+    ) -> Callable[[], None]:
+        """As ``broadcast``; every recipient's answer goes to ``settle``."""
+        peers = self.peers(target)
+        counted(len(peers))
+        for peer in peers:
+            peer.expect(ack_id, settle)
+            peer.deliver(packet)
+
+        def stop() -> None:
+            for peer in peers:
+                peer.forget(ack_id)
+
+        return stop
+
+    # -- utility methods ----------------------------------------------------------------
+
+    async def fetch(self, target: Target) -> list[dict[str, Any]]:
+        """Descriptions of the sockets that the target reaches."""
+        return [peer.describe() for peer in self.peers(target)]
+
+    def join_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+        """Add the sockets that the target reaches to rooms."""
+        names = tuple(rooms)
+        for peer in self.peers(target):
+            self.join(peer.id, names)
+        return DONE
+
+    def leave_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+        """Take the sockets that the target reaches out of rooms."""
+        names = tuple(rooms)
+        for peer in self.peers(target):
+            self.leave(peer.id, names)
+        return DONE
+
+    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+        """Disconnect the sockets that the target reaches."""
+        for peer in self.peers(target):
+            peer.disconnect(close)
+        return DONE
+
+    # -- other servers: there are none ----------------------------------------------------
+
+    def server_side_emit(self, event: list[Any]) -> Awaitable[None]:
+        """A single process has no other servers."""
+        return DONE
+
+    async def server_side_emit_with_ack(self, event: list[Any], timeout: float) -> list[Any]:
+        """A single process has no other servers: there is no answer."""
+        return []
 
     async def close(self) -> None:
         """Nothing to let go of."""

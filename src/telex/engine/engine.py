@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..config import EngineOptions
-from ..types import Clock, Request
+from ..errors import ConfigurationError
+from ..types import Clock, HeaderList, Request
 from .cors import CorsPolicy
 from .handshake import (
     BAD_HANDSHAKE_METHOD,
@@ -129,6 +130,15 @@ class Engine:
         session.opened()
         self.on_session(session)
         return session
+
+    def cookie_headers(self, sid: str) -> HeaderList:
+        """The header that gives a new session its cookie, if there is to be one."""
+        if self.cookie is None:
+            return []
+        try:
+            return [("set-cookie", self.cookie.header(sid))]
+        except ConfigurationError as error:
+            raise Refused(BAD_REQUEST, name="ID_GENERATION_ERROR", error=error) from error
 
     def _session_ended(self, session: Session) -> None:
         if self.sessions.get(session.id) is session:

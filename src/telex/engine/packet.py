@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..errors import EncodeError
 from ..wire import EncodedPacket
 
 OPEN = "0"
@@ -23,6 +24,9 @@ PROBE_ANSWER = EncodedPacket(b"3probe")
 
 def message(data: str | bytes | bytearray | memoryview) -> EncodedPacket:
     """A message: text, or binary data."""
-    if isinstance(data, str):
-        return EncodedPacket(b"4" + data.encode())
-    return EncodedPacket(None, (bytes(data),))
+    try:
+        if isinstance(data, str):
+            return EncodedPacket(b"4" + data.encode())
+        return EncodedPacket(None, (memoryview(data).tobytes(),))
+    except (TypeError, UnicodeEncodeError) as error:
+        raise EncodeError(f"a message is text or binary data: {error}") from None

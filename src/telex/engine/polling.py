@@ -79,6 +79,12 @@ class PollingTransport:
         if self._respond is not None:
             self.send([CLOSE_PACKET])
 
+    def pause(self) -> None:
+        """The answer to the running POST is held back: the client sends no other."""
+
+    def resume(self) -> None:
+        """The held POST is looked at again by whoever handles it."""
+
     # -- from the client ----------------------------------------------------------------
 
     def poll(self, session: Session, respond: Respond, jsonp: str | None = None) -> None:
@@ -127,6 +133,8 @@ class PollingTransport:
                     break
                 session.receive(packet)
                 if count % _STEP == 0:
+                    yield
+                while session.paused:
                     yield
         except PacketError:
             session.transport_ended(self, PARSE_ERROR)

@@ -94,9 +94,13 @@ class Schedule:
 
     def tick(self, now: float) -> float:
         """Expire what is due and return the next deadline."""
-        self.armed = now  # what is set during the tick is found below, without a wake
+        self.armed = now  # what is set during the tick is found afterwards, without a wake
         for lane in self._lanes:
             lane.tick(now)
+        return self.rearm()
+
+    def rearm(self) -> float:
+        """Find the next deadline; ``wake`` is called for earlier ones only."""
         self.armed = self.next_deadline()
         return self.armed
 

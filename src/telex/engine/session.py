@@ -60,6 +60,12 @@ class Transport(Protocol):
 
     def close(self) -> None: ...
 
+    def pause(self) -> None:
+        """Read no further until ``resume``."""
+        ...
+
+    def resume(self) -> None: ...
+
 
 class Session:
     """The server's end of an Engine.IO connection (Node: ``engine.Socket``).
@@ -83,6 +89,7 @@ class Session:
         "_ended",
         "_heartbeat",
         "_limit",
+        "_pauses",
         "_ping_extended",
         "__weakref__",
         "corked",
@@ -132,6 +139,7 @@ class Session:
         self._binary_prefix = 1 if protocol == 3 else 0
         self._awaiting_pong = False
         self._ping_extended = False
+        self._pauses = 0
         self._close_reason = FORCED_CLOSE
 
     def __repr__(self) -> str:
@@ -192,6 +200,28 @@ class Session:
         """A transport has gone; only the present one takes the session with it."""
         if transport is self.transport:
             self.end(reason)
+
+    def pause(self) -> None:
+        """Stop reading the client; its silence is not held against it meanwhile."""
+        if self.state is OPEN:
+            self._pauses += 1
+            if self._pauses == 1:
+                self._heartbeat.forget(self)
+                self._awaiting_pong = False
+                self.transport.pause()
+
+    def resume(self) -> None:
+        """Read the client again."""
+        if self._pauses and self.state is OPEN:
+            self._pauses -= 1
+            if not self._pauses:
+                self.opened()
+                self.transport.resume()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client is not read at present."""
+        return self._pauses > 0 and self.state is OPEN
 
     # -- to the client --------------------------------------------------------------
 
@@ -327,6 +357,9 @@ class Session:
             transport.close()
             return
         previous, self.transport = self.transport, transport
+        if self._pauses:
+            previous.resume()
+            transport.pause()
         if previous.writable:
             previous.send([NOOP_PACKET])
         previous.close()

@@ -32,6 +32,7 @@ BODY_TIMEOUT = 30.0
 
 _EMPTY: HeaderList = []
 _DRAIN_FACTOR = 4
+_PAUSE = 0.05  # between two looks at a session that is not read at present, in seconds
 
 
 class AsgiFront:
@@ -94,7 +95,8 @@ class AsgiFront:
         """
         path = self.engine.options.path
         local = local_path(scope)
-        if not local.startswith(path) and scope.get("root_path", "").endswith(path):
+        below = local == path or local.startswith(path + "/")
+        if not below and scope.get("root_path", "").endswith(path):
             local = path + local
         if local == path or local == path + "/":
             return ""
@@ -126,6 +128,7 @@ class AsgiFront:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self.bind()
+                self.engine.closing = False
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await send({"type": "lifespan.shutdown.complete"})
@@ -194,12 +197,11 @@ class AsgiFront:
             sid = await self.admit(request)
             if watch is not None and watch.done():
                 return  # the client has not waited for the verdict
+            headers += engine.cookie_headers(sid)
             session, transport = engine.open_polling(request, sid)
         finally:
             if watch is not None:
                 watch.cancel()
-        if engine.cookie is not None:
-            headers.append(("set-cookie", engine.cookie.header(sid)))
         await self._poll(session, transport, request, headers, receive, send, opening=True)
 
     async def admit(self, request: Request) -> str:
@@ -284,7 +286,7 @@ class AsgiFront:
             except StopIteration as done:
                 response: Response = done.value
                 return response
-            await asyncio.sleep(0)
+            await asyncio.sleep(_PAUSE if session.paused else 0)
 
     def _refuse_body(self, request: Request) -> Response | None:
         """Refuse a body that will not be read, before it is read."""
@@ -316,9 +318,12 @@ class AsgiFront:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         upgrade: Upgrade | None = scope.get("extensions", {}).get(EXTENSION)
+        headers = self.engine.cors.headers(request)
         try:
             session = self.engine.verify(request, upgrade=True)
             sid = "" if session is not None else await self._admit_websocket(request)
+            if session is None:
+                headers += self.engine.cookie_headers(sid)
         except Refused as refused:
             self.log_refusal(request, refused)
             response = refused.response()
@@ -327,9 +332,6 @@ class AsgiFront:
             else:
                 await _refuse_websocket(scope, receive, send, response)
             return
-        headers = self.engine.cors.headers(request)
-        if session is None and self.engine.cookie is not None:
-            headers.append(("set-cookie", self.engine.cookie.header(sid)))
         if upgrade is not None:
             self._take_over(upgrade, request, session, sid, headers)
             return

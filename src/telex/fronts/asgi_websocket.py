@@ -23,6 +23,7 @@ class AsgiWebSocket:
         "_closed",
         "_loop",
         "_prefix",
+        "_readable",
         "_send",
         "_writer",
         "receiver",
@@ -41,6 +42,8 @@ class AsgiWebSocket:
         self._send = send
         self._loop = loop
         self._writer: asyncio.Task[None] | None = None
+        self._readable = asyncio.Event()
+        self._readable.set()
         self._closed = False
         self._close_code: int | None = None
         self.receiver: Session | Probe | None = None
@@ -68,9 +71,18 @@ class AsgiWebSocket:
         if self._closed:
             return
         self._closed = True
+        self._readable.set()
         self._close_code = code
         if self._writer is None:
             self._start([])
+
+    def pause(self) -> None:
+        """Take nothing more from the host until ``resume``."""
+        self._readable.clear()
+
+    def resume(self) -> None:
+        """Read the client again."""
+        self._readable.set()
 
     def _start(self, messages: list[Message]) -> None:
         task = _aio.start(self._loop, self._write(messages))
@@ -107,6 +119,7 @@ class AsgiWebSocket:
             self.close()
         reason = TRANSPORT_CLOSE
         while True:
+            await self._readable.wait()
             message = await receive()
             if message["type"] != "websocket.receive":
                 break

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from ..engine.engine import Engine
-from ..engine.session import Session
+from ..engine.session import TRANSPORT_ERROR, Session
 from .timer import LoopTimer
+
+logger = logging.getLogger("telex")
 
 
 class Driver:
@@ -36,7 +39,11 @@ class Driver:
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for session in dirty:
-            session.flush()
+            try:
+                session.flush()
+            except Exception:  # one session's trouble is not the others'
+                logger.exception("a session could not be flushed")
+                session.end(TRANSPORT_ERROR)
 
     def stop(self) -> None:
         """Let go of the timer."""

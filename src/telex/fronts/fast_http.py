@@ -36,6 +36,7 @@ HEADER_TIMEOUT = 10.0
 """How long the head of a request may take, in seconds."""
 
 _ENGINE_QUERY = re.compile(rb"[?&]EIO=")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 426: "Upgrade Required"}
 
 
@@ -79,8 +80,9 @@ class Upgrade:
         if len(keys) != 1 or not _is_key(keys[0]):
             return Response(400, text, b"Sec-WebSocket-Key must be 16 bytes in base64")
         protocols = [value for name, value in self._headers if name == b"sec-websocket-protocol"]
-        if any(not value.isascii() for value in protocols):
-            return Response(400, text, b"Sec-WebSocket-Protocol must be ASCII")
+        names = [name.strip() for name in b",".join(protocols).split(b",")] if protocols else []
+        if len(set(names)) < len(names) or not all(map(_TOKEN.fullmatch, names)):
+            return Response(400, text, b"Sec-WebSocket-Protocol must be a list of different names")
         return None
 
     def accept(
@@ -201,6 +203,10 @@ class FastHttpProtocol(HttpToolsProtocol):
     # -- upgrades ------------------------------------------------------------------------
 
     def handle_websocket_upgrade(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            # An earlier request on this connection has not been answered yet.
+            self._refuse_request(httptools.HttpParserError())
+            return
         if _ENGINE_QUERY.search(self.url) is None:
             super().handle_websocket_upgrade()
             self._feed_rest()

@@ -8,6 +8,7 @@ UTF-8, reserved bits, the size of messages, pongs to a client that does not read
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..types import HeaderList
 from ..wire import EncodedPacket
 from .driver import Driver
+
+logger = logging.getLogger("telex")
 
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""
@@ -102,6 +105,15 @@ class FastWebSocket(WSListener):
         """Send a close frame and wait for the client's."""
         self._close(WSCloseCode.OK)
 
+    def pause(self) -> None:
+        """Read no further until ``resume``."""
+        self._socket.underlying_transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read the client again."""
+        if not self._closed:
+            self._socket.underlying_transport.resume_reading()
+
     def _close(self, code: WSCloseCode) -> None:
         if not self._closed:
             self._closed = True
@@ -149,9 +161,11 @@ class FastWebSocket(WSListener):
                 receiver.corked = True
                 try:
                     receiver.receive(data)
-                finally:
-                    if frame.last_in_buffer:
-                        receiver.flush()
+                except Exception:
+                    logger.exception("a message could not be handled; its connection is closed")
+                    self._close(WSCloseCode.INTERNAL_ERROR)
+                if frame.last_in_buffer:
+                    receiver.flush()
             else:
                 self._receive(data)
                 if frame.last_in_buffer:

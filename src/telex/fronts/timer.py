@@ -13,12 +13,13 @@ LATE = 0.5
 class LoopTimer:
     """Ticks a schedule on a loop, once ``bind`` has named the loop."""
 
-    __slots__ = ("_deadline", "_loop", "_schedule", "_timer")
+    __slots__ = ("_deadline", "_loop", "_postponed", "_schedule", "_timer")
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = NEVER
+        self._postponed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         schedule.wake = self._wake
 
@@ -40,14 +41,17 @@ class LoopTimer:
     def _due(self) -> None:
         self._timer = None
         now = self._schedule.clock()
-        if now - self._deadline > LATE and self._loop is not None:
-            # The process was held up. Clients may have answered long ago: read first.
-            self._deadline = now
+        if now - self._deadline > LATE and not self._postponed and self._loop is not None:
+            # The process was held up. Clients may have answered long ago: read first, once.
+            self._postponed = True
             self._timer = self._loop.call_later(0.01, self._due)
             return
-        deadline = self._schedule.tick(now)
-        if self._timer is None:
-            self._wake(deadline)
+        self._postponed = False
+        try:
+            self._schedule.tick(now)
+        finally:
+            if self._timer is None:
+                self._wake(self._schedule.rearm())
 
     def stop(self) -> None:
         """Let go of the timer."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from types import CoroutineType
 from typing import Any
+
+from ..adapter.base import Settle
+from ..errors import AckTimeout
+from .runtime import Runtime, logger
 
 
 class Ack:
@@ -30,8 +36,115 @@ class Ack:
         return self._send is None
 
 
-def as_answer(args: list[Any]) -> Any:
+def as_answer(args: Sequence[Any]) -> Any:
     """An acknowledgement's arguments as one value: none, the value, or a tuple of them."""
     if len(args) == 1:
         return args[0]
     return tuple(args) if args else None
+
+
+def into_future(answer: asyncio.Future[Any]) -> Settle:
+    """Settle a future with one answer."""
+
+    def settle(args: list[Any] | None, error: Exception | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(as_answer(args or []))
+
+    return settle
+
+
+def into_callback(runtime: Runtime, function: Callable[..., Any], *, error_first: bool) -> Settle:
+    """Settle by calling a user's function; what it raises is logged.
+
+    With ``error_first`` it is called ``(error, *answer)``; otherwise only with an answer.
+    """
+    if not callable(function):
+        raise TypeError(f"ack must be callable, not {function!r}")
+
+    def settle(args: list[Any] | None, error: Exception | None) -> None:
+        if error_first:
+            call(runtime, function, error, *(args or []))
+        elif error is None:
+            call(runtime, function, *(args or []))
+
+    return settle
+
+
+def call(runtime: Runtime, function: Callable[..., Any], *args: Any) -> None:
+    """Call a user's acknowledgement callback, plain or async."""
+    try:
+        result = function(*args)
+    except (Exception, SystemExit) as error:
+        logger.error("an acknowledgement callback failed", exc_info=error)
+        return
+    if result.__class__ is CoroutineType:
+        runtime.start(_logged(result))
+
+
+async def _logged(coro: Any) -> None:
+    try:
+        await coro
+    except (Exception, SystemExit) as error:
+        logger.error("an acknowledgement callback failed", exc_info=error)
+
+
+class Collected:
+    """The acknowledgements of a broadcast, as they come in.
+
+    ``done(error, responses)`` is called once: when every server has counted its
+    recipients and every recipient has answered or left, or after ``timeout`` seconds,
+    then with ``AckTimeout`` and the answers that came.
+    """
+
+    __slots__ = ("_done", "_expected", "_servers", "_settled", "_timeout", "_timer", "responses")
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        timeout: float,
+        done: Callable[[AckTimeout | None, list[Any]], None],
+        servers: int = 1,
+    ) -> None:
+        self.responses: list[Any] = []
+        self._done: Callable[[AckTimeout | None, list[Any]], None] | None = done
+        self._servers = servers
+        self._expected = 0
+        self._settled = 0
+        self._timeout = timeout
+        self._timer = runtime.call_later(timeout, self._expired)
+
+    def counted(self, recipients: int) -> None:
+        """A server has so many recipients."""
+        self._servers -= 1
+        self._expected += recipients
+        self._check()
+
+    def settle(self, args: list[Any] | None, error: Exception | None) -> None:
+        """A recipient has answered, or has left."""
+        self._settled += 1
+        if error is None:
+            self.responses.append(as_answer(args or []))
+        self._check()
+
+    def _check(self) -> None:
+        if self._servers <= 0 and self._settled >= self._expected:
+            self._finish(None)
+
+    def _expired(self) -> None:
+        missing = self._expected - self._settled
+        self._finish(
+            AckTimeout(
+                f"{missing} of {self._expected} clients have not answered within {self._timeout} s",
+                self.responses,
+            )
+        )
+
+    def _finish(self, error: AckTimeout | None) -> None:
+        done, self._done = self._done, None
+        self._timer.cancel()
+        if done is not None:
+            done(error, self.responses)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,6 +25,8 @@ from .namespace import Namespace
 from .runtime import Runtime, logger
 from .socket import CONNECTED, Socket
 
+Lookup = Callable[[str, Any], "Namespace | Awaitable[Namespace | None] | None"]
+
 MAX_NAMESPACES = 100
 """How many namespaces one connection may join."""
 
@@ -37,6 +39,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_asked",
         "_closed",
         "_conn",
         "_decode",
@@ -56,7 +59,7 @@ class Connection:
         session: Session,
         decoder: Decoder,
         runtime: Runtime,
-        namespaces: Callable[[str], Namespace | None],
+        namespaces: Lookup,
         *,
         issued: int,
         joined: Callable[[Connection], None],
@@ -75,6 +78,7 @@ class Connection:
         self._sockets: dict[str, Socket] = {}
         self._conn: EngineSocket | None = None
         self._held: list[tuple[str, dict[str, Any]]] | None = None
+        self._asked: set[str] = set()
         session.on_message = self.receive
         session.on_close = self._session_closed
 
@@ -123,7 +127,7 @@ class Connection:
             kind, nsp, ack_id, text, payload = packet
             socket = self._sockets.get(nsp)
             if socket is not None and kind == EVENT and socket.state is CONNECTED:
-                socket.receive_event(ack_id, text, payload)
+                socket.dispatch.receive(ack_id, text, payload)
             elif socket is not None and kind == ACK and socket.state is CONNECTED:
                 socket.receive_ack(ack_id, text, payload)
             else:
@@ -174,7 +178,26 @@ class Connection:
         if len(self._sockets) >= MAX_NAMESPACES:
             self._violated(f"more than {MAX_NAMESPACES} namespaces on one connection")
             return
-        namespace = self._namespaces(name)
+        namespace = self._namespaces(name, auth)
+        if namespace is None or isinstance(namespace, Namespace):
+            self._join(name, namespace, auth)
+        elif name in self._asked:
+            self._violated("a second CONNECT for a namespace")
+        else:
+            self._asked.add(name)
+            self._runtime.start(self._join_later(name, namespace, auth))
+
+    async def _join_later(
+        self, name: str, found: Awaitable[Namespace | None], auth: dict[str, Any]
+    ) -> None:
+        try:
+            namespace = await found
+        finally:
+            self._asked.discard(name)
+        if self.session.state is OPEN:
+            self._join(name, namespace, auth)
+
+    def _join(self, name: str, namespace: Namespace | None, auth: dict[str, Any]) -> None:
         if namespace is None:
             message = "Invalid namespace"
             data = {"message": message} if self.revision == 5 else message
@@ -189,8 +212,12 @@ class Connection:
             self._socket_closed,
         )
         self._sockets[name] = socket
+        namespace.admit(socket, self.revision, self._socket_accepted)
+
+    def _socket_accepted(self, socket: Socket) -> None:
         self._joined(self)
-        namespace.admit(socket, self.revision, self._root_accepted if name == "/" else None)
+        if self._held is not None and socket.nsp.name == "/":
+            self._root_accepted()
 
     def _socket_id(self, namespace: str) -> str:
         """A new id; clients of Socket.IO 1 and 2 derive theirs from the session's."""
@@ -233,9 +260,8 @@ class Connection:
             if self._decoder.waiting_for == name:
                 self._decoder.drop()
                 self._waiting(self, False)
-            namespace = self._namespaces(name)
-            if namespace is not None:
-                namespace.remove(socket)
+            if isinstance(socket.nsp, Namespace):
+                socket.nsp.remove(socket)
 
     def disconnect(self) -> None:
         """Disconnect every socket, then close the session."""

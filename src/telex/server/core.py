@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from ..adapter.base import Adapter
 from ..adapter.memory import InMemoryAdapter
@@ -14,7 +15,10 @@ from ..errors import ConfigurationError
 from ..parser.default import DEFAULT_PARSER
 from ..parser.packet import MAX_NAMESPACE, Parser
 from .connection import Connection
+from .dispatch import logged
+from .dynamic import ParentNamespace
 from .namespace import Namespace
+from .registry import Registry
 from .runtime import Runtime
 
 ATTACHMENT_TIMEOUT = 30.0
@@ -32,6 +36,7 @@ class Core:
         self.engine = Engine(options, time.monotonic, json_text=True)
         self.engine.on_session = self._session_opened
         self.namespaces: dict[str, Namespace] = {}
+        self._parents: list[ParentNamespace] = []
         self._connections: dict[Session, Connection] = {}
         schedule = self.engine.schedule
         self._connect_deadlines = schedule.lane(
@@ -44,12 +49,19 @@ class Core:
         self._joined = self._connect_deadlines.stop
         self._waiting = self._connection_waits
         self._closed = self._connection_closed
-        self.of("/")
+        self._lookup = self.find
+        self._root = self._make("/", Registry())
+
+    # -- namespaces -----------------------------------------------------------------------
+
+    def dynamic(self, pattern: object) -> ParentNamespace:
+        """Namespaces that are made when clients ask for names that match."""
+        parent = ParentNamespace(f"/_{len(self._parents)}", pattern, self.runtime)
+        self._parents.append(parent)
+        return parent
 
     def of(self, name: str) -> Namespace:
         """The namespace with this name, made when it is first asked for."""
-        if not isinstance(name, str):
-            raise ConfigurationError(f"the name of a namespace is text, not {name!r}")
         name = name if name.startswith("/") else "/" + name
         if "," in name or len(name) > MAX_NAMESPACE:
             raise ConfigurationError(
@@ -57,10 +69,54 @@ class Core:
                 f" or more than {MAX_NAMESPACE} characters"
             )
         namespace = self.namespaces.get(name)
-        if namespace is None:
-            adapter = _adapter(self.options.adapter)
-            namespace = self.namespaces[name] = Namespace(name, adapter, self.runtime)
+        if namespace is not None:
+            return namespace
+        for parent in self._parents:
+            if parent.expression is not None and parent.expression.search(name):
+                return self._make_child(parent, name)
+        return self._make(name, Registry())
+
+    def _make(
+        self, name: str, registry: Registry, emptied: Callable[[Namespace], None] | None = None
+    ) -> Namespace:
+        adapter = _adapter(self.options.adapter)
+        namespace = Namespace(name, adapter, self.runtime, registry, emptied)
+        self.namespaces[name] = namespace
+        if name != "/":
+            for handler in self._root.registry.take_own("new_namespace"):
+                result = handler.call(*handler.most(namespace))
+                if handler.is_async:
+                    self.runtime.start(logged(result, "new_namespace"))
         return namespace
+
+    def _make_child(self, parent: ParentNamespace, name: str) -> Namespace:
+        def emptied(child: Namespace) -> None:
+            # A name that nobody was let into leaves nothing behind, whatever the option.
+            if self.options.cleanup_empty_child_namespaces or not child.ever_joined:
+                parent.forget(child)
+                if self.namespaces.get(child.name) is child:
+                    del self.namespaces[child.name]
+                    self.runtime.start(child.adapter.close())
+
+        child = self._make(name, parent.registry.child(), emptied)
+        parent.children.add(child)
+        return child
+
+    def find(self, name: str, auth: Any) -> Namespace | Awaitable[Namespace | None] | None:
+        """The namespace that a client asks for, or a dynamic one made for it."""
+        namespace = self.namespaces.get(name)
+        if namespace is not None or not self._parents:
+            return namespace
+        return self._find_dynamic(name, auth)
+
+    async def _find_dynamic(self, name: str, auth: Any) -> Namespace | None:
+        for parent in list(self._parents):
+            if await parent.matches(name, auth):
+                # Somebody else may have asked for the same name meanwhile.
+                return self.namespaces.get(name) or self._make_child(parent, name)
+        return None
+
+    # -- connections ------------------------------------------------------------------------
 
     def _session_opened(self, session: Session) -> None:
         connection = Connection(
@@ -70,7 +126,7 @@ class Core:
                 max_bytes=self.options.max_http_buffer_size,
             ),
             self.runtime,
-            self.namespaces.get,
+            self._lookup,
             issued=int(time.time() * 1000),
             joined=self._joined,
             waiting=self._waiting,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import inspect
 import types
 import typing
@@ -10,50 +12,68 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from .acks import Ack
+from .params import MISTAKES, Convert, InvalidArguments, converter, explain
 
 Function = Callable[..., Any]
-
-
-class MissingArguments(Exception):
-    """A client sent fewer arguments than a handler needs."""
 
 
 class Handler:
     """A function and how to call it.
 
-    ``function`` is what the user registered. ``limit`` is how many arguments it takes
-    (further ones are dropped, as in JavaScript), ``required`` how many it must get;
-    ``plain`` says that calling it with the event's arguments is all there is to do.
-    ``ack`` is ``None``, or the name of the parameter that takes the acknowledgement.
+    ``function`` is what the user registered, ``call`` what is called (the same, unless it
+    runs in a thread). ``limit`` is how many of the event's arguments it takes (further
+    ones are dropped, as in JavaScript; ``None``: all), ``required`` how many it must get.
+    ``ack`` names the parameter that takes the acknowledgement, if there is one.
+    ``plain`` says that calling it is all there is to do. ``typed`` says that arguments are
+    checked first. ``concurrent`` handlers do not wait for the socket's earlier events.
     """
 
     __slots__ = (
         "ack",
         "ack_required",
+        "call",
+        "concurrent",
+        "converters",
         "function",
         "is_async",
         "limit",
         "once",
         "plain",
         "required",
+        "typed",
         "with_socket",
     )
 
     def __init__(
-        self, function: Function, *, with_socket: bool = False, once: bool = False
+        self,
+        function: Function,
+        *,
+        with_socket: bool = False,
+        once: bool = False,
+        concurrent: bool = False,
+        thread: bool = False,
     ) -> None:
         if not callable(function):
             raise ConfigurationError(f"a handler must be callable, not {function!r}")
         self.function = function
+        self.call = function
         self.with_socket = with_socket
         self.once = once
+        self.concurrent = concurrent
         self.is_async = _is_async(function)
+        if thread:
+            if self.is_async:
+                raise self._wrong("a coroutine function does not run in a thread")
+            self.call = functools.partial(asyncio.to_thread, function)
+            self.is_async = True
         self.ack: str | None = None
         self.ack_required = False
         self.limit: int | None = 0
         self.required = 0
+        self.converters: list[tuple[str, Convert | None]] = []
         self._read_signature()
-        self.plain = not (self.is_async or once or self.ack is not None)
+        self.typed = any(convert is not None for _, convert in self.converters)
+        self.plain = not (self.is_async or once or concurrent or self.ack is not None)
 
     def _read_signature(self) -> None:
         try:
@@ -72,9 +92,7 @@ class Handler:
                 ack = parameter
             elif kind is parameter.KEYWORD_ONLY:
                 if parameter.default is parameter.empty:
-                    raise self._wrong(
-                        f"nothing fills the keyword-only parameter {parameter.name!r}"
-                    )
+                    raise self._wrong(f"nothing fills the parameter {parameter.name!r}")
             elif kind is not parameter.VAR_KEYWORD:
                 if ack is not None:
                     raise self._wrong(f"{ack.name!r} (telex.Ack) must come last")
@@ -82,36 +100,59 @@ class Handler:
         if ack is not None:
             self.ack = ack.name
             self.ack_required = ack.default is ack.empty
+        if self.with_socket:
+            if not positional:
+                raise self._wrong("its first parameter is the socket: add one")
+            if positional[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+                del positional[0]
         named = [p for p in positional if p.kind is not p.VAR_POSITIONAL]
         self.limit = len(named) if len(named) == len(positional) else None
         self.required = sum(p.default is p.empty for p in named)
-        if self.with_socket:
-            if self.limit == 0:
-                raise self._wrong("its first parameter is the socket: add one")
-            self.limit = None if self.limit is None else self.limit - 1
-            self.required = max(0, self.required - 1)
+        for parameter in named:
+            annotation = hints.get(parameter.name, parameter.annotation)
+            where = f"{self.name}: the annotation of {parameter.name!r}"
+            self.converters.append((parameter.name, converter(annotation, where)))
+
+    @property
+    def name(self) -> str:
+        """The function's name, for people."""
+        return str(getattr(self.function, "__qualname__", repr(self.function)))
 
     def _wrong(self, what: str) -> ConfigurationError:
-        name = getattr(self.function, "__qualname__", repr(self.function))
-        return ConfigurationError(f"handler {name}: {what}")
+        return ConfigurationError(f"handler {self.name}: {what}")
 
     def fit(self, args: list[Any]) -> list[Any]:
-        """The arguments that the function takes, of those that came.
+        """The arguments that the function takes, of those that came, checked and converted.
 
-        Raises ``MissingArguments`` if it needs more.
+        Raises ``InvalidArguments`` if they do not fit.
         """
-        if self.limit is not None and len(args) > self.limit:
-            return args[: self.limit]
         if len(args) < self.required:
             raise self.missing(args)
-        return args
+        if self.limit is not None and len(args) > self.limit:
+            args = args[: self.limit]
+        return self.converted(args) if self.typed else args
 
-    def missing(self, args: list[Any]) -> MissingArguments:
+    def converted(self, args: list[Any]) -> list[Any]:
+        """The arguments in the types of their parameters."""
+        result = list(args)
+        for index, (name, convert) in enumerate(self.converters[: len(args)]):
+            if convert is not None:
+                try:
+                    result[index] = convert(args[index])
+                except MISTAKES as error:
+                    raise explain(error, name) from None
+        return result
+
+    def missing(self, args: list[Any]) -> InvalidArguments:
         """Fewer arguments have come than the function needs."""
-        return MissingArguments(f"expected {self.required} arguments, got {len(args)}")
+        return InvalidArguments(f"expected {self.required} arguments, got {len(args)}")
+
+    def most(self, *args: Any) -> tuple[Any, ...]:
+        """As many of our own arguments as the function takes (for events of our own)."""
+        return args if self.limit is None else args[: self.limit + self.with_socket]
 
     def __repr__(self) -> str:
-        return f"<Handler {getattr(self.function, '__qualname__', self.function)!r}>"
+        return f"<Handler {self.name}>"
 
 
 class Handlers:
@@ -122,11 +163,12 @@ class Handlers:
     def __init__(self) -> None:
         self.by_event: dict[str, tuple[Handler, ...]] = {}
 
-    def add(self, event: str, handler: Handler) -> None:
+    def add(self, event: str, handler: Handler, *, first: bool = False) -> None:
         """Register a handler."""
         if not isinstance(event, str):
             raise ConfigurationError(f"the name of an event is text, not {event!r}")
-        self.by_event[event] = (*self.by_event.get(event, ()), handler)
+        known = self.by_event.get(event, ())
+        self.by_event[event] = (handler, *known) if first else (*known, handler)
 
     def remove(self, event: str, function: Function | None = None) -> None:
         """Remove one function's first registration, or all handlers of an event."""
@@ -154,6 +196,10 @@ class Handlers:
             del self.by_event[event]
         return True
 
+    def functions(self, event: str) -> list[Function]:
+        """The functions registered for an event."""
+        return [handler.function for handler in self.by_event.get(event, ())]
+
     def clear(self) -> None:
         """Remove every handler."""
         self.by_event.clear()
@@ -168,7 +214,7 @@ def _is_async(function: Function) -> bool:
 
 def _hints(function: Function) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function)
+        return typing.get_type_hints(function, include_extras=True)
     except Exception:  # annotations may name things that exist for type checkers only
         return {}
 

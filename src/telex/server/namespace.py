@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
 
 from ..adapter.base import Adapter, Target
-from ..errors import ConfigurationError
 from ..parser.packet import CONNECT, CONNECT_ERROR
-from .handlers import Function, Handler, Handlers
-from .middleware import Middleware, admit
-from .operators import BroadcastOperator, Rooms
+from .dispatch import ExceptionHandlers
+from .face import NamespaceFace
+from .handlers import Handler
+from .middleware import admit
+from .operators import BroadcastOperator, OperatorParts
+from .registry import CONNECTION, Registry
 from .runtime import Runtime
 from .socket import PENDING, Socket
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-_CONNECTION = ("connection", "connect")
+class Namespace(NamespaceFace):
+    """A pool of sockets under one name, reached through ``io.of(name)``.
 
+    ``emptied`` is called when its last socket has left, or was not let in.
+    """
 
-class Namespace:
-    """A pool of sockets under one name, reached through ``io.of(name)``."""
-
-    def __init__(self, name: str, adapter: Adapter, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        name: str,
+        adapter: Adapter,
+        runtime: Runtime,
+        registry: Registry,
+        emptied: Callable[[Namespace], None] | None = None,
+    ) -> None:
         self.name = name
         self.adapter = adapter
+        self.parts = OperatorParts(name, adapter, runtime, count())
+        self.ever_joined = False
         self._runtime = runtime
+        self._emptied = emptied
         self._sockets: dict[str, Socket] = {}
-        self._middlewares: list[Middleware] = []
-        self._own_events = Handlers()
-        self._events = Handlers()
-        everybody = Target()
-        self._everybody = BroadcastOperator(adapter, runtime.parser, name, everybody)
+        self._pending = 0
+        super().__init__(registry, BroadcastOperator(self.parts, Target()))
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} with {len(self._sockets)} sockets>"
-
-    # -- sockets ----------------------------------------------------------------------
 
     @property
     def sockets(self) -> Mapping[str, Socket]:
@@ -51,159 +58,57 @@ class Namespace:
     @property
     def events(self) -> Mapping[str, tuple[Handler, ...]]:
         """Handlers that all sockets of the namespace share, by event."""
-        return self._events.by_event
-
-    def use(self, middleware: F) -> F:
-        """Register a middleware: ``middleware(socket)``, plain or async.
-
-        Returning lets the socket through. Raising refuses it: ``ConnectError`` is sent
-        to the client as it is, any other exception as a neutral message.
-        """
-        if not callable(middleware):
-            raise ConfigurationError(f"a middleware must be callable, not {middleware!r}")
-        self._middlewares.append(middleware)
-        return middleware
-
-    # -- handlers -----------------------------------------------------------------------
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: Function) -> Namespace: ...
-    def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler of the namespace's own events (``connection``).
-
-        As a decorator, or with the handler as second argument.
-        """
-        return self._register(event, handler, once=False)
-
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: Function) -> Namespace: ...
-    def once(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler for the next such event only."""
-        return self._register(event, handler, once=True)
-
-    def _register(self, event: str, handler: Function | None, *, once: bool) -> Any:
-        event = "connection" if event in _CONNECTION else event
-        if handler is not None:
-            self._own_events.add(event, Handler(handler, once=once))
-            return self
-
-        def decorate(function: F) -> F:
-            self._own_events.add(event, Handler(function, once=once))
-            return function
-
-        return decorate
-
-    def off(self, event: str, handler: Function | None = None) -> Namespace:
-        """Remove a handler of the namespace's own events, or all of them."""
-        self._own_events.remove("connection" if event in _CONNECTION else event, handler)
-        return self
-
-    remove_listener = off
-
-    @overload
-    def event(self, name: F) -> F: ...
-    @overload
-    def event(self, name: str) -> Callable[[F], F]: ...
-    def event(self, name: Any) -> Any:
-        """Register a handler for an event of every socket; its first parameter is the socket.
-
-        ``@io.event`` takes the event's name from the function, ``@io.event("name")``
-        gives it.
-        """
-        if not isinstance(name, str):
-            return self._add_event(name.__name__, name)
-
-        def decorate(function: F) -> F:
-            return self._add_event(name, function)
-
-        return decorate
-
-    def _add_event(self, name: str, function: F) -> F:
-        if name in _CONNECTION:
-            self._own_events.add("connection", Handler(function))
-        else:
-            self._events.add(name, Handler(function, with_socket=True))
-        return function
-
-    # -- operators ------------------------------------------------------------------------
-
-    def emit(self, event: str, *args: Any) -> Awaitable[None]:
-        """Emit an event to everybody in the namespace."""
-        return self._everybody.emit(event, *args)
-
-    def send(self, *args: Any) -> Awaitable[None]:
-        """Emit the event ``message`` to everybody in the namespace."""
-        return self._everybody.send(*args)
-
-    def to(self, rooms: Rooms) -> BroadcastOperator:
-        """Only to sockets in these rooms."""
-        return self._everybody.to(rooms)
-
-    def in_(self, rooms: Rooms) -> BroadcastOperator:
-        """The same as ``to`` (Node: ``in``)."""
-        return self._everybody.in_(rooms)
-
-    def except_(self, rooms: Rooms) -> BroadcastOperator:
-        """Not to sockets in these rooms (Node: ``except``)."""
-        return self._everybody.except_(rooms)
+        return self._registry.events.by_event
 
     @property
-    def volatile(self) -> BroadcastOperator:
-        """Drop the event for a client that cannot take it at once."""
-        return self._everybody.volatile
-
-    @property
-    def local(self) -> BroadcastOperator:
-        """Only to sockets of this server."""
-        return self._everybody.local
+    def exceptions(self) -> ExceptionHandlers:
+        """What answers when a handler raises."""
+        return self._registry.exceptions
 
     # -- admission --------------------------------------------------------------------------
 
-    def admit(
-        self, socket: Socket, revision: int, accepted: Callable[[], None] | None = None
-    ) -> None:
+    def admit(self, socket: Socket, revision: int, accepted: Callable[[Socket], None]) -> None:
         """Let a new socket in, after the middlewares.
 
         ``revision`` is the protocol's; ``accepted`` is called when the client has been told.
         """
-        if self._middlewares:
+        if self._registry.middlewares:
+            self._pending += 1
             self._runtime.start(self._admit_later(socket, revision, accepted))
         else:
             self._accept(socket, revision, accepted)
 
     async def _admit_later(
-        self, socket: Socket, revision: int, accepted: Callable[[], None] | None
+        self, socket: Socket, revision: int, accepted: Callable[[Socket], None]
     ) -> None:
-        refusal = await admit(tuple(self._middlewares), socket)
+        try:
+            refusal = await admit(tuple(self._registry.middlewares), socket)
+        finally:
+            self._pending -= 1
         if socket.state is not PENDING:
-            return  # the client has gone meanwhile
-        if refusal is None:
+            self._check_empty()  # the client has gone meanwhile
+        elif refusal is None:
             self._accept(socket, revision, accepted)
-        elif revision == 5:
-            answer: dict[str, Any] = {"message": refusal.message}
-            if refusal.data is not None:
-                answer["data"] = refusal.data
-            socket.refused(self._runtime.parser.encode(CONNECT_ERROR, self.name, answer))
         else:
-            data = refusal.message if refusal.data is None else refusal.data
-            socket.refused(self._runtime.parser.encode(CONNECT_ERROR, self.name, data))
+            data: Any = refusal.message
+            if revision == 5:
+                data = {"message": refusal.message}
+                if refusal.data is not None:
+                    data["data"] = refusal.data
+            elif refusal.data is not None:
+                data = refusal.data
+            socket.turned_away(self._runtime.parser.encode(CONNECT_ERROR, self.name, data))
+            self._check_empty()
 
-    def _accept(self, socket: Socket, revision: int, accepted: Callable[[], None] | None) -> None:
+    def _accept(self, socket: Socket, revision: int, accepted: Callable[[Socket], None]) -> None:
+        self.ever_joined = True
         self._sockets[socket.id] = socket
         self.adapter.add(socket)
         answer = {"sid": socket.id} if revision == 5 else None
         socket.accepted(self._runtime.parser.encode(CONNECT, self.name, answer))
-        if accepted is not None:
-            accepted()
-        handlers = self._own_events.by_event.get("connection", ())
+        accepted(socket)
+        handlers = self._registry.take_own(CONNECTION)
         if handlers:
-            for handler in handlers:
-                if handler.once:
-                    self._own_events.discard("connection", handler)
             socket.greet(handlers)
 
     def remove(self, socket: Socket) -> None:
@@ -211,3 +116,8 @@ class Namespace:
         if self._sockets.get(socket.id) is socket:
             del self._sockets[socket.id]
             self.adapter.remove(socket.id)
+            self._check_empty()
+
+    def _check_empty(self) -> None:
+        if self._emptied is not None and not self._sockets and not self._pending:
+            self._emptied(self)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
+from .._aio import DONE
 from ..adapter.base import Adapter, Target
-from ..parser.packet import EVENT, RESERVED_EVENTS, Parser
+from ..errors import AckTimeout, ConfigurationError
+from ..parser.packet import EVENT, RESERVED_EVENTS
+from ..wire import EncodedPacket
+from .acks import Collected, call
+from .runtime import Runtime
 
 Rooms = str | Iterable[str]
 
@@ -22,10 +28,19 @@ def room_names(rooms: Rooms) -> tuple[str, ...]:
 
 def check_event(event: str) -> None:
     """Names of the life cycle cannot be emitted."""
-    if type(event) is not str:
+    if event.__class__ is not str:
         raise TypeError(f"the name of an event is text, not {event!r}")
     if event in RESERVED_EVENTS:
         raise ValueError(f"{event!r} is a reserved event name")
+
+
+class OperatorParts(NamedTuple):
+    """What every operator of a namespace needs."""
+
+    nsp: str
+    adapter: Adapter
+    runtime: Runtime
+    ack_ids: Iterator[int]
 
 
 class BroadcastOperator:
@@ -36,13 +51,20 @@ class BroadcastOperator:
         io.to("room").except_("muted").emit("news", 1)
     """
 
-    __slots__ = ("_adapter", "_nsp", "_parser", "_target")
+    __slots__ = ("_compress", "_target", "_timeout", "parts")
 
-    def __init__(self, adapter: Adapter, parser: Parser, nsp: str, target: Target) -> None:
-        self._adapter = adapter
-        self._parser = parser
-        self._nsp = nsp
+    def __init__(
+        self,
+        parts: OperatorParts,
+        target: Target,
+        *,
+        compress: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        self.parts = parts
         self._target = target
+        self._compress = compress
+        self._timeout = timeout
 
     def _with(
         self,
@@ -59,7 +81,9 @@ class BroadcastOperator:
             volatile=old.volatile or volatile,
             local=old.local or local,
         )
-        return BroadcastOperator(self._adapter, self._parser, self._nsp, target)
+        return BroadcastOperator(self.parts, target, compress=self._compress, timeout=self._timeout)
+
+    # -- modifiers ----------------------------------------------------------------------
 
     def to(self, rooms: Rooms) -> BroadcastOperator:
         """Only to sockets in one of these rooms (added to those named before).
@@ -86,16 +110,156 @@ class BroadcastOperator:
         """Only to sockets of this server."""
         return self._with(local=True)
 
-    def emit(self, event: str, *args: Any) -> Awaitable[None]:
+    def compress(self, compress: bool) -> BroadcastOperator:
+        """Whether the event may be compressed (it may, unless this says ``False``)."""
+        return BroadcastOperator(self.parts, self._target, compress=compress, timeout=self._timeout)
+
+    def binary(self, binary: bool) -> BroadcastOperator:
+        """Accepted from Socket.IO 2; binary data is found without being announced."""
+        return self
+
+    def timeout(self, seconds: float) -> BroadcastOperator:
+        """Set the limit for acknowledgements, in seconds."""
+        return BroadcastOperator(self.parts, self._target, compress=self._compress, timeout=seconds)
+
+    # -- emitting -----------------------------------------------------------------------
+
+    def emit(
+        self, event: str, *args: Any, ack: Callable[..., Any] | None = None
+    ) -> Awaitable[None]:
         """Emit an event to the sockets that were chosen.
 
         Takes effect at once; ``EncodeError`` if the arguments cannot be sent, and then
-        nobody receives anything.
+        nobody receives anything. ``ack`` is called ``(error, responses)`` when all have
+        answered, or with ``AckTimeout`` and the answers that came.
         """
         check_event(event)
-        packet = self._parser.encode(EVENT, self._nsp, [event, *args])
-        return self._adapter.broadcast(packet, self._target)
+        if ack is not None:
+            self._emit_expecting(event, args, ack)
+            return DONE
+        packet = self._encode([event, *args], None)
+        return self.parts.adapter.broadcast(packet, self._target)
 
     def send(self, *args: Any) -> Awaitable[None]:
         """Emit the event ``message``."""
         return self.emit("message", *args)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+        """Emit an event and collect the answers; needs ``timeout``.
+
+        Raises ``AckTimeout`` if some do not answer in time; its ``responses`` are the
+        answers that came. A client that leaves meanwhile is not waited for.
+        """
+        check_event(event)
+        answer: asyncio.Future[list[Any]] = self.parts.runtime.loop.create_future()
+
+        def done(error: AckTimeout | None, responses: list[Any]) -> None:
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(responses)
+
+        stop = self._collect([event, *args], done)
+        try:
+            return await answer
+        finally:
+            stop()
+
+    def _emit_expecting(self, event: str, args: tuple[Any, ...], ack: Callable[..., Any]) -> None:
+        runtime = self.parts.runtime
+        stops: list[Callable[[], None]] = []
+
+        def done(error: AckTimeout | None, responses: list[Any]) -> None:
+            for stop in stops:
+                stop()
+            call(runtime, ack, error, responses)
+
+        stops.append(self._collect([event, *args], done))
+
+    def _collect(
+        self, event: list[Any], done: Callable[[AckTimeout | None, list[Any]], None]
+    ) -> Callable[[], None]:
+        if self._timeout is None:
+            raise ConfigurationError(
+                "acknowledgements of a broadcast need a limit: io.timeout(5).emit_with_ack(…)"
+            )
+        parts = self.parts
+        ack_id = next(parts.ack_ids)
+        packet = self._encode(event, ack_id)
+        collected = Collected(parts.runtime, self._timeout, done)
+        return parts.adapter.broadcast_with_ack(
+            packet, self._target, ack_id, collected.counted, collected.settle
+        )
+
+    def _encode(self, event: list[Any], ack_id: int | None) -> EncodedPacket:
+        packet = self.parts.runtime.parser.encode(EVENT, self.parts.nsp, event, ack_id)
+        packet.event = event
+        packet.compress = self._compress
+        return packet
+
+    # -- utility methods ----------------------------------------------------------------
+
+    async def fetch_sockets(self) -> list[RemoteSocket]:
+        """The sockets that were chosen, on all servers."""
+        found = await self.parts.adapter.fetch(self._target)
+        return [RemoteSocket(self.parts, description) for description in found]
+
+    async def clients(self) -> list[str]:
+        """The ids of the sockets that were chosen, on all servers."""
+        return [description["id"] for description in await self.parts.adapter.fetch(self._target)]
+
+    def sockets_join(self, rooms: Rooms) -> Awaitable[None]:
+        """Make the sockets that were chosen join rooms, on all servers."""
+        return self.parts.adapter.join_all(self._target, room_names(rooms))
+
+    def sockets_leave(self, rooms: Rooms) -> Awaitable[None]:
+        """Make the sockets that were chosen leave rooms, on all servers."""
+        return self.parts.adapter.leave_all(self._target, room_names(rooms))
+
+    def disconnect_sockets(self, close: bool = False) -> Awaitable[None]:
+        """Disconnect the sockets that were chosen, on all servers."""
+        return self.parts.adapter.disconnect_all(self._target, close=close)
+
+
+class RemoteSocket:
+    """A socket that may live on another server, from ``fetch_sockets``.
+
+    ``handshake``, ``rooms`` and ``data`` are what they were at that moment.
+    """
+
+    def __init__(self, parts: OperatorParts, description: dict[str, Any]) -> None:
+        self.id: str = description["id"]
+        self.handshake: dict[str, Any] = description["handshake"]
+        self.rooms: set[str] = set(description["rooms"])
+        self.data: Any = description["data"]
+        self._operator = BroadcastOperator(parts, Target(frozenset((self.id,))))
+
+    def __repr__(self) -> str:
+        return f"<RemoteSocket {self.id}>"
+
+    def emit(self, event: str, *args: Any) -> Awaitable[None]:
+        """Emit an event to this socket."""
+        return self._operator.emit(event, *args)
+
+    def send(self, *args: Any) -> Awaitable[None]:
+        """Emit the event ``message``."""
+        return self._operator.emit("message", *args)
+
+    async def emit_with_ack(self, event: str, *args: Any, timeout: float) -> Any:
+        """Emit an event and wait for the answer; ``AckTimeout`` if none comes in time."""
+        answers = await self._operator.timeout(timeout).emit_with_ack(event, *args)
+        return answers[0] if answers else None
+
+    def join(self, rooms: Rooms) -> Awaitable[None]:
+        """Join rooms."""
+        return self._operator.sockets_join(rooms)
+
+    def leave(self, rooms: Rooms) -> Awaitable[None]:
+        """Leave rooms."""
+        return self._operator.sockets_leave(rooms)
+
+    def disconnect(self, close: bool = False) -> Awaitable[None]:
+        """Disconnect this socket; with ``close``, its whole connection."""
+        return self._operator.disconnect_sockets(close)

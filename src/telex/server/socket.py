@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeVar, overload
 
-from ..adapter.base import Adapter, Target
+from ..adapter.base import Adapter, Settle, Target
 from ..engine.session import Session
 from ..errors import AckTimeout, Disconnected, EncodeError, PacketError
-from ..parser.packet import (
-    ACK,
-    DISCONNECT,
-    EVENT,
-    ack_arguments,
-    event_arguments,
-)
+from ..parser.packet import ACK, CONNECT_ERROR, DISCONNECT, EVENT, ack_arguments
 from ..types import Request
 from ..wire import EncodedPacket
-from .acks import Ack, as_answer
+from .acks import into_callback, into_future
+from .dispatch import Dispatch, ExceptionHandlers, PacketMiddleware
+from .emitter import FlaggedEmitter
 from .engine_socket import EngineSocket
-from .handlers import Function, Handler, Handlers, MissingArguments
+from .handlers import Function, Handler
 from .handshake import Handshake
-from .operators import BroadcastOperator, Rooms, check_event, room_names
+from .operators import BroadcastOperator, OperatorParts, Rooms, check_event, room_names
 from .runtime import Runtime, logger
 
 F = TypeVar("F", bound=Callable[..., Any])
+M = TypeVar("M", bound=PacketMiddleware)
 T = TypeVar("T")
 
 HIGH_WATER = 64 * 1024
 """Above so many queued bytes an awaited ``emit`` waits until the client has read."""
 
 PENDING, CONNECTED, DISCONNECTED = "pending", "connected", "disconnected"
-
-Settle = Callable[["list[Any] | None", "Exception | None"], None]
 
 
 class SocketClient(Protocol):
@@ -50,6 +44,9 @@ class SocketClient(Protocol):
     @property
     def request(self) -> Request: ...
 
+    @property
+    def revision(self) -> int: ...
+
     def disconnect(self) -> None: ...
 
 
@@ -63,10 +60,16 @@ class SocketNamespace(Protocol):
     def adapter(self) -> Adapter: ...
 
     @property
+    def parts(self) -> OperatorParts: ...
+
+    @property
     def sockets(self) -> Mapping[str, Socket]: ...
 
     @property
     def events(self) -> Mapping[str, tuple[Handler, ...]]: ...
+
+    @property
+    def exceptions(self) -> ExceptionHandlers: ...
 
     def emit(self, event: str, *args: Any) -> Awaitable[None]: ...
 
@@ -116,25 +119,21 @@ class Socket:
         self.nsp = nsp
         self.client = client
         self.handshake = handshake
-        self.data: dict[str, Any] = {}
         self.recovered = False
+        self.state = PENDING  # until the middlewares have let it in
         self.deliver: Callable[[EncodedPacket], object] = self._deliver_later
+        self.dispatch = Dispatch(self, client.session, runtime, nsp.events, nsp.exceptions)
         self._session = client.session
         self._runtime = runtime
         self._encode = runtime.parser.encode
-        self._loads = runtime.parser.loads
         self._closed = closed
-        self.state = PENDING  # until the middlewares have let it in
-        self._handlers: Handlers | None = None
-        self._events = nsp.events
+        self._data: Any = None
         self._early: list[EncodedPacket] | None = None
-        self._early_rooms: list[str] = []
+        self._early_rooms: list[str] | None = None
         self._last_rooms: AbstractSet[str] = frozenset()
-        self._busy = False
-        self._inbox: deque[tuple[int | None, list[Any]] | _Closing] | None = None
-        self._acks: dict[int, Settle] = {}
-        self._next_ack = 0
+        self._acks: dict[int, Settle] | None = None
         self._sent: Sent | None = None
+        self._outgoing: list[Handler] | None = None
         self._spawned: set[asyncio.Task[Any]] | None = None
 
     def __repr__(self) -> str:
@@ -168,13 +167,33 @@ class Socket:
         return self.client.conn.remote_address
 
     @property
+    def data(self) -> Any:
+        """Data of the user's, an empty dict at first; ``fetch_sockets`` shows it to others."""
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    @data.setter
+    def data(self, data: Any) -> None:
+        self._data = data
+
+    @property
     def rooms(self) -> AbstractSet[str]:
         """The rooms that the socket is in, its own included."""
         if self.state is CONNECTED:
             return self.nsp.adapter.rooms_of(self.id)
         if self.state is PENDING:
-            return frozenset(self._early_rooms)
+            return frozenset(self._early_rooms or ())
         return self._last_rooms
+
+    def describe(self) -> dict[str, Any]:
+        """The form in which other servers see the socket."""
+        return {
+            "id": self.id,
+            "handshake": self.handshake.to_dict(),
+            "rooms": list(self.rooms),
+            "data": self.data,
+        }
 
     # -- emitting -----------------------------------------------------------------------
 
@@ -185,20 +204,55 @@ class Socket:
         client has taken enough of what is queued for it. Raises ``EncodeError`` if the
         arguments cannot be sent, ``ValueError`` if the name is reserved.
         """
+        if ack is not None:
+            return self.emit_flagged(event, args, ack, timeout=None, compress=True)
         check_event(event)
-        ack_id = None if ack is None else self._expect(_calls_back(self._runtime, ack))
-        self.deliver(self._encode_event([event, *args], ack_id))
-        return self._sent_by_me()
+        packet = self._encode(EVENT, self.nsp.name, [event, *args])
+        if self._outgoing is not None:
+            packet.event = [event, *args]
+        self.deliver(packet)
+        return self._sent or self._remember_sent()
 
-    def emit_expecting(
-        self, event: str, args: tuple[Any, ...], ack: Function, seconds: float
+    def emit_flagged(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        ack: Function | None,
+        *,
+        timeout: float | None,
+        compress: bool,
     ) -> Sent:
-        """Emit with ``ack(error, *answer)`` and a limit in seconds (see ``timeout``)."""
+        """Emit with flags (see ``FlaggedEmitter``)."""
+        settle = None
+        if ack is not None:
+            settle = into_callback(self._runtime, ack, error_first=timeout is not None)
+        self._emit(event, args, settle, timeout, compress=compress)
+        return self._sent or self._remember_sent()
+
+    def _emit(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        settle: Settle | None,
+        timeout: float | None,
+        *,
+        compress: bool = True,
+    ) -> int | None:
+        """Emit, and let ``settle`` take the answer; the id under which it will come."""
         check_event(event)
-        settle = _calls_back(self._runtime, ack, error_first=True)
-        ack_id = self._expect(settle, seconds)
-        self.deliver(self._encode_event([event, *args], ack_id))
-        return self._sent_by_me()
+        ack_id = None if settle is None else next(self.nsp.parts.ack_ids)
+        packet = self._encode(EVENT, self.nsp.name, [event, *args], ack_id)
+        packet.compress = compress
+        if self._outgoing is not None:
+            packet.event = [event, *args]
+        if settle is not None and ack_id is not None:
+            self._expect(ack_id, settle, timeout)
+        self.deliver(packet)
+        return ack_id
+
+    def _remember_sent(self) -> Sent:
+        self._sent = Sent(self)
+        return self._sent
 
     def send(self, *args: Any, ack: Function | None = None) -> Sent:
         """Emit the event ``message``."""
@@ -210,61 +264,34 @@ class Socket:
         Raises ``AckTimeout`` after ``timeout`` seconds, ``Disconnected`` if the client
         leaves first.
         """
-        check_event(event)
-        if self.state is DISCONNECTED:
-            raise Disconnected("the socket is not connected")
         answer: asyncio.Future[Any] = self._runtime.loop.create_future()
-
-        def settle(args: list[Any] | None, error: Exception | None) -> None:
-            if answer.done():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(as_answer(args or []))
-
-        ack_id = self._expect(settle, timeout)
-        self.deliver(self._encode_event([event, *args], ack_id))
+        ack_id = self._emit(event, args, into_future(answer), timeout)
         try:
             return await answer
-        finally:
-            self._acks.pop(ack_id, None)
+        except asyncio.CancelledError:
+            if ack_id is not None:
+                self.forget(ack_id)
+            raise
 
-    def timeout(self, seconds: float) -> TimeoutEmitter:
+    @property
+    def volatile(self) -> FlaggedEmitter:
+        """Drop the event if the client cannot take it at once."""
+        return FlaggedEmitter(self, self._target(), volatile=True)
+
+    def compress(self, compress: bool) -> FlaggedEmitter:
+        """Whether the event may be compressed (it may, unless this says ``False``)."""
+        return FlaggedEmitter(self, self._target(), compress=compress)
+
+    def binary(self, binary: bool) -> FlaggedEmitter:
+        """Accepted from Socket.IO 2; binary data is found without being announced."""
+        return FlaggedEmitter(self, self._target())
+
+    def timeout(self, seconds: float) -> FlaggedEmitter:
         """Emit with a limit for the acknowledgement.
 
         ``socket.timeout(5).emit("event", ack=callback)`` calls ``callback(error, *answer)``.
         """
-        return TimeoutEmitter(self, seconds)
-
-    def _encode_event(self, event: list[Any], ack_id: int | None) -> EncodedPacket:
-        try:
-            return self._encode(EVENT, self.nsp.name, event, ack_id)
-        except BaseException:
-            if ack_id is not None:
-                self._acks.pop(ack_id, None)
-            raise
-
-    def _expect(self, settle: Settle, timeout: float | None = None) -> int:
-        """Register an acknowledgement that is to come; its id."""
-        ack_id = self._next_ack
-        self._next_ack += 1
-        if timeout is None:
-            self._acks[ack_id] = settle
-            return ack_id
-
-        def expire() -> None:
-            if self._acks.pop(ack_id, None) is not None:
-                settle(None, AckTimeout(f"no acknowledgement within {timeout} s"))
-
-        timer = self._runtime.call_later(timeout, expire)
-
-        def settle_in_time(args: list[Any] | None, error: Exception | None) -> None:
-            timer.cancel()
-            settle(args, error)
-
-        self._acks[ack_id] = settle_in_time
-        return ack_id
+        return FlaggedEmitter(self, self._target(), timeout=seconds)
 
     def _deliver_later(self, packet: EncodedPacket) -> None:
         """What is emitted before the socket has been accepted is sent when it is."""
@@ -272,15 +299,21 @@ class Socket:
             self._early = []
         self._early.append(packet)
 
+    def _deliver_watched(self, packet: EncodedPacket) -> None:
+        """Show a packet to the outgoing listeners, then send it."""
+        if packet.event is not None:
+            for listener in list(self._outgoing or ()):
+                try:
+                    listener.call(*listener.most(*packet.event))
+                except (Exception, SystemExit) as error:
+                    logger.error("a listener failed", exc_info=error)
+        self._session.send(packet)
+
     @property
     def writable(self) -> bool:
         """Whether an event would leave at once."""
-        return self._session.transport.writable and self.state is CONNECTED
-
-    def _sent_by_me(self) -> Sent:
-        if self._sent is None:
-            self._sent = Sent(self)
-        return self._sent
+        session = self._session
+        return session.transport.writable and self.state is CONNECTED
 
     async def wait_writable(self) -> None:
         """Wait until the client has taken enough of what is queued for it."""
@@ -292,65 +325,150 @@ class Socket:
             session.when_drained(drained.set)
             await drained.wait()
 
+    # -- acknowledgements -----------------------------------------------------------------
+
+    def expect(self, ack_id: int, settle: Settle) -> None:
+        """Call ``settle`` with the client's answer to ``ack_id``, or with ``Disconnected``."""
+        if self.state is DISCONNECTED:
+            settle(None, Disconnected("the socket is not connected"))
+            return
+        if self._acks is None:
+            self._acks = {}
+        self._acks[ack_id] = settle
+        self.dispatch.read_on()
+
+    def forget(self, ack_id: int) -> None:
+        """An answer is not waited for any more."""
+        if self._acks is not None:
+            self._acks.pop(ack_id, None)
+
+    @property
+    def expects_answers(self) -> bool:
+        """Whether the client owes acknowledgements."""
+        return bool(self._acks)
+
+    def _expect(self, ack_id: int, settle: Settle, timeout: float | None) -> None:
+        if timeout is None:
+            self.expect(ack_id, settle)
+            return
+
+        def expire() -> None:
+            if self._acks is not None and self._acks.pop(ack_id, None) is not None:
+                settle(None, AckTimeout(f"no acknowledgement within {timeout} s"))
+
+        timer = self._runtime.call_later(timeout, expire)
+
+        def settle_in_time(args: list[Any] | None, error: Exception | None) -> None:
+            timer.cancel()
+            settle(args, error)
+
+        self.expect(ack_id, settle_in_time)
+
+    def receive_ack(self, ack_id: int | None, text: str | None, data: Any) -> None:
+        """Handle an ACK packet; an id that nobody waits for is ignored."""
+        if text is not None:
+            data = self._runtime.parser.loads(text)
+        elif data is None and ack_id is None:
+            return
+        args = ack_arguments([] if data is None else data)
+        settle = self._acks.pop(ack_id, None) if self._acks and ack_id is not None else None
+        if settle is not None:
+            settle(args, None)
+
+    def answer(self, ack_id: int, result: Any) -> None:
+        """Acknowledge an event: with nothing, one value, or a tuple of several."""
+        if result is None:
+            args: list[Any] = []
+        else:
+            args = list(result) if result.__class__ is tuple else [result]
+        try:
+            packet = self._encode(ACK, self.nsp.name, args, ack_id)
+        except EncodeError as error:
+            logger.error("an acknowledgement cannot be sent", exc_info=error)
+            self.dispatch.fire("error", error)
+            failure = {"type": "HandlerError", "message": "the handler failed"}
+            packet = self._encode(ACK, self.nsp.name, [{"error": failure}], ack_id)
+        self.deliver(packet)
+
     # -- rooms --------------------------------------------------------------------------
 
     def join(self, rooms: Rooms) -> Sent:
         """Join a room or several."""
         names = room_names(rooms)
         if self.state is PENDING:
-            self._early_rooms.extend(name for name in names if name not in self._early_rooms)
+            self._early_rooms = [*(self._early_rooms or ()), *names]
         elif self.state is CONNECTED:
             self.nsp.adapter.join(self.id, names)
-        return self._sent_by_me()
+        return self._sent or Sent(self)
 
     def leave(self, rooms: Rooms) -> Sent:
         """Leave a room or several."""
         names = room_names(rooms)
         if self.state is PENDING:
-            self._early_rooms = [name for name in self._early_rooms if name not in names]
-        else:
+            self._early_rooms = [n for n in self._early_rooms or () if n not in names]
+        elif self.state is CONNECTED:
             self.nsp.adapter.leave(self.id, names)
-        return self._sent_by_me()
+        return self._sent or Sent(self)
 
     # -- broadcasting ---------------------------------------------------------------------
 
     @property
     def broadcast(self) -> BroadcastOperator:
         """To everybody in the namespace but this socket."""
-        return self._operator(Target(excluded=frozenset((self.id,))))
+        return self._operator(self._target())
 
     def to(self, rooms: Rooms) -> BroadcastOperator:
         """To everybody in these rooms but this socket."""
-        return self._operator(Target(frozenset(room_names(rooms)), excluded=frozenset((self.id,))))
+        return self.broadcast.to(rooms)
 
     def in_(self, rooms: Rooms) -> BroadcastOperator:
         """The same as ``to`` (Node: ``in``)."""
-        return self.to(rooms)
+        return self.broadcast.to(rooms)
 
     def except_(self, rooms: Rooms) -> BroadcastOperator:
         """To everybody but this socket and those in these rooms (Node: ``except``)."""
-        return self._operator(Target(excluded=frozenset((self.id, *room_names(rooms)))))
+        return self.broadcast.except_(rooms)
 
     @property
     def local(self) -> BroadcastOperator:
         """To everybody on this server but this socket."""
-        return self._operator(Target(excluded=frozenset((self.id,)), local=True))
+        return self.broadcast.local
+
+    def _target(self) -> Target:
+        return Target(excluded=frozenset((self.id,)))
 
     def _operator(self, target: Target) -> BroadcastOperator:
-        return BroadcastOperator(self.nsp.adapter, self._runtime.parser, self.nsp.name, target)
+        return BroadcastOperator(self.nsp.parts, target)
+
+    def operator(self, target: Target, *, compress: bool) -> BroadcastOperator:
+        """A broadcast operator with the flags of an emitter."""
+        return BroadcastOperator(self.nsp.parts, target, compress=compress)
 
     # -- handlers -------------------------------------------------------------------------
 
     @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
+    def on(
+        self, event: str, *, concurrent: bool = False, thread: bool = False
+    ) -> Callable[[F], F]: ...
     @overload
-    def on(self, event: str, handler: Function) -> Socket: ...
-    def on(self, event: str, handler: Function | None = None) -> Any:
+    def on(
+        self, event: str, handler: Function, *, concurrent: bool = False, thread: bool = False
+    ) -> Socket: ...
+    def on(
+        self,
+        event: str,
+        handler: Function | None = None,
+        *,
+        concurrent: bool = False,
+        thread: bool = False,
+    ) -> Any:
         """Register a handler; as a decorator, or with the handler as second argument.
 
-        It receives the event's arguments; what it returns is the acknowledgement.
+        It receives the event's arguments; what it returns is the acknowledgement. A
+        ``concurrent`` handler does not wait for earlier events of the socket; with
+        ``thread`` a plain function runs in a worker thread.
         """
-        return self._register(event, handler, once=False)
+        return self._register(event, handler, concurrent=concurrent, thread=thread)
 
     @overload
     def once(self, event: str) -> Callable[[F], F]: ...
@@ -360,45 +478,105 @@ class Socket:
         """Register a handler for the next such event only."""
         return self._register(event, handler, once=True)
 
+    def _register(self, event: str, handler: Function | None, **options: bool) -> Any:
+        handlers = self.dispatch.own_handlers()
+        if handler is not None:
+            handlers.add(event, Handler(handler, **options))
+            return self
+
+        def decorate(function: F) -> F:
+            handlers.add(event, Handler(function, **options))
+            return function
+
+        return decorate
+
     def off(self, event: str, handler: Function | None = None) -> Socket:
         """Remove a handler, or all handlers of an event."""
-        if self._handlers is not None:
-            self._handlers.remove(event, handler)
+        self.dispatch.own_handlers().remove(event, handler)
         return self
 
     remove_listener = off
 
     def remove_all_listeners(self, event: str | None = None) -> Socket:
         """Remove all handlers of an event, or of every event."""
-        if self._handlers is not None:
-            if event is None:
-                self._handlers.clear()
-            else:
-                self._handlers.remove(event)
+        if event is None:
+            self.dispatch.own_handlers().clear()
+        else:
+            self.dispatch.own_handlers().remove(event)
         return self
 
     def event_names(self) -> list[str]:
         """The events that have handlers on this socket."""
-        return list(self._handlers.by_event) if self._handlers else []
+        return list(self.dispatch.own_handlers().by_event)
 
     def listeners(self, event: str) -> list[Function]:
         """The handlers of an event on this socket."""
-        found = self._handlers.by_event.get(event, ()) if self._handlers else ()
-        return [handler.function for handler in found]
+        return self.dispatch.own_handlers().functions(event)
 
-    def _register(self, event: str, handler: Function | None, *, once: bool) -> Any:
-        if self._handlers is None:
-            self._handlers = Handlers()
-        if handler is not None:
-            self._handlers.add(event, Handler(handler, once=once))
-            return self
-        handlers = self._handlers
+    def on_any(self, listener: F) -> F:
+        """Call ``listener(event, *args)`` for every event of the client, before its handlers.
 
-        def decorate(function: F) -> F:
-            handlers.add(event, Handler(function, once=once))
-            return function
+        It sees events that a packet middleware refuses, too.
+        """
+        self.dispatch.own_extras().listeners.append(Handler(listener))
+        return listener
 
-        return decorate
+    def prepend_any(self, listener: F) -> F:
+        """As ``on_any``, before the listeners that are there."""
+        self.dispatch.own_extras().listeners.insert(0, Handler(listener))
+        return listener
+
+    def off_any(self, listener: Function | None = None) -> Socket:
+        """Remove a listener of ``on_any``, or all of them."""
+        _remove(self.dispatch.own_extras().listeners, listener)
+        return self
+
+    def listeners_any(self) -> list[Function]:
+        """The listeners of ``on_any``."""
+        return [listener.function for listener in self.dispatch.own_extras().listeners]
+
+    def on_any_outgoing(self, listener: F) -> F:
+        """Call ``listener(event, *args)`` for every event sent to this client, broadcasts too."""
+        self._listen_outgoing().append(Handler(listener))
+        return listener
+
+    def prepend_any_outgoing(self, listener: F) -> F:
+        """As ``on_any_outgoing``, before the listeners that are there."""
+        self._listen_outgoing().insert(0, Handler(listener))
+        return listener
+
+    def off_any_outgoing(self, listener: Function | None = None) -> Socket:
+        """Remove a listener of ``on_any_outgoing``, or all of them."""
+        _remove(self._listen_outgoing(), listener)
+        return self
+
+    def listeners_any_outgoing(self) -> list[Function]:
+        """The listeners of ``on_any_outgoing``."""
+        return [listener.function for listener in self._outgoing or ()]
+
+    def _listen_outgoing(self) -> list[Handler]:
+        if self._outgoing is None:
+            self._outgoing = []
+            if self.state is CONNECTED:
+                self.deliver = self._deliver_watched
+        return self._outgoing
+
+    def use(self, middleware: M) -> M:
+        """Register a packet middleware: ``middleware(event, args)``, plain or async.
+
+        Raising keeps the event from its handlers and fires ``error``. ``args`` is the
+        list of arguments; it may be changed in place.
+        """
+        self.dispatch.own_extras().middlewares.append(middleware)
+        return middleware
+
+    def refused(self, error: Exception) -> None:
+        """A packet middleware has refused an event; clients of Socket.IO 1 and 2 are told."""
+        self.dispatch.fire("error", error)
+        if self.client.revision == 4:
+            data = getattr(error, "data", None)
+            answer = str(error) if data is None else data
+            self.deliver(self._encode(CONNECT_ERROR, self.nsp.name, answer))
 
     def spawn(self, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine as a task that is cancelled when the socket disconnects."""
@@ -418,147 +596,6 @@ class Socket:
         if not task.cancelled() and task.exception() is not None:
             logger.error("a task of %r failed", self, exc_info=task.exception())
 
-    # -- events of the client ----------------------------------------------------------------
-
-    def receive_event(self, ack_id: int | None, text: str | None, data: Any) -> None:
-        """Handle an EVENT packet, or queue it behind the handler that is running.
-
-        Raises ``PacketError`` if its payload is not an event's.
-        """
-        if text is not None:
-            data = self._loads(text)
-        event_arguments(data)
-        if self._busy:
-            self._queue((ack_id, data))
-            return
-        name = data[0]
-        handlers = self._events.get(name) if self._handlers is None else self._find(name)
-        if handlers is None:
-            return
-        handler = handlers[0]
-        if handler.plain and len(handlers) == 1:
-            del data[0]
-            if len(data) != handler.limit:
-                if len(data) < handler.required:
-                    self._failed(name, ack_id, handler.missing(data))
-                    return
-                data = data[: handler.limit]
-            try:
-                if handler.with_socket:
-                    result = handler.function(self, *data)
-                else:
-                    result = handler.function(*data)
-            except (Exception, SystemExit) as error:
-                self._failed(name, ack_id, error)
-            else:
-                if ack_id is not None:
-                    self._answer(ack_id, result)
-            return
-        self._busy = True
-        self._runtime.start(self._work((ack_id, data)))
-
-    def _find(self, event: Any) -> tuple[Handler, ...] | None:
-        own = self._handlers.by_event.get(event) if self._handlers is not None else None
-        shared = self._events.get(event)
-        if own is None or shared is None:
-            return own or shared
-        return shared + own
-
-    def _queue(self, item: tuple[int | None, list[Any]] | _Closing) -> None:
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.append(item)
-
-    async def _work(self, item: tuple[int | None, list[Any]] | _Closing) -> None:
-        """Handle one event after the other until none is waiting."""
-        try:
-            while True:
-                if isinstance(item, _Closing):
-                    await self._fire_closing(item.reason)
-                else:
-                    await self._handle(*item)
-                if not self._inbox:
-                    return
-                item = self._inbox.popleft()
-        finally:
-            self._busy = False
-
-    async def _handle(self, ack_id: int | None, data: list[Any]) -> None:
-        event = data[0]
-        answer: Any = None
-        handlers = self._find(event) or ()
-        by_hand = False
-        for handler in handlers:
-            if handler.once and not self._use_up(event, handler):
-                continue
-            try:
-                args = handler.fit(data[1:])
-                if handler.ack is not None:
-                    by_hand = True
-                    result = self._call_with_ack(handler, args, ack_id)
-                elif handler.with_socket:
-                    result = handler.function(self, *args)
-                else:
-                    result = handler.function(*args)
-                if handler.is_async:
-                    result = await result
-            except (Exception, SystemExit) as error:
-                self._failed(event, None if by_hand else ack_id, error)
-                return
-            if answer is None and handler.ack is None:
-                answer = result
-        if ack_id is not None and handlers and (answer is not None or not by_hand):
-            self._answer(ack_id, answer)
-
-    def _use_up(self, event: str, handler: Handler) -> bool:
-        return self._handlers is not None and self._handlers.discard(event, handler)
-
-    def _call_with_ack(self, handler: Handler, args: list[Any], ack_id: int | None) -> Any:
-        """Call a handler that answers through its ``telex.Ack`` parameter."""
-        if handler.with_socket:
-            args = [self, *args]
-        if ack_id is None:
-            options: dict[str, Any] = {str(handler.ack): None} if handler.ack_required else {}
-        else:
-            options = {str(handler.ack): Ack(lambda answer: self._answer(ack_id, answer))}
-        return handler.function(*args, **options)
-
-    def _answer(self, ack_id: int, result: Any) -> None:
-        """Send the acknowledgement of an event: nothing, one value, or a tuple of several."""
-        if result is None:
-            args: list[Any] = []
-        else:
-            args = list(result) if result.__class__ is tuple else [result]
-        try:
-            packet = self._encode(ACK, self.nsp.name, args, ack_id)
-        except EncodeError as error:
-            self._failed("acknowledgement", ack_id, error)
-            return
-        self.deliver(packet)
-
-    def _failed(self, event: Any, ack_id: int | None, error: BaseException) -> None:
-        """A handler failed: log it, tell ``error`` handlers, answer nothing private."""
-        if isinstance(error, MissingArguments):
-            logger.warning("event %.100r of %r: %s", event, self, error)
-            answer = {"type": "ValidationError", "message": str(error)}
-        else:
-            logger.error("handler of %.100r failed", event, exc_info=error)
-            answer = {"type": "HandlerError", "message": "the handler failed"}
-        self._fire("error", error)
-        if ack_id is not None:
-            self._answer(ack_id, {"error": answer})
-
-    def receive_ack(self, ack_id: int | None, text: str | None, data: Any) -> None:
-        """Handle an ACK packet; an id that nobody waits for is ignored."""
-        if text is not None:
-            data = self._runtime.parser.loads(text)
-        elif data is None and ack_id is None:
-            return
-        args = ack_arguments([] if data is None else data)
-        settle = None if ack_id is None else self._acks.pop(ack_id, None)
-        if settle is not None:
-            settle(args, None)
-
     # -- life -------------------------------------------------------------------------------
 
     def accepted(self, packet: EncodedPacket) -> None:
@@ -566,55 +603,26 @@ class Socket:
         self.state = CONNECTED
         session = self._session
         session.send(packet)
-        self.deliver = session.send
-        for early in self._early or ():
-            session.send(early)
-        self._early = None
+        self.deliver = session.send if self._outgoing is None else self._deliver_watched
+        early, self._early = self._early, None
+        for waiting in early or ():
+            self.deliver(waiting)
         if self._early_rooms:
             self.nsp.adapter.join(self.id, self._early_rooms)
-            self._early_rooms = []
+            self._early_rooms = None
 
-    def refused(self, packet: EncodedPacket) -> None:
+    def turned_away(self, packet: EncodedPacket) -> None:
         """The namespace has not let the socket in; ``packet`` tells the client."""
         self._session.send(packet)
         self.closed("refused")
 
     def greet(self, handlers: Iterable[Handler]) -> None:
         """Run the handlers of ``connection``; the client's events wait until they are done."""
-        self._busy = True
-        pending = list(handlers)
-        while pending:
-            handler = pending.pop(0)
-            try:
-                result = handler.function(self) if handler.limit != 0 else handler.function()
-            except (Exception, SystemExit) as error:
-                self._connection_failed(error)
-                break
-            if handler.is_async:
-                self._runtime.start(self._greet_async(result, pending))
-                return
-        self._resume()
-
-    async def _greet_async(self, first: Awaitable[Any], rest: list[Handler]) -> None:
-        try:
-            await first
-            for handler in rest:
-                result = handler.function(self) if handler.limit != 0 else handler.function()
-                if handler.is_async:
-                    await result
-        except (Exception, SystemExit) as error:
-            self._connection_failed(error)
-        self._resume()
+        self.dispatch.greet(handlers, self._connection_failed)
 
     def _connection_failed(self, error: BaseException) -> None:
         logger.error("a connection handler failed; its socket is disconnected", exc_info=error)
         self.disconnect()
-
-    def _resume(self) -> None:
-        if self._inbox:
-            self._runtime.start(self._work(self._inbox.popleft()))
-        else:
-            self._busy = False
 
     def disconnect(self, close: bool = False) -> Socket:
         """Disconnect this socket; with ``close``, the whole connection of its client."""
@@ -634,122 +642,38 @@ class Socket:
         if self.state is DISCONNECTED:
             return
         was_connected = self.state is CONNECTED
-        self._last_rooms = self.nsp.adapter.rooms_of(self.id) if was_connected else frozenset()
+        if was_connected:
+            self._last_rooms = self.nsp.adapter.rooms_of(self.id)
         self.state = DISCONNECTED
         self.deliver = _drop
         self._early = None
         self._closed(self)
-        acks, self._acks = self._acks, {}
-        for settle in acks.values():
+        acks, self._acks = self._acks, None
+        for settle in (acks or {}).values():
             settle(None, Disconnected(reason))
         for task in list(self._spawned or ()):
             task.cancel()
-        if not was_connected:
-            return
-        if self._busy:
-            self._queue(_Closing(reason))
-        elif self._find("disconnecting") or self._find("disconnect"):
-            self._busy = True
-            self._runtime.start(self._work(_Closing(reason)))
-        else:
-            self._last_rooms = frozenset()
+        if was_connected:
+            self.dispatch.leave(reason)
 
-    async def _fire_closing(self, reason: str) -> None:
-        for event in ("disconnecting", "disconnect"):
-            for handler in self._find(event) or ():
-                if handler.once and not self._use_up(event, handler):
-                    continue
-                args = (self, reason) if handler.with_socket else (reason,)
-                try:
-                    result = handler.function(*args[: _most(handler)])
-                    if handler.is_async:
-                        await result
-                except (Exception, SystemExit) as error:
-                    logger.error("handler of %r failed", event, exc_info=error)
-            self._last_rooms = frozenset()
-
-    def _fire(self, event: str, *args: Any) -> None:
-        """Call the handlers of an event of our own, outside the queue."""
-        for handler in self._find(event) or ():
-            if handler.once and not self._use_up(event, handler):
-                continue
-            arguments = (self, *args) if handler.with_socket else args
-            try:
-                result = handler.function(*arguments[: _most(handler)])
-            except (Exception, SystemExit) as error:
-                logger.error("handler of %r failed", event, exc_info=error)
-                continue
-            if handler.is_async:
-                self._runtime.start(_logged(result, event))
+    def ended(self) -> None:
+        """The handlers of ``disconnecting`` have run: the rooms are gone."""
+        self._last_rooms = frozenset()
 
     def decode_failed(self, error: PacketError) -> None:
         """The client sent what cannot be decoded; the connection is about to be closed."""
-        self._fire("error", error)
-
-
-class TimeoutEmitter:
-    """Emits with a limit for the acknowledgement: ``socket.timeout(seconds)``."""
-
-    __slots__ = ("_seconds", "_socket")
-
-    def __init__(self, socket: Socket, seconds: float) -> None:
-        self._socket = socket
-        self._seconds = seconds
-
-    def emit(self, event: str, *args: Any, ack: Function | None = None) -> Sent:
-        """Emit; ``ack(error, *answer)`` is called with ``None`` or the error that ended it."""
-        socket = self._socket
-        if ack is None:
-            return socket.emit(event, *args)
-        return socket.emit_expecting(event, args, ack, self._seconds)
-
-    async def emit_with_ack(self, event: str, *args: Any) -> Any:
-        """As ``Socket.emit_with_ack``, with this limit."""
-        return await self._socket.emit_with_ack(event, *args, timeout=self._seconds)
-
-
-class _Closing:
-    """Stands in the queue of a socket for its end."""
-
-    __slots__ = ("reason",)
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
-def _most(handler: Handler) -> int | None:
-    """How many positional arguments a handler takes, the socket included."""
-    return None if handler.limit is None else handler.limit + handler.with_socket
+        self.dispatch.fire("error", error)
 
 
 def _drop(packet: EncodedPacket) -> None:
     """What is emitted to a socket that has left goes nowhere."""
 
 
-def _calls_back(runtime: Runtime, function: Function, *, error_first: bool = False) -> Settle:
-    """An acknowledgement callback as something to settle; failures in it are logged."""
-    handler = Handler(function)
-
-    def settle(args: list[Any] | None, error: Exception | None) -> None:
-        if error_first:
-            arguments = [error, *(args or [])]
-        elif error is None:
-            arguments = args or []
-        else:
-            return  # a plain callback has no place for an error
-        try:
-            result = function(*handler.fit(arguments))
-        except (Exception, SystemExit) as failure:
-            logger.error("an acknowledgement callback failed", exc_info=failure)
+def _remove(listeners: list[Handler], function: Function | None) -> None:
+    if function is None:
+        listeners.clear()
+        return
+    for listener in listeners:
+        if listener.function == function:
+            listeners.remove(listener)
             return
-        if handler.is_async:
-            runtime.start(_logged(result, "acknowledgement"))
-
-    return settle
-
-
-async def _logged(coro: Awaitable[Any], event: str) -> None:
-    try:
-        await coro
-    except (Exception, SystemExit) as error:
-        logger.error("handler of %r failed", event, exc_info=error)

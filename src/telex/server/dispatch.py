@@ -1,0 +1,477 @@
+"""Dispatch: one socket's events, handled one after the other in the order they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from types import CoroutineType
+from typing import Any, Protocol
+
+from .._aio import cancelled_from_outside
+from ..engine.session import Session
+from ..parser.packet import event_arguments
+from .acks import Ack
+from .handlers import Handler, Handlers
+from .params import InvalidArguments
+from .runtime import Runtime, logger
+
+WAITING_LIMIT = 1024 * 1024
+"""How many bytes of events may wait for a handler before the client is read no further."""
+
+WAITING_LONG = 10.0
+"""After so many seconds of waiting, the event that is waited for is named in a warning."""
+
+_HARD_LIMIT = 4 * WAITING_LIMIT
+
+Event = tuple["int | None", "list[Any]"]
+PacketMiddleware = Callable[[str, list[Any]], Any]
+ExceptionHandlers = Mapping[type[BaseException], Handler]
+
+
+class Recipient(Protocol):
+    """The socket, as its dispatch sees it."""
+
+    def answer(self, ack_id: int, result: Any) -> None:
+        """Send the acknowledgement of an event."""
+        ...
+
+    def refused(self, error: Exception) -> None:
+        """A packet middleware has kept an event from its handlers."""
+        ...
+
+    def ended(self) -> None:
+        """The handlers of ``disconnecting`` have run."""
+        ...
+
+    @property
+    def expects_answers(self) -> bool:
+        """Whether the client owes acknowledgements."""
+        ...
+
+
+class Extras:
+    """What few sockets have: listeners for every event, middleware for packets."""
+
+    __slots__ = ("listeners", "middlewares")
+
+    def __init__(self) -> None:
+        self.listeners: list[Handler] = []
+        self.middlewares: list[PacketMiddleware] = []
+
+
+class Dispatch:
+    """Finds and runs the handlers of one socket's events.
+
+    A handler that has not finished holds back the next event. What waits is bounded:
+    beyond ``WAITING_LIMIT`` the client is not read, unless it owes an acknowledgement
+    that a handler may be waiting for.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_exceptions",
+        "_greeting",
+        "_inbox",
+        "_loads",
+        "_paused",
+        "_recipient",
+        "_running",
+        "_runtime",
+        "_session",
+        "_shared",
+        "_since",
+        "_waiting",
+        "extras",
+        "handlers",
+    )
+
+    def __init__(
+        self,
+        recipient: Recipient,
+        session: Session,
+        runtime: Runtime,
+        shared: Mapping[str, tuple[Handler, ...]],
+        exceptions: ExceptionHandlers,
+    ) -> None:
+        self.handlers: Handlers | None = None
+        self.extras: Extras | None = None
+        self._recipient = recipient
+        self._session = session
+        self._runtime = runtime
+        self._loads = runtime.parser.loads
+        self._shared = shared
+        self._exceptions = exceptions
+        self._busy = False
+        self._greeting = False
+        self._inbox: deque[tuple[Event | str, int]] | None = None
+        self._waiting = 0
+        self._paused = False
+        self._since: float | None = None
+        self._running: Any = "connection"
+
+    # -- registration -------------------------------------------------------------------
+
+    def own_handlers(self) -> Handlers:
+        """The socket's own handlers, made on first need."""
+        if self.handlers is None:
+            self.handlers = Handlers()
+        return self.handlers
+
+    def own_extras(self) -> Extras:
+        """The socket's extras, made on first need."""
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
+
+    def find(self, event: Any) -> tuple[Handler, ...] | None:
+        """The handlers of an event: the namespace's, then the socket's own."""
+        own = self.handlers.by_event.get(event) if self.handlers is not None else None
+        shared = self._shared.get(event)
+        if own is None or shared is None:
+            return own or shared
+        return shared + own
+
+    # -- events of the client -----------------------------------------------------------
+
+    def receive(self, ack_id: int | None, text: str | None, data: Any) -> None:
+        """Handle an EVENT, or queue it behind the handler that is running.
+
+        Raises ``PacketError`` if its payload is not an event's.
+        """
+        if text is not None:
+            data = self._loads(text)
+        event_arguments(data)
+        name = data[0]
+        handlers = self._shared.get(name) if self.handlers is None else self.find(name)
+        if self._busy and (self._greeting or not handlers or not handlers[0].concurrent):
+            self._queue((ack_id, data), len(text) if text is not None else _weight(data))
+            return
+        if self.extras is None:
+            if handlers is None:
+                return
+            handler = handlers[0]
+            if handler.plain and len(handlers) == 1:
+                self._call_plain(handler, ack_id, data)
+                return
+            if handler.concurrent:
+                self._runtime.start(self._handle(ack_id, data))
+                return
+        self._busy = True
+        self._running = name
+        self._runtime.start(self._work((ack_id, data)))
+
+    def _call_plain(self, handler: Handler, ack_id: int | None, data: list[Any]) -> None:
+        """The usual event: one plain function, called here and now."""
+        name = data[0]
+        del data[0]
+        try:
+            if len(data) != handler.limit or handler.typed:
+                data = handler.fit(data)
+            if handler.with_socket:
+                result = handler.call(self._recipient, *data)
+            else:
+                result = handler.call(*data)
+        except (Exception, SystemExit) as error:
+            self._failed(name, ack_id, error)
+            return
+        if result.__class__ is CoroutineType:  # a function that hands on somebody's coroutine
+            self._busy = True
+            self._running = name
+            self._runtime.start(self._finish(name, ack_id, result))
+        elif ack_id is not None:
+            self._recipient.answer(ack_id, result)
+
+    async def _finish(self, name: Any, ack_id: int | None, coro: Coroutine[Any, Any, Any]) -> None:
+        try:
+            result = await coro
+        except BaseException as error:
+            self._failed(name, ack_id, _harmless(error))
+        else:
+            if ack_id is not None:
+                self._recipient.answer(ack_id, result)
+        finally:
+            self._go_on()
+
+    # -- the queue ----------------------------------------------------------------------
+
+    def _queue(self, item: Event | str, weight: int) -> None:
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.append((item, weight))
+        self._waiting += weight
+        now = self._runtime.loop.time()
+        if self._since is None:
+            self._since = now
+        elif now - self._since > WAITING_LONG:
+            self._since = now
+            logger.warning(
+                "%d events of %r wait for the handler of %.100r: let socket.spawn() do what"
+                " lasts, or register it with concurrent=True",
+                len(self._inbox),
+                self._recipient,
+                self._running,
+            )
+        if self._waiting > _HARD_LIMIT:
+            logger.error("too many events of %r wait: it is disconnected", self._recipient)
+            self._session.end("forced close")
+        elif self._waiting > WAITING_LIMIT and not self._recipient.expects_answers:
+            self._pause()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._session.pause()
+
+    def read_on(self) -> None:
+        """Read the client again, because something from it is awaited."""
+        if self._paused:
+            self._paused = False
+            self._session.resume()
+
+    async def _work(self, item: Event | str | None) -> None:
+        """Handle one event after the other until none is waiting."""
+        try:
+            while item is not None:
+                await self._process(item)
+                item = self._next()
+        except BaseException:  # the task itself was cancelled; the events are still there
+            self._go_on()
+            raise
+
+    def _next(self) -> Event | str | None:
+        """The next event that waits; without one, the socket is not busy any more."""
+        self._greeting = False
+        if not self._inbox:
+            self._busy = False
+            return None
+        item, weight = self._inbox.popleft()
+        self._waiting -= weight
+        if not self._inbox:
+            self._since = None
+        if self._waiting < WAITING_LIMIT // 2:
+            self.read_on()
+        self._running = item if isinstance(item, str) else item[1][0]
+        return item
+
+    def _go_on(self) -> None:
+        """The running handler has ended: begin with the next event, if one waits."""
+        item = self._next()
+        if item is not None:
+            self._runtime.start(self._work(item))
+
+    async def _process(self, item: Event | str) -> None:
+        if isinstance(item, str):
+            await self._leave(item)
+            return
+        handlers = self.find(item[1][0])
+        if handlers and handlers[0].concurrent:
+            self._runtime.start(self._handle(*item))
+        else:
+            await self._handle(*item)
+
+    async def _handle(self, ack_id: int | None, data: list[Any]) -> None:
+        name, args = data[0], data[1:]
+        if self.extras is not None and not await self._passes(name, args):
+            return
+        handlers = self.find(name) or ()
+        answer: Any = None
+        by_hand = False
+        for handler in handlers:
+            if handler.once and not self._use_up(name, handler):
+                continue
+            try:
+                result = self._call(handler, ack_id, handler.fit(args))
+                if handler.is_async or result.__class__ is CoroutineType:
+                    result = await result
+            except BaseException as error:
+                self._failed(name, None if by_hand else ack_id, _harmless(error))
+                return
+            if handler.ack is not None:
+                by_hand = True
+            elif answer is None:
+                answer = result
+        if ack_id is not None and handlers and (answer is not None or not by_hand):
+            self._recipient.answer(ack_id, answer)
+
+    def _call(self, handler: Handler, ack_id: int | None, args: list[Any]) -> Any:
+        if handler.with_socket:
+            args = [self._recipient, *args]
+        if handler.ack is None:
+            return handler.call(*args)
+        if ack_id is None:
+            options: dict[str, Any] = {handler.ack: None} if handler.ack_required else {}
+        else:
+            wanted = ack_id
+            options = {handler.ack: Ack(lambda answer: self._recipient.answer(wanted, answer))}
+        return handler.call(*args, **options)
+
+    async def _passes(self, name: Any, args: list[Any]) -> bool:
+        """Show an event to the listeners, then ask the packet middlewares about it."""
+        extras = self.extras
+        if extras is None:
+            return True
+        for listener in list(extras.listeners):
+            try:
+                result = listener.call(*listener.most(name, *args))
+                if result.__class__ is CoroutineType:
+                    await result
+            except BaseException as error:
+                logger.error("a listener failed", exc_info=_harmless(error))
+        for middleware in list(extras.middlewares):
+            try:
+                result = middleware(name, args)
+                if result.__class__ is CoroutineType:
+                    await result
+            except Exception as error:
+                self._recipient.refused(error)
+                return False
+            except BaseException as error:
+                logger.error("a packet middleware failed", exc_info=_harmless(error))
+                return False
+        return True
+
+    def _use_up(self, event: str, handler: Handler) -> bool:
+        return self.handlers is not None and self.handlers.discard(event, handler)
+
+    # -- failures -----------------------------------------------------------------------
+
+    def _failed(self, event: Any, ack_id: int | None, error: BaseException) -> None:
+        """A handler failed. The client is told nothing private."""
+        handler = next(
+            (self._exceptions[kind] for kind in type(error).__mro__ if kind in self._exceptions),
+            None,
+        )
+        if handler is not None:
+            self._runtime.start(self._explain(handler, event, ack_id, error))
+            return
+        if isinstance(error, InvalidArguments):
+            logger.warning("event %.100r of %r: %s", event, self._recipient, error)
+            answer = {"type": "ValidationError", "message": str(error)}
+        else:
+            logger.error("handler of %.100r failed", event, exc_info=error)
+            answer = {"type": "HandlerError", "message": "the handler failed"}
+        self.fire("error", error)
+        if ack_id is not None:
+            self._recipient.answer(ack_id, {"error": answer})
+
+    async def _explain(
+        self, handler: Handler, event: Any, ack_id: int | None, error: BaseException
+    ) -> None:
+        """Let the user's exception handler answer."""
+        try:
+            result = handler.call(*handler.most(self._recipient, error))
+            if result.__class__ is CoroutineType:
+                result = await result
+        except BaseException as failure:
+            logger.error("the exception handler for %.100r failed", event, exc_info=failure)
+            _harmless(failure)
+            result = {"error": {"type": "HandlerError", "message": "the handler failed"}}
+        if ack_id is not None:
+            self._recipient.answer(ack_id, result)
+
+    # -- events of our own --------------------------------------------------------------
+
+    def fire(self, event: str, *args: Any) -> None:
+        """Call the handlers of an event of our own at once, outside the queue."""
+        for handler in self.find(event) or ():
+            if handler.once and not self._use_up(event, handler):
+                continue
+            arguments = (self._recipient, *args) if handler.with_socket else args
+            try:
+                result = handler.call(*handler.most(*arguments))
+            except (Exception, SystemExit) as error:
+                logger.error("handler of %r failed", event, exc_info=error)
+                continue
+            if result.__class__ is CoroutineType:
+                self._runtime.start(logged(result, event))
+
+    def greet(self, handlers: Iterable[Handler], failed: Callable[[BaseException], None]) -> None:
+        """Run the handlers of ``connection``; the client's events wait until they are done."""
+        self._busy = True
+        self._greeting = True
+        rest = list(handlers)
+        while rest:
+            handler = rest.pop(0)
+            try:
+                result = handler.call(*handler.most(self._recipient))
+            except (Exception, SystemExit) as error:
+                failed(error)
+                break
+            if result.__class__ is CoroutineType:
+                self._runtime.start(self._greet(result, rest, failed))
+                return
+        self._go_on()
+
+    async def _greet(
+        self,
+        first: Coroutine[Any, Any, Any],
+        rest: list[Handler],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        try:
+            await first
+            for handler in rest:
+                result = handler.call(*handler.most(self._recipient))
+                if result.__class__ is CoroutineType:
+                    await result
+        except BaseException as error:
+            failed(_harmless(error))
+        finally:
+            self._go_on()
+
+    def leave(self, reason: str) -> None:
+        """Run the handlers of ``disconnecting`` and ``disconnect`` after what is waiting."""
+        self.read_on()
+        if self._busy:
+            self._queue(reason, 0)
+        elif self.find("disconnecting") or self.find("disconnect"):
+            self._busy = True
+            self._running = "disconnect"
+            self._runtime.start(self._work(reason))
+        else:
+            self._recipient.ended()
+
+    async def _leave(self, reason: str) -> None:
+        for event in ("disconnecting", "disconnect"):
+            for handler in self.find(event) or ():
+                if handler.once and not self._use_up(event, handler):
+                    continue
+                args = (self._recipient, reason) if handler.with_socket else (reason,)
+                try:
+                    result = handler.call(*handler.most(*args))
+                    if result.__class__ is CoroutineType:
+                        await result
+                except BaseException as error:
+                    logger.error("handler of %r failed", event, exc_info=_harmless(error))
+            self._recipient.ended()
+
+
+def _harmless(error: BaseException) -> BaseException:
+    """The error, unless it ends the task itself or the program; then it goes on."""
+    if isinstance(error, asyncio.CancelledError):
+        if cancelled_from_outside():
+            raise error
+    elif not isinstance(error, (Exception, SystemExit)):
+        raise error
+    return error
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a decoded payload takes."""
+    kind = value.__class__
+    if kind is list:
+        return 8 + sum(map(_weight, value))
+    if kind is dict:
+        return 16 + sum(len(key) + _weight(item) for key, item in value.items())
+    if kind in (str, bytes):
+        return 8 + len(value)
+    return 8
+
+
+async def logged(coro: Coroutine[Any, Any, Any], event: str) -> None:
+    """Await a coroutine that nobody waits for; what it raises is logged."""
+    try:
+        await coro
+    except BaseException as error:
+        logger.error("handler of %r failed", event, exc_info=_harmless(error))

@@ -1,0 +1,169 @@
+"""Dynamic namespaces: made when a client first asks for a name that matches."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Set as AbstractSet
+from itertools import count
+from typing import Any
+
+from .._aio import DONE
+from ..adapter.base import Peer, Settle, Target
+from ..errors import ConfigurationError
+from ..parser.packet import EVENT
+from ..wire import EncodedPacket
+from .face import NamespaceFace
+from .namespace import Namespace
+from .operators import BroadcastOperator, OperatorParts
+from .registry import Registry
+from .runtime import Runtime, logger
+
+Matcher = Callable[[str, Any], "bool | Awaitable[bool]"]
+
+
+class ParentNamespace(NamespaceFace):
+    """All namespaces whose name matches: ``io.of(re.compile("/game-[0-9]+"))``.
+
+    What is registered here holds for each of them, those that exist and those to come;
+    what is emitted here reaches the sockets of all of them. ``children`` are those that
+    exist.
+    """
+
+    def __init__(self, name: str, pattern: Any, runtime: Runtime) -> None:
+        self.name = name
+        self.expression: re.Pattern[str] | None = None
+        self._matcher: Matcher
+        if isinstance(pattern, re.Pattern):
+            self.expression = pattern
+            self._matcher = self._is_named
+        elif callable(pattern):
+            matcher: Any = pattern
+            self._matcher = matcher
+        else:
+            raise ConfigurationError(
+                "io.of() takes a name, a compiled regular expression, or a function"
+                " (name, auth) -> bool"
+            )
+        self.children: set[Namespace] = set()
+        parts = OperatorParts(name, _Children(self.children, runtime), runtime, count())
+        super().__init__(Registry(), BroadcastOperator(parts, Target()))
+
+    def __repr__(self) -> str:
+        return f"<ParentNamespace {self.name!r} of {len(self.children)}>"
+
+    def _is_named(self, name: str, auth: Any) -> bool:
+        return self.expression is not None and self.expression.search(name) is not None
+
+    def forget(self, child: Namespace) -> None:
+        """A child is no more."""
+        self.children.discard(child)
+        if child.registry in self._registry.children:
+            self._registry.children.remove(child.registry)
+
+    async def matches(self, name: str, auth: Any) -> bool:
+        """Whether a client may have a namespace of this name."""
+        try:
+            verdict = self._matcher(name, auth)
+            if inspect.isawaitable(verdict):
+                verdict = await verdict
+        except Exception:
+            logger.exception("the function of a dynamic namespace failed: the name is refused")
+            return False
+        return bool(verdict)
+
+
+class _Children:
+    """The adapter of a parent: passes everything on to those of its children."""
+
+    def __init__(self, children: set[Namespace], runtime: Runtime) -> None:
+        self._children = children
+        self._runtime = runtime
+
+    def broadcast(self, packet: EncodedPacket, target: Target) -> Awaitable[None]:
+        for child in list(self._children):
+            child.adapter.broadcast(self._for(child, packet, None), target)
+        return DONE
+
+    def _for(self, child: Namespace, packet: EncodedPacket, ack_id: int | None) -> EncodedPacket:
+        """The same event in the child's own name."""
+        encoded = self._runtime.parser.encode(EVENT, child.name, packet.event, ack_id)
+        encoded.event = packet.event
+        encoded.compress = packet.compress
+        return encoded
+
+    def broadcast_with_ack(
+        self,
+        packet: EncodedPacket,
+        target: Target,
+        ack_id: int,
+        counted: Callable[[int], None],
+        settle: Settle,
+    ) -> Callable[[], None]:
+        stops: list[Callable[[], None]] = []
+        counts: list[int] = []
+        for child in list(self._children):
+            number = next(child.parts.ack_ids)
+            encoded = self._for(child, packet, number)
+            adapter = child.adapter
+            stops.append(adapter.broadcast_with_ack(encoded, target, number, counts.append, settle))
+        counted(sum(counts))
+
+        def stop() -> None:
+            for each in stops:
+                each()
+
+        return stop
+
+    def peers(self, target: Target) -> list[Peer]:
+        return [peer for child in self._children for peer in child.adapter.peers(target)]
+
+    async def fetch(self, target: Target) -> list[dict[str, Any]]:
+        raise ConfigurationError("fetch_sockets() of a dynamic namespace: ask one of its children")
+
+    def join_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+        names = tuple(rooms)
+        for child in list(self._children):
+            child.adapter.join_all(target, names)
+        return DONE
+
+    def leave_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+        names = tuple(rooms)
+        for child in list(self._children):
+            child.adapter.leave_all(target, names)
+        return DONE
+
+    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+        for child in list(self._children):
+            child.adapter.disconnect_all(target, close=close)
+        return DONE
+
+    def server_side_emit(self, event: list[Any]) -> Awaitable[None]:
+        raise ConfigurationError("a dynamic namespace has no name that other servers know")
+
+    async def server_side_emit_with_ack(self, event: list[Any], timeout: float) -> list[Any]:
+        raise ConfigurationError("a dynamic namespace has no name that other servers know")
+
+    # A parent has no sockets of its own.
+
+    def add(self, peer: Peer) -> None:
+        raise AssertionError("a parent namespace has no sockets")
+
+    def remove(self, sid: str) -> None:
+        raise AssertionError("a parent namespace has no sockets")
+
+    def join(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
+        raise AssertionError("a parent namespace has no sockets")
+
+    def leave(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
+        raise AssertionError("a parent namespace has no sockets")
+
+    def rooms_of(self, sid: str) -> AbstractSet[str]:
+        return frozenset()
+
+    def rooms(self) -> dict[str, set[str]]:
+        return {}
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

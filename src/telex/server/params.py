@@ -1,0 +1,82 @@
+"""Typed parameters: what a client sends is checked and converted before a handler runs.
+
+Annotations that msgspec understands (scalars, lists, dicts, unions, dataclasses,
+TypedDict, ``msgspec.Struct``, ``datetime``, …) are checked by msgspec, those that name a
+pydantic model by pydantic, if it is installed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..errors import ConfigurationError
+
+_BINARY = (bytes, bytearray, memoryview)
+
+Convert = Callable[[Any], Any]
+
+
+class InvalidArguments(Exception):
+    """A client's arguments do not fit a handler; the text names the place of the mistake."""
+
+
+def converter(annotation: Any, where: str) -> Convert | None:
+    """What checks and converts a value for a parameter; ``None`` if anything will do.
+
+    Raises ``ConfigurationError`` if the annotation cannot be checked.
+    """
+    if annotation in (Any, object, inspect.Parameter.empty) or isinstance(annotation, str):
+        return None
+    if _names_pydantic_model(annotation):
+        return _pydantic(annotation)
+    try:
+        msgspec.convert(None, annotation, builtin_types=_BINARY)
+    except msgspec.ValidationError:
+        pass
+    except TypeError as error:
+        raise ConfigurationError(f"{where} cannot be checked: {error}") from None
+
+    def convert(value: Any) -> Any:
+        return msgspec.convert(value, annotation, builtin_types=_BINARY, str_keys=True)
+
+    return convert
+
+
+def _names_pydantic_model(annotation: Any) -> bool:
+    pydantic = sys.modules.get("pydantic")  # a model cannot exist before its module
+    if pydantic is None:
+        return False
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return True
+    return any(_names_pydantic_model(part) for part in typing.get_args(annotation))
+
+
+def _pydantic(annotation: Any) -> Convert:
+    from pydantic import TypeAdapter
+
+    validate: Convert = TypeAdapter(annotation).validate_python
+    return validate
+
+
+def explain(error: Exception, name: str) -> InvalidArguments:
+    """The mistake in one sentence, without the values that were sent."""
+    mistakes: Any = getattr(error, "errors", None)
+    if mistakes is not None:  # pydantic's
+        first = mistakes(include_url=False, include_input=False, include_context=False)[0]
+        path = "".join([f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]])
+        return InvalidArguments(f"{name}{path}: {first['msg']}")
+    message = str(error)
+    text, marker, path = message.rpartition(" - at `$")
+    if marker:
+        return InvalidArguments(f"{name}{path.rstrip('`')}: {text}")
+    return InvalidArguments(f"{name}: {message}")
+
+
+MISTAKES: tuple[type[Exception], ...] = (msgspec.ValidationError, ValueError, RecursionError)
+"""What converting can raise about a value (pydantic's ``ValidationError`` is a ``ValueError``)."""

@@ -1,0 +1,88 @@
+"""What users have registered with a namespace: middleware and handlers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ConfigurationError
+from .handlers import Function, Handler, Handlers
+from .middleware import Middleware
+
+CONNECTION = "connection"
+_ALIASES = {"connect": CONNECTION}
+
+
+class Registry:
+    """Middleware, handlers of the namespace's own events, handlers that sockets share.
+
+    What is registered also goes to ``children``: the registries of the namespaces that
+    a dynamic namespace has made.
+    """
+
+    __slots__ = ("children", "events", "exceptions", "middlewares", "own")
+
+    def __init__(self) -> None:
+        self.middlewares: list[Middleware] = []
+        self.own = Handlers()
+        self.events = Handlers()
+        self.exceptions: dict[type[BaseException], Handler] = {}
+        self.children: list[Registry] = []
+
+    def child(self) -> Registry:
+        """A registry that begins with what is here and receives what will come."""
+        child = Registry()
+        child.middlewares.extend(self.middlewares)
+        child.own.by_event.update(self.own.by_event)
+        child.events.by_event.update(self.events.by_event)
+        child.exceptions.update(self.exceptions)
+        self.children.append(child)
+        return child
+
+    def add_middleware(self, middleware: Middleware) -> None:
+        """Register a middleware."""
+        if not callable(middleware):
+            raise ConfigurationError(f"a middleware must be callable, not {middleware!r}")
+        self.middlewares.append(middleware)
+        for child in self.children:
+            child.add_middleware(middleware)
+
+    def add_own(self, event: str, function: Function, *, once: bool) -> None:
+        """Register a handler of the namespace's own events."""
+        self.own.add(_ALIASES.get(event, event), Handler(function, once=once))
+        for child in self.children:
+            child.add_own(event, function, once=once)
+
+    def remove_own(self, event: str, function: Function | None) -> None:
+        """Remove a handler of the namespace's own events, or all of them."""
+        self.own.remove(_ALIASES.get(event, event), function)
+        for child in self.children:
+            child.remove_own(event, function)
+
+    def add_event(
+        self, event: str, function: Function, *, concurrent: bool = False, thread: bool = False
+    ) -> None:
+        """Register a handler for an event of every socket; it receives the socket first."""
+        if _ALIASES.get(event, event) == CONNECTION:
+            self.add_own(event, function, once=False)
+            return
+        handler = Handler(function, with_socket=True, concurrent=concurrent, thread=thread)
+        self.events.add(event, handler)
+        for child in self.children:
+            child.events.add(event, handler)
+
+    def add_exception_handler(self, kind: type[BaseException], function: Function) -> None:
+        """Register what answers when a handler raises ``kind``."""
+        given: Any = kind
+        if not (isinstance(given, type) and issubclass(given, BaseException)):
+            raise ConfigurationError(f"an exception handler is for an exception type, not {kind!r}")
+        self.exceptions[kind] = Handler(function, with_socket=True)
+        for child in self.children:
+            child.exceptions[kind] = self.exceptions[kind]
+
+    def take_own(self, event: str) -> tuple[Handler, ...]:
+        """The handlers of an own event that happens now; those for once are used up."""
+        handlers = self.own.by_event.get(event, ())
+        for handler in handlers:
+            if handler.once:
+                self.own.discard(event, handler)
+        return handlers
