@@ -203,7 +203,8 @@ class FastHttpProtocol(HttpToolsProtocol):
     # -- upgrades ------------------------------------------------------------------------
 
     def handle_websocket_upgrade(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is not None and not cycle.response_complete:
             # An earlier request on this connection has not been answered yet.
             self._refuse_request(httptools.HttpParserError())
             return
