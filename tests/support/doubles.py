@@ -1,0 +1,154 @@
+"""Small real objects that stand where the network, the clock or a socket would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from telex.engine.polling import PollingTransport, Respond
+from telex.engine.session import Session
+from telex.types import Request, Response
+from telex.wire import EncodedPacket
+
+CLIENT = ("192.0.2.1", 50000)
+
+
+class VirtualClock:
+    """Time that passes when a test says so."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> float:
+        """Let time pass; the new time."""
+        self.now += seconds
+        return self.now
+
+
+class RecordingTransport:
+    """A transport that keeps the batches it was given.
+
+    It stays writable until `writable` is set to false, as a WebSocket whose client reads.
+    """
+
+    def __init__(self, name: str = "websocket", *, writable: bool = True) -> None:
+        self.name = name
+        self.writable = writable
+        self.batches: list[list[EncodedPacket]] = []
+        self.closes = 0
+
+    def send(self, packets: list[EncodedPacket]) -> None:
+        assert self.writable, "send is only called while writable"
+        assert packets, "an empty batch is not worth a write"
+        assert not self.closes, "nothing is sent after close"
+        self.batches.append(packets)
+
+    def close(self) -> None:
+        self.closes += 1
+
+    @property
+    def messages(self) -> list[str | bytes]:
+        """What a client has received so far, as WebSocket messages."""
+        return [data for batch in self.batches for packet in batch for data in packet.messages()]
+
+    def take(self) -> list[str | bytes]:
+        """What a client has received since it was last asked."""
+        messages = self.messages
+        self.batches.clear()
+        return messages
+
+
+class Answers:
+    """Takes the answers to one or more requests; it is what a front calls `respond`."""
+
+    def __init__(self) -> None:
+        self.all: list[Response] = []
+
+    def __call__(self, response: Response) -> None:
+        self.all.append(response)
+
+    @property
+    def only(self) -> Response:
+        assert len(self.all) == 1, f"expected one answer, got {self.all}"
+        return self.all[0]
+
+
+class RecordingPeer:
+    """A recipient of broadcasts, as an adapter sees it."""
+
+    def __init__(self, sid: str, *, writable: bool = True) -> None:
+        self.id = sid
+        self.writable = writable
+        self.received: list[EncodedPacket] = []
+        self.on_delivery: Callable[[], None] = lambda: None
+
+    @property
+    def deliver(self) -> Callable[[EncodedPacket], object]:
+        return self._deliver
+
+    def _deliver(self, packet: EncodedPacket) -> None:
+        self.received.append(packet)
+        self.on_delivery()
+
+    def __repr__(self) -> str:
+        return f"<RecordingPeer {self.id}>"
+
+
+def request(
+    query: str = "EIO=4&transport=polling",
+    *,
+    method: str = "GET",
+    path: str = "/engine.io/",
+    headers: Mapping[str, str] | None = None,
+    scheme: str = "http",
+    client: tuple[str, int] | None = CLIENT,
+) -> Request:
+    """A request as an ASGI host describes it."""
+    return Request(
+        {
+            "type": "http",
+            "method": method,
+            "scheme": scheme,
+            "path": path,
+            "query_string": query.encode("latin-1"),
+            "headers": [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in (headers or {}).items()
+            ],
+            "client": client,
+        }
+    )
+
+
+def poll(session: Session, jsonp: str | None = None) -> Answers:
+    """A GET of the session."""
+    answers = Answers()
+    polling(session).poll(session, answers, jsonp)
+    return answers
+
+
+def post(
+    session: Session, body: bytes, *, binary: bool = False, jsonp: bool = False
+) -> Response | None:
+    """A POST of the session, read in one go; `None` if another one was running."""
+    transport = polling(session)
+    if not transport.start_post(session):
+        return None
+    steps = transport.post(session, body, binary=binary, jsonp=jsonp)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            response: Response = done.value
+            return response
+
+
+def polling(session: Session) -> PollingTransport:
+    """The polling transport of a session that has one."""
+    assert isinstance(session.transport, PollingTransport)
+    return session.transport
+
+
+_: Respond = Answers()
