@@ -67,6 +67,18 @@ class Transport(Protocol):
     def resume(self) -> None: ...
 
 
+class PacketObserver(Protocol):
+    """Sees every packet of a session."""
+
+    def received(self, data: str | bytes, binary_prefix: int) -> None:
+        """A packet has come; binary messages may begin with a type byte."""
+        ...
+
+    def created(self, packet: EncodedPacket) -> None:
+        """A packet is about to be sent."""
+        ...
+
+
 class Session:
     """The server's end of an Engine.IO connection (Node: ``engine.Socket``).
 
@@ -91,9 +103,11 @@ class Session:
         "_limit",
         "_pauses",
         "_ping_extended",
+        "_volatile_waits",
         "__weakref__",
         "corked",
         "id",
+        "observer",
         "on_close",
         "on_drain",
         "on_message",
@@ -117,6 +131,7 @@ class Session:
         cork: Callable[[Session], None],
         ended: Callable[[Session], None],
         send_buffer_limit: int,
+        volatile_waits: bool = False,
     ) -> None:
         self.id = sid
         self.protocol = protocol
@@ -127,6 +142,7 @@ class Session:
         self.queued = 0
         self.on_message: Callable[[str | bytes, int], None] = _ignore_message
         self.on_close: Callable[[Session, str], None] = _ignore_close
+        self.observer: PacketObserver | None = None
         self.on_drain: Callable[[], None] | None = None
         self.on_upgrade: Callable[[], None] | None = None
         self._buffer: list[EncodedPacket] = []
@@ -136,6 +152,7 @@ class Session:
         self._ended = ended
         self._heartbeat = heartbeat
         self._limit = send_buffer_limit
+        self._volatile_waits = volatile_waits
         self._binary_prefix = 1 if protocol == 3 else 0
         self._awaiting_pong = False
         self._ping_extended = False
@@ -162,6 +179,8 @@ class Session:
             if self.state is CLOSING and data == CLOSE:
                 self.end(self._close_reason)
             return
+        if self.observer is not None:
+            self.observer.received(data, self._binary_prefix)
         if self._awaiting_pong and not self._ping_extended:
             # A busy uplink can hold back the pong: the first other packet buys time, once.
             self._ping_extended = True
@@ -233,6 +252,8 @@ class Session:
         """
         if self.state is not OPEN:
             return
+        if self.observer is not None:
+            self.observer.created(packet)
         if self.queued > self._limit:
             if not self.transport.writable:
                 self.end(SLOW_CONSUMER)
@@ -243,6 +264,14 @@ class Session:
         if not self.corked:
             self.corked = True
             self._cork(self)
+
+    def send_volatile(self, packet: EncodedPacket) -> None:
+        """Send a packet if the client can take it now, drop it otherwise.
+
+        With ``slow_consumer="drop_volatile"`` it may wait while there is room for it.
+        """
+        if self.transport.writable or (self._volatile_waits and self.queued < self._limit):
+            self.send(packet)
 
     def flush(self) -> None:
         """Hand what is queued to the transport, if it can take it."""
@@ -353,7 +382,7 @@ class Session:
         self.probe = None
         if not upgraded:
             return
-        if self.state is not OPEN:
+        if self.state is CLOSED:
             transport.close()
             return
         previous, self.transport = self.transport, transport
@@ -365,6 +394,8 @@ class Session:
         previous.close()
         if self.on_upgrade is not None:
             self.on_upgrade()
+        if self._buffer == [CLOSE_PACKET]:  # over WebSocket, the end needs no packet
+            self.end(self._close_reason)
         self.flush()
 
 
