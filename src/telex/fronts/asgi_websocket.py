@@ -130,7 +130,7 @@ class AsgiWebSocket:
             if _size(data) > limit:
                 self.close(TOO_BIG)
                 reason = TRANSPORT_ERROR
-                break
+                continue  # until the close frame has been sent and answered
             if isinstance(self.receiver, Session):
                 self.receiver.receive(data)
             elif self.receiver.receive(data):

@@ -45,6 +45,10 @@ _WSProtocol: Any = vars(_picows)["WSProtocol"]
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _PING, _CLOSE = WSMsgType.PING, WSMsgType.CLOSE
+_EMPTY_CLOSE = b"\x88\x00"
+_CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
+"""The codes below 3000 that may be sent."""
+
 _ERRORS = (
     WSCloseCode.PROTOCOL_ERROR,
     WSCloseCode.INVALID_TEXT,
@@ -134,6 +138,9 @@ class FastWebSocket(WSListener):
         """Hand everything to ``receiver`` from now on; without one, close."""
         self.receiver = receiver
         self.upgrades = upgrades
+        if self._socket.is_close_frame_sent:  # what came with the request was no frame
+            self._closed = True
+            self.writable = False
         if receiver is None:
             self.close()
         early, self._early = self._early, None
@@ -142,7 +149,7 @@ class FastWebSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come. The usual one is a whole text message."""
-        if self._closed:
+        if self._closed or transport.is_close_frame_sent:  # by us, or by picows
             if frame.msg_type == _CLOSE:
                 transport.disconnect()
             return
@@ -186,10 +193,8 @@ class FastWebSocket(WSListener):
         if kind == _PING:
             self._answer_ping(frame.get_payload_as_bytes())
         elif kind == _CLOSE:
-            self._closed = True
-            self.writable = False
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
-            transport.disconnect()
+            self._read_ended()
+            self._answer_close(transport, frame)
         elif kind in (_TEXT, _BINARY) and self._fragments is not None:
             self._close(WSCloseCode.PROTOCOL_ERROR)  # a message inside another one
         elif kind == _BINARY and frame.fin:
@@ -234,6 +239,19 @@ class FastWebSocket(WSListener):
             return
         self._receive(text)
 
+    def _answer_close(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Send the client's code back, if it may send it (RFC 6455, 7.4), and hang up."""
+        self._closed = True
+        self.writable = False
+        code: Any = frame.get_close_code()  # any number, whatever its type says
+        if not frame.payload_size:
+            self._write(_EMPTY_CLOSE)  # picows would send a code that stands for none
+        elif 3000 <= code <= 4999 or code in _CLOSE_CODES:
+            transport.send_close(code, frame.get_close_message())
+        else:
+            transport.send_close(WSCloseCode.PROTOCOL_ERROR)
+        transport.disconnect()
+
     def _answer_ping(self, payload: bytes) -> None:
         """To a client that does not read, only the newest pong is owed."""
         if self.writable:
@@ -247,7 +265,10 @@ class FastWebSocket(WSListener):
         self.writable = False
         self._fragments = None
         handshake: Any = transport.close_handshake  # None if the connection was cut
-        failed = handshake and not handshake.recv_then_sent and handshake.sent.code in _ERRORS
+        asked = handshake and handshake.recv_then_sent
+        failed = handshake and handshake.sent and handshake.sent.code in _ERRORS
+        if asked and failed:  # unless the client has called it an error itself
+            failed = handshake.recv.code != handshake.sent.code
         receiver, self.receiver, self.upgrades = self.receiver, None, None
         if receiver is not None:
             receiver.transport_ended(self, TRANSPORT_ERROR if failed else TRANSPORT_CLOSE)
