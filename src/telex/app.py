@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, overload
 
-from .adapter.base import Target
-from .config import EngineOptions, ServerOptions, read
+from .adapter.base import Adapter, Target
+from .config import EngineOptions, Origins, ServerOptions, read
 from .engine.engine import Engine
 from .engine.session import Session
 from .errors import ConfigurationError
@@ -32,11 +33,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class EngineFace:
-    """The engine of a server, as users see it: ``io.engine``."""
+    """The engine of a server, as users see it: ``io.engine``.
 
-    def __init__(self, engine: Engine, front: AsgiFront) -> None:
+    Events: ``connection(engine_socket)``, ``connection_error(info)`` with ``request``,
+    ``code``, ``message`` and ``context``, ``initial_headers(headers, request)`` for the
+    first answer of a session, ``headers(headers, request)`` for every answer. ``headers``
+    is a list of name and value pairs to append to. These handlers are plain functions.
+    """
+
+    def __init__(
+        self, engine: Engine, front: AsgiFront, opened: list[Callable[[EngineSocket], Any]]
+    ) -> None:
         self._engine = engine
         self._front = front
+        self._opened = opened
 
     @property
     def clients_count(self) -> int:
@@ -55,13 +65,51 @@ class EngineFace:
     def generate_id(self, function: GenerateId | None) -> None:
         self._front.generate_id = function
 
+    def use(self, middleware: Callable[..., App], **options: Any) -> None:
+        """Wrap the engine's requests, WebSockets included, in an ASGI middleware.
+
+        ``middleware(app, **options)`` returns the wrapped application; the first one
+        registered is the outermost.
+        """
+        self._front.use(lambda app: middleware(app, **options))
+
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, handler: Function) -> EngineFace: ...
+    def on(self, event: str, handler: Function | None = None) -> Any:
+        """Register a handler, as a decorator or with the handler given."""
+        hooks: dict[str, list[Any]] = {
+            "connection": self._opened,
+            "connection_error": self._front.hooks.connection_error,
+            "headers": self._front.hooks.headers,
+            "initial_headers": self._front.hooks.initial_headers,
+        }
+        if event not in hooks:
+            raise ConfigurationError(f"the engine has no event {event!r}: there are {list(hooks)}")
+        registered = hooks[event]
+        if handler is not None:
+            registered.append(_plain(handler))
+            return self
+
+        def decorate(function: F) -> F:
+            registered.append(_plain(function))
+            return function
+
+        return decorate
+
+
+def _plain(function: Function) -> Function:
+    if inspect.iscoroutinefunction(function):
+        raise ConfigurationError("handlers of the engine's events are plain functions")
+    return function
+
 
 class _Hosted:
     """An ASGI application that can also serve itself; both servers have one."""
 
-    def __init__(self, front: AsgiFront, close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, front: AsgiFront) -> None:
         self.front = front
-        self._close = close
         self._listening: serve.Listening | None = None
 
     @property
@@ -73,11 +121,20 @@ class _Hosted:
         """Start to serve in the running loop."""
         if self._listening is not None:
             raise ConfigurationError(f"the server is listening already, on port {self.port}")
+        self.front.engine.closing = False
+        options = {**self._limits(), **options}
         self._listening = await serve.listen(app, host=host, port=port, **options)
 
-    async def close(self) -> None:
-        """End all connections and stop listening."""
-        await self._close()
+    def run(self, app: Any, port: int, host: str, options: dict[str, Any]) -> None:
+        """Serve until the process is told to stop."""
+        serve.run(app, host=host, port=port, **{**self._limits(), **options})
+
+    def _limits(self) -> dict[str, Any]:
+        """What uvicorn's own WebSockets must know, where they are used."""
+        return {"ws_max_size": self.front.engine.options.max_http_buffer_size}
+
+    async def stop_listening(self) -> None:
+        """Free the port."""
         listening, self._listening = self._listening, None
         if listening is not None:
             await listening.stop()
@@ -109,8 +166,8 @@ class EngineServer:
         front = AsgiFront(self._engine, other=app)
         front.on_bind = self._runtime.bind
         front.on_shutdown = self.close_connections
-        self._hosted = _Hosted(front, self.close_connections)
-        self.engine = EngineFace(self._engine, front)
+        self._hosted = _Hosted(front)
+        self.engine = EngineFace(self._engine, front, [])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._hosted.front(scope, receive, send)
@@ -121,14 +178,9 @@ class EngineServer:
         return self.engine.clients_count
 
     @property
-    def path(self) -> str:
-        """The path that the engine answers at."""
-        return self._options.path
-
-    @property
-    def port(self) -> int | None:
-        """The port of ``listen``, once it has started."""
-        return self._hosted.port
+    def per_message_deflate(self) -> bool:
+        """Whether WebSockets are compressed (then they take the plain ASGI path)."""
+        return self._options.per_message_deflate
 
     @property
     def answers_upgrades_at_once(self) -> bool:
@@ -178,7 +230,7 @@ class EngineServer:
 
     def run(self, port: int = 3000, host: str = "127.0.0.1", **options: Any) -> None:
         """Serve until the process is told to stop (blocking)."""
-        serve.run(self, host=host, port=port, **options)
+        self._hosted.run(self, port, host, options)
 
     def close_at_once(self) -> None:
         """End all connections."""
@@ -190,7 +242,8 @@ class EngineServer:
 
     async def close(self) -> None:
         """End all connections and stop listening."""
-        await self._hosted.close()
+        await self.close_connections()
+        await self._hosted.stop_listening()
 
 
 async def _or_close(result: Awaitable[Any], session: Session) -> None:
@@ -232,8 +285,8 @@ class Server(NamespaceFace):
         )
         front.on_bind = self._core.runtime.bind
         front.on_shutdown = self.close_connections
-        self._hosted = _Hosted(front, self.close_connections)
-        self.engine = EngineFace(self._core.engine, front)
+        self._hosted = _Hosted(front)
+        self.engine = EngineFace(self._core.engine, front, self._core.opened)
         super().__init__(self._root.registry, BroadcastOperator(self._root.parts, Target()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -260,9 +313,28 @@ class Server(NamespaceFace):
         return self._hosted.port
 
     @property
+    def per_message_deflate(self) -> bool:
+        """Whether WebSockets are compressed (then they take the plain ASGI path)."""
+        return self._options.per_message_deflate
+
+    @property
     def answers_upgrades_at_once(self) -> bool:
         """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
         return self._hosted.front.answers_upgrades_at_once
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter of ``/``."""
+        return self._root.adapter
+
+    @property
+    def origins(self) -> Origins:
+        """Which origins may connect; may be set before the first connection."""
+        return self._hosted.front.engine.origins
+
+    @origins.setter
+    def origins(self, origins: Origins) -> None:
+        self._hosted.front.engine.allow_origins(origins)
 
     @property
     def sockets(self) -> Namespace:
@@ -309,7 +381,7 @@ class Server(NamespaceFace):
 
     def run(self, port: int | None = None, host: str = "127.0.0.1", **options: Any) -> None:
         """Serve until the process is told to stop (blocking). Further options are uvicorn's."""
-        serve.run(self, host=host, port=self._port if port is None else port, **options)
+        self._hosted.run(self, self._port if port is None else port, host, options)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, Any]]:
@@ -324,10 +396,15 @@ class Server(NamespaceFace):
         """End all connections; sockets see the reason ``server shutting down``."""
         self._core.close_connections()
 
-    async def close_connections(self) -> None:
+    async def close_connections(self, drain: float = 0.0) -> None:
         """End all connections, and let handlers and adapters finish."""
-        await self._core.close()
+        await self._core.close(drain)
 
-    async def close(self) -> None:
-        """End all connections and stop listening."""
-        await self._hosted.close()
+    async def close(self, drain: float = 0.0) -> None:
+        """End all connections, let handlers finish, and stop listening.
+
+        Newcomers are refused at once; the disconnections are spread over ``drain``
+        seconds, so that the clients do not all come back in the same moment.
+        """
+        await self.close_connections(drain)
+        await self._hosted.stop_listening()

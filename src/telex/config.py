@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from .errors import ConfigurationError, UnknownOptionError
@@ -37,7 +37,9 @@ class EngineOptions:
     cookie: bool | str | Mapping[str, Any] = False
     allow_request: AllowRequest | None = None
     http_compression: int | Literal[False] = 1024
+    per_message_deflate: bool = False
     send_buffer_limit: int = 1024 * 1024
+    slow_consumer: Literal["disconnect", "drop_volatile"] = "disconnect"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", _path(self.path))
@@ -46,8 +48,18 @@ class EngineOptions:
             _positive(name, getattr(self, name), "seconds")
         for name in ("max_http_buffer_size", "send_buffer_limit"):
             _count(name, getattr(self, name), "bytes")
+        _one_of("slow_consumer", self.slow_consumer, ("disconnect", "drop_volatile"))
         if self.allow_request is not None and not callable(self.allow_request):
             raise ConfigurationError("allow_request must be callable(request) -> bool | str")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """Connection state recovery: for how long, and whether past the middlewares."""
+
+    enabled: bool = False
+    max_disconnection_duration: float = 120.0
+    skip_middlewares: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +73,26 @@ class ServerOptions(EngineOptions):
     connect_timeout: float = 45.0
     max_attachments: int = 10
     cleanup_empty_child_namespaces: bool = False
+    connection_state_recovery: bool | Mapping[str, Any] = False
+    handshake_extra: Callable[[Request], Mapping[str, Any]] | None = None
+    id_source: Literal["random", "engine"] = "random"
+    recovery: Recovery = field(default=Recovery(), init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _positive("connect_timeout", self.connect_timeout, "seconds")
         _count("max_attachments", self.max_attachments, "attachments")
+        if self.adapter is not None and not callable(self.adapter):
+            raise ConfigurationError("adapter must be callable(namespace) -> adapter")
+        if self.handshake_extra is not None and not callable(self.handshake_extra):
+            raise ConfigurationError("handshake_extra must be callable(request) -> dict")
+        _one_of("id_source", self.id_source, ("random", "engine"))
+        object.__setattr__(self, "recovery", _recovery(self.connection_state_recovery))
 
 
 def read(kind: type[C], options: Mapping[str, Any]) -> C:
     """Make options of ``kind``; a name that does not exist raises ``UnknownOptionError``."""
-    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    known = [item.name for item in fields(kind) if item.init]  # type: ignore[arg-type]
     for name in options:
         if name not in known:
             raise UnknownOptionError(_unknown(name, known))
@@ -93,6 +115,20 @@ def _positive(name: str, value: Any, unit: str) -> None:
 def _count(name: str, value: Any, unit: str) -> None:
     if type(value) is not int or value < 1:
         raise ConfigurationError(f"{name} must be a positive whole number of {unit}, not {value!r}")
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigurationError(f"{name} must be one of {allowed}, not {value!r}")
+
+
+def _recovery(option: bool | Mapping[str, Any]) -> Recovery:
+    if isinstance(option, bool):
+        return Recovery(enabled=option)
+    recovery = read(Recovery, {**option, "enabled": True})
+    duration = recovery.max_disconnection_duration
+    _positive("max_disconnection_duration", duration, "seconds")
+    return recovery
 
 
 def _path(path: Any) -> str:

@@ -112,11 +112,12 @@ def local_path(scope: Scope) -> str:
 
 
 class Response(NamedTuple):
-    """An HTTP answer: status code, headers, body."""
+    """An HTTP answer: status code, headers, body, and whether it may be compressed."""
 
     status: int
     headers: HeaderList
     body: bytes
+    compress: bool = True
 
 
 Clock = Callable[[], float]

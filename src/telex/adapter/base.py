@@ -23,8 +23,8 @@ class Peer(Protocol):
         ...
 
     @property
-    def writable(self) -> bool:
-        """Whether a packet would leave at once (volatile packets are dropped otherwise)."""
+    def deliver_volatile(self) -> Callable[[EncodedPacket], object]:
+        """Send a packet if the client can take it now, drop it otherwise."""
         ...
 
     def expect(self, ack_id: int, settle: Settle) -> None:

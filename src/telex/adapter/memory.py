@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, Protocol
 
 from .._aio import DONE
 from ..wire import EncodedPacket
 from .base import Peer, Settle, Target
+
+
+class Moved(Protocol):
+    """Told about everyone who joins or leaves a room."""
+
+    def __call__(self, sid: str, room: str, *, joined: bool) -> None: ...
+
 
 _NOBODY: dict[str, Peer] = {}
 
@@ -18,10 +25,12 @@ class InMemoryAdapter:
 
     A room maps socket ids to sockets, so that a broadcast needs no look-up per
     recipient. The room that each socket has of its own is implied by its presence and
-    takes no memory; only a socket that has *left* that room is remembered.
+    takes no memory; only a socket that has *left* that room is remembered. ``moved`` is
+    told about everyone who joins or leaves a room: ``moved(sid, room, joined=…)``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, moved: Moved | None = None) -> None:
+        self._moved = moved
         self._peers: dict[str, Peer] = {}
         self._rooms: dict[str, dict[str, Peer]] = {}
         self._joined: dict[str, set[str]] = {}
@@ -49,8 +58,12 @@ class InMemoryAdapter:
                 if room == sid:
                     self._left_own_room.discard(sid)
                     continue
-                self._joined.setdefault(sid, set()).add(room)
-                self._rooms.setdefault(room, {})[sid] = peer
+                joined = self._joined.setdefault(sid, set())
+                if room not in joined:
+                    joined.add(room)
+                    self._rooms.setdefault(room, {})[sid] = peer
+                    if self._moved is not None:
+                        self._moved(sid, room, joined=True)
         return DONE
 
     def leave(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
@@ -60,6 +73,8 @@ class InMemoryAdapter:
             if room in joined:
                 joined.discard(room)
                 self._forget(sid, room)
+                if self._moved is not None:
+                    self._moved(sid, room, joined=False)
             elif room == sid and sid in self._peers:
                 self._left_own_room.add(sid)
         return DONE
@@ -119,8 +134,7 @@ class InMemoryAdapter:
         """Queue a packet for every socket that the target reaches."""
         if target.volatile:
             for peer in self.peers(target):
-                if peer.writable:
-                    peer.deliver(packet)
+                peer.deliver_volatile(packet)
         else:
             for peer in self.peers(target):
                 peer.deliver(packet)

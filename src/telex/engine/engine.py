@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ..config import EngineOptions
 from ..errors import ConfigurationError
 from ..types import Clock, HeaderList, Request
-from .cors import CorsPolicy
+from .cors import CorsPolicy, Origins
 from .handshake import (
     BAD_HANDSHAKE_METHOD,
     BAD_REQUEST,
@@ -42,6 +42,7 @@ class Engine:
     def __init__(self, options: EngineOptions, clock: Clock, *, json_text: bool) -> None:
         self.options = options
         self.cors = CorsPolicy.from_options(options.origins, options.cors)
+        self._origins: Origins = options.origins
         self.cookie = SessionCookie(options.cookie) if options.cookie else None
         self.schedule = Schedule(clock)
         self.heartbeat = Heartbeat(
@@ -57,6 +58,18 @@ class Engine:
         self._json_text = json_text
         self._open_packet = OpenPacket(options)
         self._ended = self._session_ended  # one bound method for all sessions
+
+    @property
+    def origins(self) -> Origins:
+        """The origins that may connect, as they were given."""
+        return self._origins
+
+    def allow_origins(self, origins: Origins) -> None:
+        """Set the origins that may connect; only before the first connection."""
+        if self.sessions:
+            raise ConfigurationError("origins can be set before the first connection only")
+        self.cors = CorsPolicy(origins)
+        self._origins = origins
 
     def verify(self, request: Request, *, upgrade: bool) -> Session | None:
         """Check a request; the session it belongs to, or ``None`` for a handshake.
@@ -124,6 +137,7 @@ class Engine:
             cork=self.cork,
             ended=self._ended,
             send_buffer_limit=self.options.send_buffer_limit,
+            volatile_waits=self.options.slow_consumer == "drop_volatile",
         )
         self.sessions[sid] = session
         session.send(self._open_packet.encode(sid, transport.name))

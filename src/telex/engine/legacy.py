@@ -16,6 +16,7 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _C1_CONTROL = re.compile("[\x80-\x9f]")
 _NAMESPACE_WITHOUT_COMMA = re.compile(r"4[01]/[^,]*\Z")
 _NAMESPACE_WITH_COMMA = re.compile(r"4[01]/[^,]*,\Z")
+_HEADER = re.compile(r"4[0-6](?:[0-9]+-)?/[^,]*")
 _WIDER_THAN_LATIN_1 = re.compile("[\xc4-\xdf]")
 
 ONCE, TWICE = "2.x", "1.x"
@@ -37,10 +38,17 @@ class LegacyText:
         r"""Text as this client reads it.
 
         JSON is sent in ASCII, with ``\\uXXXX`` for the rest, which both generations read
-        alike. Other text can only follow what is known of the client.
+        alike. Other text (a namespace's name, too) can only follow what is known of the
+        client.
         """
-        if self._json:
-            return _BEYOND_ASCII.sub(lambda char: json.dumps(char[0])[1:-1], text)
+        if not self._json:
+            return self._follow(text)
+        header = _HEADER.match(text)
+        end = header.end() if header is not None else 0
+        rest = _BEYOND_ASCII.sub(lambda char: json.dumps(char[0])[1:-1], text[end:])
+        return self._follow(text[:end]) + rest
+
+    def _follow(self, text: str) -> str:
         if self.generation == TWICE:
             return text.encode("utf-8", "surrogatepass").decode("latin-1")
         return text
@@ -48,7 +56,7 @@ class LegacyText:
     def read(self, packets: Sequence[str | bytes]) -> list[str | bytes]:
         """The packets of one payload with their text as the user wrote it."""
         texts = [packet for packet in packets if isinstance(packet, str)]
-        if self.generation is None:
+        if self._json and self.generation is None:
             self._learn_from_namespaces(texts)
         if all(map(str.isascii, texts)):
             return list(packets)

@@ -59,7 +59,8 @@ class PollingTransport:
         respond, self._respond = self._respond, None
         if respond is None:
             raise AssertionError("send is only called while writable")
-        respond(self._encode(packets))
+        compress = any(packet.compress for packet in packets)
+        respond(self._encode(packets)._replace(compress=compress))
 
     def _encode(self, packets: list[EncodedPacket]) -> Response:
         legacy = self._legacy

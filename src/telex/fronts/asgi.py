@@ -18,7 +18,7 @@ from . import bundle, compression
 from .asgi_websocket import AsgiWebSocket
 from .driver import Driver
 from .fast_http import EXTENSION, Upgrade
-from .hooks import GenerateId, allow, generate_id
+from .hooks import EngineHooks, GenerateId, allow, generate_id
 
 logger = logging.getLogger("telex")
 
@@ -52,6 +52,9 @@ class AsgiFront:
         self.generate_id: GenerateId | None = None
         self.on_bind: Callable[[asyncio.AbstractEventLoop], None] | None = None
         self.on_shutdown: Callable[[], Awaitable[None]] | None = None
+        self.hooks = EngineHooks()
+        self._middlewares: list[Callable[[App], App]] = []
+        self._served: App = self._serve_engine
 
     def bind(self) -> None:
         """Run on the running loop from now on."""
@@ -73,10 +76,33 @@ class AsgiFront:
         rest = self.below_path(scope)
         if rest is None:
             await self._elsewhere(scope, receive, send)
-        elif kind == "websocket":
+        elif rest:
+            await self._bundle(rest, scope, send)
+        else:
+            await self._served(scope, receive, send)
+
+    def use(self, middleware: Callable[[App], App]) -> None:
+        """Wrap the requests of the engine in an ASGI middleware; the first is the outermost."""
+        self._middlewares.append(middleware)
+        served: App = self._serve_engine
+        for wrap in reversed(self._middlewares):
+            served = wrap(served)
+        self._served = served
+
+    async def _serve_engine(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
-        elif kind == "http":
-            await self._http(rest, scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
+
+    async def _bundle(self, name: str, scope: Scope, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope)
+        response = bundle.answer(name, request)
+        if response is not None:
+            headers = [*response.headers, *self.engine.cors.headers(request)]
+            await _respond(send, response._replace(headers=headers))
 
     @property
     def answers_upgrades_at_once(self) -> bool:
@@ -84,6 +110,7 @@ class AsgiFront:
         return (
             self.other is None
             and self.generate_id is None
+            and not self._middlewares
             and self.engine.options.allow_request is None
         )
 
@@ -136,18 +163,12 @@ class AsgiFront:
 
     # -- HTTP ---------------------------------------------------------------------------
 
-    async def _http(self, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         if not _one_host(scope):
             await _respond(send, BAD_REQUEST._replace(headers=[("connection", "close")]))
             return
         cors = self.engine.cors
-        if rest:
-            response = bundle.answer(rest, request)
-            if response is not None:
-                headers = [*response.headers, *cors.headers(request)]
-                await _respond(send, response._replace(headers=headers))
-            return
         try:
             if request.method == "OPTIONS" and cors.enabled:
                 check_origin(request, cors)
@@ -156,22 +177,26 @@ class AsgiFront:
             session = self.engine.verify(request, upgrade=False)
             if session is None:
                 await self._open(request, receive, send)
-                return
+            else:
+                await self._serve(session, request, receive, send)
         except Refused as refused:
-            self.log_refusal(request, refused)
+            self.hooks.refused(request, refused)
             response = refused.response()
             if refused.code != FORBIDDEN:
                 response.headers.extend(_safe_cors(self.engine, request))
             await _respond(send, response)
-            return
-        await self._serve(session, request, receive, send)
+
+    def _headers(self, request: Request, *, initial: bool) -> HeaderList:
+        """What every answer of the engine carries; ``initial`` for a session's first."""
+        headers = self.engine.cors.headers(request)
+        return self.hooks.add_headers(headers, request, initial=initial)
 
     async def _serve(
         self, session: Session, request: Request, receive: Receive, send: Send
     ) -> None:
         """A request of an open polling session."""
         transport = session.transport
-        headers = self.engine.cors.headers(request)
+        headers = self._headers(request, initial=False)
         if not isinstance(transport, PollingTransport):
             raise AssertionError("verify lets only polling requests through")
         if request.method == "GET":
@@ -186,7 +211,7 @@ class AsgiFront:
     async def _open(self, request: Request, receive: Receive, send: Send) -> None:
         """A handshake over polling. The open packet is the answer to this very request."""
         engine = self.engine
-        headers = engine.cors.headers(request)
+        headers = self._headers(request, initial=True)
         if engine.closing:
             await _respond(send, Response(503, [("retry-after", "5"), *headers], b""))
             return
@@ -250,7 +275,12 @@ class AsgiFront:
             headers.append(("x-xss-protection", "0"))
         response = response._replace(headers=[*response.headers, *headers])
         threshold = self.engine.options.http_compression
-        if threshold and len(response.body) >= threshold and bundle.accepts_gzip(request):
+        if (
+            response.compress
+            and threshold
+            and len(response.body) >= threshold
+            and bundle.accepts_gzip(request)
+        ):
             response = await compression.packed(response)
         await _respond(send, response)
 
@@ -303,29 +333,19 @@ class AsgiFront:
             return Response(413, [("connection", "close")], b"")
         return Response(413, [], b"") if int(length) > limit else None
 
-    def log_refusal(self, request: Request, refused: Refused) -> None:
-        """Log why a request was refused; a hook that failed, with its traceback."""
-        error = refused.context.get("error")
-        if isinstance(error, BaseException):
-            logger.error("%s", refused.context["name"], exc_info=error)
-        elif refused.code == FORBIDDEN:
-            logger.warning("refused %.200r: %.200r", request, refused.message)
-        else:
-            logger.info("refused %.200r: %s", request, refused.message)
-
     # -- WebSocket ------------------------------------------------------------------------
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         upgrade: Upgrade | None = scope.get("extensions", {}).get(EXTENSION)
-        headers = self.engine.cors.headers(request)
         try:
             session = self.engine.verify(request, upgrade=True)
             sid = "" if session is not None else await self._admit_websocket(request)
+            headers = self._headers(request, initial=session is None)
             if session is None:
                 headers += self.engine.cookie_headers(sid)
         except Refused as refused:
-            self.log_refusal(request, refused)
+            self.hooks.refused(request, refused)
             response = refused.response()
             if upgrade is not None:
                 upgrade.refuse(response)

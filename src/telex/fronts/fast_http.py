@@ -14,10 +14,11 @@ import contextlib
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.middleware.message_logger import MessageLoggerMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -38,6 +39,28 @@ HEADER_TIMEOUT = 10.0
 _ENGINE_QUERY = re.compile(rb"[?&]EIO=")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 426: "Upgrade Required"}
+
+
+@runtime_checkable
+class TelexServer(Protocol):
+    """What a telex server tells the HTTP server in front of it."""
+
+    @property
+    def answers_upgrades_at_once(self) -> bool:
+        """Whether a handshake waits for nothing and is seen by nobody else."""
+        ...
+
+    @property
+    def per_message_deflate(self) -> bool:
+        """Whether WebSockets are to be compressed, which the fast path does not do."""
+        ...
+
+    def close_at_once(self) -> None:
+        """End all connections."""
+        ...
+
+
+_WRAPPERS = (ProxyHeadersMiddleware, MessageLoggerMiddleware)
 
 
 class Upgrade:
@@ -116,10 +139,13 @@ class FastHttpProtocol(HttpToolsProtocol):
     _upgrade_task: asyncio.Task[None] | None = None
     _head_size = 0
     _heads: Lane[FastHttpProtocol]
+    _server: TelexServer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._heads = _heads_of(self.server_state, self.loop)
+        shared = _shared(self.server_state, self._application, self.loop)
+        self._server = shared.server
+        self._heads = shared.heads
         self._heads.start(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -191,13 +217,9 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server stops: clients that keep connections open for ever are told so."""
-        app = self._application
-        while app is not None:
-            close = getattr(app, "close_at_once", None)
-            if close is not None:
-                close()
-                break
-            app = getattr(app, "app", None)
+        server = self._server
+        if server is not None:
+            server.close_at_once()
         super().shutdown()
 
     # -- upgrades ------------------------------------------------------------------------
@@ -208,12 +230,14 @@ class FastHttpProtocol(HttpToolsProtocol):
             # An earlier request on this connection has not been answered yet.
             self._refuse_request(httptools.HttpParserError())
             return
-        if _ENGINE_QUERY.search(self.url) is None:
+        server = self._server
+        if _ENGINE_QUERY.search(self.url) is None or (server and server.per_message_deflate):
             super().handle_websocket_upgrade()
             self._feed_rest()
             return
         upgrade = Upgrade(self, self.headers, self._rest)
-        if self._answers_at_once():
+        if server is not None and server.answers_upgrades_at_once:
+            # Nobody else sees the request and nothing is waited for: it needs no task.
             run = self._run_upgrade(upgrade)
             with contextlib.suppress(StopIteration):
                 run.send(None)
@@ -221,16 +245,6 @@ class FastHttpProtocol(HttpToolsProtocol):
             return
         self.transport.pause_reading()
         self._upgrade_task = self.loop.create_task(self._run_upgrade(upgrade))
-
-    def _answers_at_once(self) -> bool:
-        """Whether nothing but a telex server without hooks will see the request.
-
-        Such a handshake waits for nothing and needs no task.
-        """
-        app = self._application
-        if type(app) is ProxyHeadersMiddleware:
-            app = app.app
-        return bool(getattr(app, "answers_upgrades_at_once", False))
 
     def _feed_rest(self) -> None:
         """Give uvicorn's WebSocket protocol what came behind the request."""
@@ -286,17 +300,28 @@ class FastHttpProtocol(HttpToolsProtocol):
         return transport
 
 
-def _heads_of(server_state: Any, loop: asyncio.AbstractEventLoop) -> Lane[FastHttpProtocol]:
-    """The deadlines for the heads of all requests of one server, with one timer."""
+class _Shared:
+    """What all connections of one server share: its telex server, the deadlines of heads."""
+
+    __slots__ = ("heads", "server")
+
+    def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
+        while type(app) in _WRAPPERS:
+            app = app.app
+        self.server: TelexServer | None = app if isinstance(app, TelexServer) else None
+        schedule = Schedule(loop.time)
+        self.heads: Lane[FastHttpProtocol] = schedule.lane(
+            HEADER_TIMEOUT, FastHttpProtocol.head_timed_out
+        )
+        LoopTimer(schedule).bind(loop)
+
+
+def _shared(server_state: Any, app: Any, loop: asyncio.AbstractEventLoop) -> _Shared:
     attributes: dict[str, Any] = server_state.__dict__
-    if "telex_heads" in attributes:
-        known: Lane[FastHttpProtocol] = attributes["telex_heads"]
-        return known
-    schedule = Schedule(loop.time)
-    lane: Lane[FastHttpProtocol] = schedule.lane(HEADER_TIMEOUT, FastHttpProtocol.head_timed_out)
-    LoopTimer(schedule).bind(loop)
-    attributes["telex_heads"] = lane
-    return lane
+    shared: _Shared | None = attributes.get("telex")
+    if shared is None:
+        shared = attributes["telex"] = _Shared(app, loop)
+    return shared
 
 
 class HeadTooLarge(Exception):

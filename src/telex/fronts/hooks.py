@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
+import re
 from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 from ..config import AllowRequest
 from ..engine.handshake import BAD_REQUEST, FORBIDDEN, Refused
+from ..errors import ConfigurationError
 from ..ids import new_id
-from ..types import Request
+from ..types import HeaderList, Request
+
+logger = logging.getLogger("telex")
 
 TIMEOUT = 10.0
 """How long ``allow_request`` and ``generate_id`` may take, in seconds."""
@@ -51,3 +57,61 @@ def checked_id(sid: object) -> str:
     if not isinstance(sid, str) or not sid:
         raise Refused(BAD_REQUEST, name="ID_GENERATION_ERROR")
     return sid
+
+
+class ConnectionErrorInfo(NamedTuple):
+    """A refused request (Node: the argument of ``connection_error``)."""
+
+    request: Request
+    code: int
+    message: str
+    context: dict[str, Any]
+
+
+HeaderHook = Callable[[HeaderList, Request], Any]
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
+
+
+class EngineHooks:
+    """What users have registered with ``io.engine``."""
+
+    __slots__ = ("connection_error", "headers", "initial_headers")
+
+    def __init__(self) -> None:
+        self.connection_error: list[Callable[[ConnectionErrorInfo], Any]] = []
+        self.headers: list[HeaderHook] = []
+        self.initial_headers: list[HeaderHook] = []
+
+    def refused(self, request: Request, refused: Refused) -> None:
+        """Tell the ``connection_error`` hooks about a refusal; log it."""
+        error = refused.context.get("error")
+        if isinstance(error, BaseException):
+            logger.error("%s", refused.context["name"], exc_info=error)
+        elif refused.code == FORBIDDEN:
+            logger.warning("refused %.200r: %.200r", request, refused.message)
+        else:
+            logger.info("refused %.200r: %s", request, refused.message)
+        info = ConnectionErrorInfo(request, refused.code, refused.message, refused.context)
+        for hook in self.connection_error:
+            try:
+                hook(info)
+            except Exception:
+                logger.exception("a connection_error hook failed")
+
+    def add_headers(self, headers: HeaderList, request: Request, *, initial: bool) -> HeaderList:
+        """Let the hooks add headers; ``Refused`` if they add what cannot be sent."""
+        if not (self.headers or self.initial_headers):
+            return headers
+        try:
+            for hook in self.initial_headers if initial else ():
+                hook(headers, request)
+            for hook in self.headers:
+                hook(headers, request)
+            for name, value in headers:
+                if not _NAME.match(name) or not _VALUE.match(value):
+                    raise ConfigurationError(f"header {name!r}: {value!r} cannot be sent")
+        except Exception as error:
+            raise Refused(BAD_REQUEST, name="HEADERS_FAILED", error=error) from error
+        return headers

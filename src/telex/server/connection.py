@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ..adapter.recovery import Recovered
 from ..engine.session import OPEN, Session
 from ..errors import PacketError
 from ..ids import new_id
@@ -20,7 +21,7 @@ from ..parser.packet import (
 )
 from ..types import Request
 from .engine_socket import EngineSocket
-from .handshake import Handshake
+from .handshake import Handshake, HandshakeExtra
 from .namespace import Namespace
 from .runtime import Runtime, logger
 from .socket import CONNECTED, Socket
@@ -44,6 +45,8 @@ class Connection:
         "_conn",
         "_decode",
         "_decoder",
+        "_engine_ids",
+        "_handshake_extra",
         "_held",
         "_issued",
         "_joined",
@@ -62,6 +65,8 @@ class Connection:
         namespaces: Lookup,
         *,
         issued: int,
+        engine_ids: bool,
+        handshake_extra: HandshakeExtra | None,
         joined: Callable[[Connection], None],
         waiting: Callable[[Connection, bool], None],
         closed: Callable[[Connection], None],
@@ -72,6 +77,8 @@ class Connection:
         self._runtime = runtime
         self._namespaces = namespaces
         self._issued = issued
+        self._engine_ids = engine_ids
+        self._handshake_extra = handshake_extra
         self._joined = joined
         self._waiting = waiting
         self._closed = closed
@@ -203,16 +210,25 @@ class Connection:
             data = {"message": message} if self.revision == 5 else message
             self.session.send(self._runtime.parser.encode(CONNECT_ERROR, name, data))
             return
-        socket = Socket(
-            self._socket_id(name),
-            namespace,
-            self,
-            Handshake(self.session.request, auth, self._issued),
-            self._runtime,
-            self._socket_closed,
-        )
+        socket = self._make_socket(name, namespace, auth)
         self._sockets[name] = socket
         namespace.admit(socket, self.revision, self._socket_accepted)
+
+    def _make_socket(self, name: str, namespace: Namespace, auth: dict[str, Any]) -> Socket:
+        log = namespace.parts.recovery if self.revision == 5 else None
+        returned: Recovered | None = None
+        pid: str | None = None
+        if log is not None:
+            auth = dict(auth)
+            secret = auth.pop("pid", None)
+            returned = log.restore(secret, auth.pop("offset", None))
+            pid = secret if returned is not None else log.new_pid()
+        sid = self._socket_id(name) if returned is None else returned.session.sid
+        handshake = Handshake(self.session.request, auth, self._issued, self._handshake_extra)
+        socket = Socket(sid, namespace, self, handshake, self._runtime, self._socket_closed, pid)
+        if returned is not None:
+            socket.restore(returned)
+        return socket
 
     def _socket_accepted(self, socket: Socket) -> None:
         self._joined(self)
@@ -221,7 +237,7 @@ class Connection:
 
     def _socket_id(self, namespace: str) -> str:
         """A new id; clients of Socket.IO 1 and 2 derive theirs from the session's."""
-        if self.session.protocol == 4:
+        if self.session.protocol == 4 and not self._engine_ids:
             return new_id()
         return self.session.id if namespace == "/" else f"{namespace}#{self.session.id}"
 

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..adapter.base import Adapter
 from ..adapter.memory import InMemoryAdapter
+from ..adapter.recovery import RecoveryLog
 from ..config import ServerOptions
 from ..engine.engine import Engine
 from ..engine.session import Session
 from ..errors import ConfigurationError
 from ..parser.default import DEFAULT_PARSER
+from ..parser.msgpack import MSGPACK_PARSER
 from ..parser.packet import MAX_NAMESPACE, Parser
 from .connection import Connection
 from .dispatch import logged
 from .dynamic import ParentNamespace
+from .engine_socket import EngineSocket
 from .namespace import Namespace
 from .registry import Registry
-from .runtime import Runtime
+from .runtime import Runtime, logger
 
 ATTACHMENT_TIMEOUT = 30.0
 """How long a packet may wait for its attachments, in seconds."""
+
+GRACE = 10.0
+"""How long handlers may go on when the server closes, in seconds."""
+
+DRAIN_STEP = 0.05
+"""Time between two groups of clients that are sent away, in seconds."""
 
 SHUTTING_DOWN = "server shutting down"
 
@@ -37,6 +47,7 @@ class Core:
         self.engine.on_session = self._session_opened
         self.namespaces: dict[str, Namespace] = {}
         self._parents: list[ParentNamespace] = []
+        self.opened: list[Callable[[EngineSocket], object]] = []
         self._connections: dict[Session, Connection] = {}
         schedule = self.engine.schedule
         self._connect_deadlines = schedule.lane(
@@ -50,6 +61,11 @@ class Core:
         self._waiting = self._connection_waits
         self._closed = self._connection_closed
         self._lookup = self.find
+        if options.id_source == "engine":
+            logger.warning(
+                "id_source='engine' shows session ids to other clients: whoever knows one can"
+                " take over the session"
+            )
         self._root = self._make("/", Registry())
 
     # -- namespaces -----------------------------------------------------------------------
@@ -79,8 +95,23 @@ class Core:
     def _make(
         self, name: str, registry: Registry, emptied: Callable[[Namespace], None] | None = None
     ) -> Namespace:
-        adapter = _adapter(self.options.adapter)
-        namespace = Namespace(name, adapter, self.runtime, registry, emptied)
+        log = self._recovery_log()
+
+        def make_adapter(namespace: Namespace) -> Adapter:
+            if self.options.adapter is not None:
+                adapter: Adapter = self.options.adapter(namespace)
+                return adapter
+            return InMemoryAdapter(None if log is None else log.moved)
+
+        namespace = Namespace(
+            name,
+            make_adapter,
+            self.runtime,
+            registry,
+            emptied=emptied,
+            recovery=log,
+            skip_middlewares=self.options.recovery.skip_middlewares,
+        )
         self.namespaces[name] = namespace
         if name != "/":
             for handler in self._root.registry.take_own("new_namespace"):
@@ -88,6 +119,17 @@ class Core:
                 if handler.is_async:
                     self.runtime.start(logged(result, "new_namespace"))
         return namespace
+
+    def _recovery_log(self) -> RecoveryLog | None:
+        recovery = self.options.recovery
+        if not recovery.enabled:
+            return None
+        return RecoveryLog(
+            self.engine.schedule.clock,
+            epoch=time.time_ns() // 1_000_000,
+            max_disconnection=recovery.max_disconnection_duration,
+            detection=self.options.ping_interval + self.options.ping_timeout,
+        )
 
     def _make_child(self, parent: ParentNamespace, name: str) -> Namespace:
         def emptied(child: Namespace) -> None:
@@ -128,11 +170,15 @@ class Core:
             self.runtime,
             self._lookup,
             issued=int(time.time() * 1000),
+            engine_ids=self.options.id_source == "engine",
+            handshake_extra=self.options.handshake_extra,
             joined=self._joined,
             waiting=self._waiting,
             closed=self._closed,
         )
         self._connections[session] = connection
+        for handler in self.opened:
+            handler(connection.conn)
         if session.protocol == 3:
             connection.connect_legacy_root()
         else:
@@ -150,24 +196,43 @@ class Core:
         self._attachment_deadlines.stop(connection)
 
     def close_connections(self) -> None:
-        """End every connection at once."""
+        """End every connection at once; newcomers are refused from now on."""
         self.engine.close(SHUTTING_DOWN)
 
-    async def close(self) -> None:
-        """End every connection and close the adapters."""
+    async def close(self, drain: float = 0.0) -> None:
+        """End every connection, spread over ``drain`` seconds; let handlers finish.
+
+        Handlers that are still running after ``GRACE`` seconds are cancelled.
+        """
+        self.engine.closing = True
+        sessions = list(self.engine.sessions.values())
+        if drain > 0 and sessions:
+            steps = max(1, min(len(sessions), round(drain / DRAIN_STEP)))
+            for step in range(steps):
+                for session in sessions[step::steps]:
+                    session.flush()
+                    session.end(SHUTTING_DOWN)
+                await asyncio.sleep(drain / steps)
         self.close_connections()
-        for namespace in self.namespaces.values():
+        mine = asyncio.current_task()
+        running = {task for task in self.runtime.tasks if task is not mine}
+        if running:
+            _, late = await asyncio.wait(running, timeout=GRACE)
+            for task in late:
+                logger.warning("a handler has not finished within %s s: it is cancelled", GRACE)
+                task.cancel()
+        for namespace in list(self.namespaces.values()):
             await namespace.adapter.close()
 
 
 def _parser(option: object) -> Parser:
     if option == "json":
         return DEFAULT_PARSER
+    if option == "msgpack":
+        return MSGPACK_PARSER
     if isinstance(option, str) or not hasattr(option, "decoder"):
-        raise ConfigurationError(f"parser must be 'json' or a parser object, not {option!r}")
+        raise ConfigurationError(
+            f"parser must be 'json', 'msgpack' or a parser object, not {option!r}"
+        )
     parser: Parser = option  # type: ignore[assignment]
     return parser
-
-
-def _adapter(option: Callable[[object], Adapter] | None) -> Adapter:
-    return InMemoryAdapter() if option is None else option(None)

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from .._aio import DONE
 from ..adapter.base import Target
 from .operators import BroadcastOperator, Rooms
 
 
 class Emitting(Protocol):
     """The socket, as its emitters see it."""
-
-    @property
-    def writable(self) -> bool: ...
 
     def emit_flagged(
         self,
@@ -24,6 +20,7 @@ class Emitting(Protocol):
         *,
         timeout: float | None,
         compress: bool,
+        volatile: bool,
     ) -> Awaitable[None]: ...
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any: ...
@@ -91,10 +88,13 @@ class FlaggedEmitter:
 
         With a limit, ``ack`` is called ``(error, *answer)``; without one, ``(*answer)``.
         """
-        if self._volatile and not self._socket.writable:
-            return DONE
         return self._socket.emit_flagged(
-            event, args, ack, timeout=self._timeout, compress=self._compress
+            event,
+            args,
+            ack,
+            timeout=self._timeout,
+            compress=self._compress,
+            volatile=self._volatile,
         )
 
     def send(self, *args: Any, ack: Callable[..., Any] | None = None) -> Awaitable[None]:

@@ -6,23 +6,26 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from ..engine.packet import message
+from ..engine.packet import TYPES, message
 from ..engine.session import OPEN, Session
 from ..errors import ConfigurationError
 from ..types import Buffer, Request
+from ..wire import EncodedPacket
 from .handlers import Function, Handler, Handlers
 from .runtime import Runtime, logger
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_EVENTS = frozenset({"message", "upgrade", "drain", "close"})
+_EVENTS = frozenset({"message", "upgrade", "drain", "close", "packet", "packet_create"})
+_NAMES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 
 
 class EngineSocket:
     """One client's connection, whatever transport it uses (Node: ``engine.Socket``).
 
     Events: ``message(data)`` with text or bytes, ``upgrade(transport_name)``,
-    ``drain()``, ``close(reason)``. With Socket.IO above it, ``message`` belongs to
+    ``drain()``, ``close(reason)``, ``packet({"type", "data"})`` for each that comes and
+    ``packet_create`` for each that goes. With Socket.IO above it, ``message`` belongs to
     Socket.IO and is not fired here.
     """
 
@@ -115,7 +118,12 @@ class EngineSocket:
         if event == "upgrade":
             self._session.on_upgrade = self._upgraded
         elif event == "drain":
-            self._session.on_drain = lambda: self.fire("drain")
+            self._session.on_drain = self._drained
+        elif event in ("packet", "packet_create"):
+            self._session.observer = _Observer(self.fire)
+
+    def _drained(self) -> None:
+        self.fire("drain")
 
     def _upgraded(self) -> None:
         self.fire("upgrade", self._session.transport.name)
@@ -147,6 +155,34 @@ class EngineSocket:
     def is_open(self) -> bool:
         """Whether messages can be sent."""
         return self._session.state is OPEN
+
+
+class _Observer:
+    """Turns what a session sees into events."""
+
+    __slots__ = ("_fire",)
+
+    def __init__(self, fire: Callable[..., None]) -> None:
+        self._fire = fire
+
+    def received(self, data: str | bytes, binary_prefix: int) -> None:
+        """A packet has come."""
+        self._fire("packet", _describe(data, binary_prefix))
+
+    def created(self, packet: EncodedPacket) -> None:
+        """A packet is about to be sent."""
+        if packet.text is not None:
+            self._fire("packet_create", _describe(packet.text.decode(), 0))
+        for data in packet.attachments:
+            self._fire("packet_create", _describe(data, 0))
+
+
+def _describe(data: str | bytes, binary_prefix: int) -> dict[str, Any]:
+    if isinstance(data, bytes):
+        return {"type": "message", "data": data[binary_prefix:]}
+    kind = int(data[0]) if data[:1] in TYPES and data else -1
+    name = _NAMES[kind] if kind >= 0 else "error"
+    return {"type": name, "data": data[1:] or None}
 
 
 async def _logged(coro: Any, event: str) -> None:

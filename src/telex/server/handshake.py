@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ..types import Headers, Request
+
+HandshakeExtra = Callable[[Request], Mapping[str, Any]]
 
 
 class Handshake:
@@ -16,12 +19,34 @@ class Handshake:
     asked, ``secure`` whether the request came over TLS.
     """
 
-    __slots__ = ("auth", "issued", "request")
+    __slots__ = ("_extra", "_make_extra", "auth", "issued", "request")
 
-    def __init__(self, request: Request, auth: dict[str, Any], issued: int) -> None:
+    def __init__(
+        self,
+        request: Request,
+        auth: dict[str, Any],
+        issued: int,
+        extra: HandshakeExtra | None = None,
+    ) -> None:
         self.request = request
         self.auth = auth
         self.issued = issued
+        self._make_extra = extra
+        self._extra: dict[str, Any] | None = None
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What ``Server(handshake_extra=callable(request) -> dict)`` knows of the request."""
+        if self._extra is None:
+            self._extra = dict(self._make_extra(self.request)) if self._make_extra else {}
+        return self._extra
+
+    @property
+    def eos(self) -> Any:
+        """The key ``eos`` of ``extra`` (its place on EdgerOS); ``AttributeError`` without it."""
+        if "eos" not in self.extra:
+            raise AttributeError("handshake_extra gives no 'eos'")
+        return self.extra["eos"]
 
     @property
     def headers(self) -> Headers:

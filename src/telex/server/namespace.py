@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from ..adapter.base import Adapter, Target
+from ..adapter.recovery import RecoveryLog
 from ..parser.packet import CONNECT, CONNECT_ERROR
 from .dispatch import ExceptionHandlers
 from .face import NamespaceFace
@@ -21,23 +22,28 @@ from .socket import PENDING, Socket
 class Namespace(NamespaceFace):
     """A pool of sockets under one name, reached through ``io.of(name)``.
 
-    ``emptied`` is called when its last socket has left, or was not let in.
+    ``emptied`` is called when its last socket has left, or was not let in. ``recovery``
+    remembers what was sent, for sockets that come back; they pass the middlewares again,
+    unless ``skip_middlewares``.
     """
 
     def __init__(
         self,
         name: str,
-        adapter: Adapter,
+        make_adapter: Callable[[Namespace], Adapter],
         runtime: Runtime,
         registry: Registry,
         emptied: Callable[[Namespace], None] | None = None,
+        recovery: RecoveryLog | None = None,
+        skip_middlewares: bool = False,
     ) -> None:
         self.name = name
-        self.adapter = adapter
-        self.parts = OperatorParts(name, adapter, runtime, count())
+        self.adapter = make_adapter(self)
+        self.parts = OperatorParts(name, self.adapter, runtime, count(), recovery)
         self.ever_joined = False
         self._runtime = runtime
         self._emptied = emptied
+        self._skip_middlewares = skip_middlewares
         self._sockets: dict[str, Socket] = {}
         self._pending = 0
         super().__init__(registry, BroadcastOperator(self.parts, Target()))
@@ -72,7 +78,8 @@ class Namespace(NamespaceFace):
 
         ``revision`` is the protocol's; ``accepted`` is called when the client has been told.
         """
-        if self._registry.middlewares:
+        skipped = socket.recovered and self._skip_middlewares
+        if self._registry.middlewares and not skipped:
             self._pending += 1
             self._runtime.start(self._admit_later(socket, revision, accepted))
         else:
@@ -104,7 +111,9 @@ class Namespace(NamespaceFace):
         self.ever_joined = True
         self._sockets[socket.id] = socket
         self.adapter.add(socket)
-        answer = {"sid": socket.id} if revision == 5 else None
+        answer: dict[str, str] | None = {"sid": socket.id} if revision == 5 else None
+        if answer is not None and socket.pid is not None:
+            answer["pid"] = socket.pid
         socket.accepted(self._runtime.parser.encode(CONNECT, self.name, answer))
         accepted(socket)
         handlers = self._registry.take_own(CONNECTION)

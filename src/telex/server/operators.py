@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .._aio import DONE
 from ..adapter.base import Adapter, Target
+from ..adapter.recovery import RecoveryLog
 from ..errors import AckTimeout, ConfigurationError
 from ..parser.packet import EVENT, RESERVED_EVENTS
 from ..wire import EncodedPacket
@@ -41,6 +42,18 @@ class OperatorParts(NamedTuple):
     adapter: Adapter
     runtime: Runtime
     ack_ids: Iterator[int]
+    recovery: RecoveryLog | None = None
+
+    def encode_kept(self, event: list[Any], target: Target) -> EncodedPacket:
+        """Encode an event with its offset, and keep it for those who come back."""
+        log = self.recovery
+        if log is None:
+            return self.runtime.parser.encode(EVENT, self.nsp, event)
+        offset = log.next_offset(kept=not target.volatile)
+        packet = self.runtime.parser.encode(EVENT, self.nsp, [*event, offset])
+        if not target.volatile:
+            log.keep(packet, target)
+        return packet
 
 
 class BroadcastOperator:
@@ -137,7 +150,9 @@ class BroadcastOperator:
         if ack is not None:
             self._emit_expecting(event, args, ack)
             return DONE
-        packet = self._encode([event, *args], None)
+        packet = self.parts.encode_kept([event, *args], self._target)
+        packet.event = [event, *args]
+        packet.compress = self._compress
         return self.parts.adapter.broadcast(packet, self._target)
 
     def send(self, *args: Any) -> Awaitable[None]:
@@ -193,7 +208,7 @@ class BroadcastOperator:
             packet, self._target, ack_id, collected.counted, collected.settle
         )
 
-    def _encode(self, event: list[Any], ack_id: int | None) -> EncodedPacket:
+    def _encode(self, event: list[Any], ack_id: int) -> EncodedPacket:
         packet = self.parts.runtime.parser.encode(EVENT, self.parts.nsp, event, ack_id)
         packet.event = event
         packet.compress = self._compress

@@ -8,7 +8,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeVar, overload
 
 from ..adapter.base import Adapter, Settle, Target
-from ..engine.session import Session
+from ..adapter.recovery import Kept, Recovered
+from ..engine.session import TRANSPORT_CLOSE, Session
 from ..errors import AckTimeout, Disconnected, EncodeError, PacketError
 from ..parser.packet import ACK, CONNECT_ERROR, DISCONNECT, EVENT, ack_arguments
 from ..types import Request
@@ -28,6 +29,18 @@ T = TypeVar("T")
 
 HIGH_WATER = 64 * 1024
 """Above so many queued bytes an awaited ``emit`` waits until the client has read."""
+
+RECOVERABLE = frozenset(
+    {
+        "transport error",
+        "transport close",
+        "forced close",
+        "forced server close",
+        "ping timeout",
+        "server shutting down",
+    }
+)
+"""The reasons after which a client may come back to its session."""
 
 PENDING, CONNECTED, DISCONNECTED = "pending", "connected", "disconnected"
 
@@ -114,6 +127,7 @@ class Socket:
         handshake: Handshake,
         runtime: Runtime,
         closed: Callable[[Socket], None],
+        pid: str | None = None,
     ) -> None:
         self.id = sid
         self.nsp = nsp
@@ -135,6 +149,10 @@ class Socket:
         self._sent: Sent | None = None
         self._outgoing: list[Handler] | None = None
         self._spawned: set[asyncio.Task[Any]] | None = None
+        self._log = nsp.parts.recovery if client.revision == 5 else None
+        self._pid = pid
+        self._since = 0
+        self._returned: Recovered | None = None
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} of {self.nsp.name!r} {self.state}>"
@@ -205,9 +223,12 @@ class Socket:
         arguments cannot be sent, ``ValueError`` if the name is reserved.
         """
         if ack is not None:
-            return self.emit_flagged(event, args, ack, timeout=None, compress=True)
+            return self.emit_flagged(event, args, ack, timeout=None, compress=True, volatile=False)
         check_event(event)
-        packet = self._encode(EVENT, self.nsp.name, [event, *args])
+        if self._log is None:
+            packet = self._encode(EVENT, self.nsp.name, [event, *args])
+        else:
+            packet = self.nsp.parts.encode_kept([event, *args], self._myself())
         if self._outgoing is not None:
             packet.event = [event, *args]
         self.deliver(packet)
@@ -221,12 +242,13 @@ class Socket:
         *,
         timeout: float | None,
         compress: bool,
+        volatile: bool,
     ) -> Sent:
         """Emit with flags (see ``FlaggedEmitter``)."""
         settle = None
         if ack is not None:
             settle = into_callback(self._runtime, ack, error_first=timeout is not None)
-        self._emit(event, args, settle, timeout, compress=compress)
+        self._emit(event, args, settle, timeout, compress=compress, volatile=volatile)
         return self._sent or self._remember_sent()
 
     def _emit(
@@ -237,18 +259,30 @@ class Socket:
         timeout: float | None,
         *,
         compress: bool = True,
+        volatile: bool = False,
     ) -> int | None:
         """Emit, and let ``settle`` take the answer; the id under which it will come."""
         check_event(event)
-        ack_id = None if settle is None else next(self.nsp.parts.ack_ids)
-        packet = self._encode(EVENT, self.nsp.name, [event, *args], ack_id)
+        ack_id = None
+        if settle is None:
+            target = self._myself(volatile=volatile)
+            packet = self.nsp.parts.encode_kept([event, *args], target)
+        else:
+            ack_id = next(self.nsp.parts.ack_ids)
+            packet = self._encode(EVENT, self.nsp.name, [event, *args], ack_id)
         packet.compress = compress
         if self._outgoing is not None:
             packet.event = [event, *args]
         if settle is not None and ack_id is not None:
             self._expect(ack_id, settle, timeout)
-        self.deliver(packet)
+        if volatile:
+            self.deliver_volatile(packet)
+        else:
+            self.deliver(packet)
         return ack_id
+
+    def _myself(self, *, volatile: bool = False) -> Target:
+        return Target(frozenset((self.id,)), volatile=volatile)
 
     def _remember_sent(self) -> Sent:
         self._sent = Sent(self)
@@ -301,19 +335,25 @@ class Socket:
 
     def _deliver_watched(self, packet: EncodedPacket) -> None:
         """Show a packet to the outgoing listeners, then send it."""
-        if packet.event is not None:
-            for listener in list(self._outgoing or ()):
-                try:
-                    listener.call(*listener.most(*packet.event))
-                except (Exception, SystemExit) as error:
-                    logger.error("a listener failed", exc_info=error)
+        self._show(packet)
         self._session.send(packet)
 
-    @property
-    def writable(self) -> bool:
-        """Whether an event would leave at once."""
-        session = self._session
-        return session.transport.writable and self.state is CONNECTED
+    def _show(self, packet: EncodedPacket) -> None:
+        if packet.event is None:
+            return
+        for listener in list(self._outgoing or ()):
+            try:
+                listener.call(*listener.most(*packet.event))
+            except (Exception, SystemExit) as error:
+                logger.error("a listener failed", exc_info=error)
+
+    def deliver_volatile(self, packet: EncodedPacket) -> None:
+        """Send a packet if the client can take it now, drop it otherwise."""
+        if self.state is not CONNECTED:
+            return
+        if self._outgoing is not None:
+            self._show(packet)
+        self._session.send_volatile(packet)
 
     async def wait_writable(self) -> None:
         """Wait until the client has taken enough of what is queued for it."""
@@ -602,6 +642,11 @@ class Socket:
         """The namespace has let the socket in; ``packet`` tells the client."""
         self.state = CONNECTED
         session = self._session
+        returned, self._returned = self._returned, None
+        if returned is not None:
+            # Socket.IO, connection state recovery: what was missed comes before CONNECT.
+            for missed in returned.packets:
+                session.send(missed)
         session.send(packet)
         self.deliver = session.send if self._outgoing is None else self._deliver_watched
         early, self._early = self._early, None
@@ -610,6 +655,25 @@ class Socket:
         if self._early_rooms:
             self.nsp.adapter.join(self.id, self._early_rooms)
             self._early_rooms = None
+        if self._log is not None and self._pid is not None:
+            old = None if returned is None else returned.session
+            self._since = self._log.begin(self._pid, self._cut, old)
+
+    def restore(self, returned: Recovered) -> None:
+        """The client has come back in time: the socket begins where the old one ended."""
+        self.recovered = True
+        self._returned = returned
+        self._data = returned.session.data
+        self._early_rooms = [room for room in returned.session.rooms if room != self.id]
+
+    def _cut(self) -> None:
+        """The client is back on another connection: this one is dead."""
+        self._session.end(TRANSPORT_CLOSE)
+
+    @property
+    def pid(self) -> str | None:
+        """The secret with which the client may come back, if recovery is on."""
+        return self._pid
 
     def turned_away(self, packet: EncodedPacket) -> None:
         """The namespace has not let the socket in; ``packet`` tells the client."""
@@ -644,6 +708,11 @@ class Socket:
         was_connected = self.state is CONNECTED
         if was_connected:
             self._last_rooms = self.nsp.adapter.rooms_of(self.id)
+        if self._log is not None and self._pid is not None:
+            kept = None
+            if was_connected and reason in RECOVERABLE:
+                kept = Kept(self._last_rooms, self._data, self._since)
+            self._log.end(self._pid, self.id, kept)
         self.state = DISCONNECTED
         self.deliver = _drop
         self._early = None

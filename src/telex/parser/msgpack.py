@@ -1,0 +1,189 @@
+"""The msgpack format: a whole packet in one binary message (Node: ``socket.io-msgpack-parser``).
+
+A packet is a map with ``type``, ``nsp`` and, where there are any, ``data`` and ``id``;
+keys that are not known are ignored. The JavaScript encoder writes ``undefined`` and
+dates as extension type 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime, time
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from .._json import MAX_DEPTH
+from ..errors import EncodeError, PacketError
+from ..wire import EncodedPacket
+from .packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPACE, Packet
+
+_MAX_ACK_ID = 10**16
+_JAVASCRIPT = 0
+
+
+def _read_extension(code: int, data: memoryview[int]) -> Any:
+    """Extension type 0: ``undefined`` (one zero byte), a date (8 bytes), or a buffer."""
+    if code != _JAVASCRIPT:
+        return msgspec.msgpack.Ext(code, bytes(data))
+    if len(data) == 1:
+        return None
+    if len(data) == 8:
+        try:
+            return datetime.fromtimestamp(int.from_bytes(data, "big", signed=True) / 1000, UTC)
+        except (OverflowError, OSError, ValueError):
+            return None  # beyond what a date can hold, as JavaScript's invalid date
+    return bytes(data)
+
+
+_decode = msgspec.msgpack.Decoder(ext_hook=_read_extension).decode
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class MsgpackDecoder:
+    """Decodes the packets of one connection; there are never attachments to wait for."""
+
+    waiting_for: str | None = None
+
+    def receive(self, data: str | bytes, pos: int) -> Packet | None:
+        """Take one message and return its packet."""
+        if isinstance(data, str):
+            raise PacketError("a text message: this server speaks msgpack")
+        try:
+            packet: Any = _decode(data[pos:] if pos else data)
+        except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
+            raise PacketError(f"invalid payload: {error}") from None
+        if packet.__class__ is not dict:
+            raise PacketError("invalid payload: a packet is a map")
+        return _read(packet)
+
+    def drop(self) -> None:
+        """Nothing waits."""
+
+
+def _read(packet: dict[Any, Any]) -> Packet:
+    kind: Any = packet.get("type")
+    if kind.__class__ is not int or not CONNECT <= kind <= CONNECT_ERROR:
+        raise PacketError(f"unknown packet type {kind!r:.20}")
+    nsp: Any = packet.get("nsp")
+    if nsp.__class__ is not str:
+        raise PacketError("invalid payload: the namespace is text")
+    nsp = nsp or "/"
+    if not nsp.startswith("/") or len(nsp) > MAX_NAMESPACE:
+        raise PacketError("invalid payload: a namespace begins with a slash")
+    ack_id: Any = packet.get("id")
+    if ack_id is not None and (ack_id.__class__ is not int or not 0 <= ack_id < _MAX_ACK_ID):
+        raise PacketError("invalid payload: the id is a whole number")
+    data: Any = packet.get("data")
+    if kind in (EVENT, ACK) and data.__class__ is not list:
+        raise PacketError("invalid payload: an event or acknowledgement is a list")
+    if kind == DISCONNECT and "data" in packet and data is not None:
+        raise PacketError("invalid payload: DISCONNECT carries nothing")
+    _check_depth(data)
+    return kind, nsp, ack_id, None, data
+
+
+def _check_depth(value: Any, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        raise PacketError(f"invalid payload: nested deeper than {MAX_DEPTH} levels")
+    kind = value.__class__
+    if kind is list:
+        for item in value:
+            _check_depth(item, depth + 1)
+    elif kind is dict:
+        for item in value.values():
+            _check_depth(item, depth + 1)
+
+
+class MsgpackParser:
+    """Packets as msgpack; both ends must use it."""
+
+    def decoder(self, *, max_attachments: int, max_bytes: int) -> MsgpackDecoder:
+        """A decoder for a new connection."""
+        return MsgpackDecoder()
+
+    def loads(self, text: str) -> Any:
+        """Packets of this format have no text."""
+        raise AssertionError("msgpack packets are decoded at once")
+
+    def encode(
+        self, kind: int, nsp: str, data: Any = None, ack_id: int | None = None
+    ) -> EncodedPacket:
+        """Encode a packet as one binary message."""
+        packet: dict[str, Any] = {"type": kind, "nsp": nsp}
+        if data is not None:
+            packet["data"] = _plain(data, 0)
+        if ack_id is not None:
+            packet["id"] = ack_id
+        try:
+            return EncodedPacket(None, (_encode(packet),))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise EncodeError(f"cannot be sent as msgpack: {error}") from None
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """A copy made of what JavaScript's decoder knows: keys are text, dates are extensions."""
+    if depth > 2 * MAX_DEPTH:
+        raise EncodeError("the data is nested too deeply, or contains itself")
+    deeper = depth + 1
+    kind = value.__class__
+    if kind in (str, int, float, bool, bytes) or value is None:
+        return value
+    if kind in (list, tuple):
+        return [_plain(item, deeper) for item in value]
+    if kind is dict:
+        return {_key(key): _plain(item, deeper) for key, item in value.items()}
+    return _plain_object(value, deeper)
+
+
+def _plain_object(value: Any, depth: int) -> Any:
+    if isinstance(value, datetime):
+        milliseconds = round(value.timestamp() * 1000)
+        return msgspec.msgpack.Ext(_JAVASCRIPT, milliseconds.to_bytes(8, "big", signed=True))
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return _plain(value.value, depth)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, msgspec.Struct):
+        return _plain(msgspec.structs.asdict(value), depth)
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain({item.name: getattr(value, item.name) for item in fields(value)}, depth)
+    return _plain_buffer(value, depth)
+
+
+def _plain_buffer(value: Any, depth: int) -> Any:
+    items: Any = value
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(items[key], depth) for key in items}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, depth) for item in items]
+    dump: Any = getattr(value, "model_dump", None)
+    if dump is not None:  # a pydantic model
+        return _plain(dump(), depth)
+    try:
+        view: memoryview[Any] = memoryview(value)
+    except TypeError:
+        raise EncodeError(f"{type(value).__name__} cannot be sent as msgpack") from None
+    return view.tobytes()
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bool) or key is None:
+        return {True: "true", False: "false", None: "null"}[key]
+    if isinstance(key, (int, float)):
+        return str(key)
+    raise EncodeError(f"{type(key).__name__} cannot be a key of an object: use text")
+
+
+MSGPACK_PARSER = MsgpackParser()
