@@ -38,6 +38,7 @@ class RecordingTransport:
         self.writable = writable
         self.batches: list[list[EncodedPacket]] = []
         self.closes = 0
+        self.paused = False
 
     def send(self, packets: list[EncodedPacket]) -> None:
         assert self.writable, "send is only called while writable"
@@ -47,6 +48,14 @@ class RecordingTransport:
 
     def close(self) -> None:
         self.closes += 1
+
+    def pause(self) -> None:
+        assert not self.paused, "paused twice"
+        self.paused = True
+
+    def resume(self) -> None:
+        assert self.paused, "resumed without a pause"
+        self.paused = False
 
     @property
     def messages(self) -> list[str | bytes]:

@@ -174,12 +174,11 @@ def _messages(packets: list[Any]) -> list[str | bytes | None]:
     messages: list[str | bytes | None] = []
     for name, data in packets:
         value = _plain(data)
-        if name == "error":
-            messages.append(None)
-        elif is_a(value, bytes):
-            messages.append(value if name == "message" else None)
-        elif name not in PACKET_NAMES:
-            messages.append(None)
+        # The reference has packets without a type, and pings with binary data: mistakes, too.
+        if name not in PACKET_NAMES or (is_a(value, bytes) and name != "message"):
+            return [*messages, None]
+        if is_a(value, bytes):
+            messages.append(value)
         else:
             digit = str(PACKET_NAMES.index(name))
             messages.append(digit if value == UNDEFINED else digit + value)
