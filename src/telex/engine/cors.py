@@ -166,7 +166,7 @@ def legal(origin: str) -> bool:
 
 def _parse_entry(entry: str) -> tuple[str | None, str, str | None]:
     match = _ENTRY.match(entry.lower())
-    if match is None or "*" in match[2].removeprefix("*"):
+    if match is None or (match[2] != "*" and "*" in match[2]):
         raise ConfigurationError(
             f"{entry!r} is not an origin: write 'https://app.example', 'app.example:443' or '*'"
         )
