@@ -580,6 +580,7 @@ static double system_share(struct reading a, struct reading b)
 
 static void run(double seconds)
 {
+    uint64_t total_before = messages;
     stopping = false;
     set.workload->start();
     pump_until(now() + (uint64_t)(set.warmup * SECOND));
@@ -604,12 +605,12 @@ static void run(double seconds)
     }
 
     printf("{\"workload\":\"%s\",\"connections\":%d,\"window\":%d,\"payload\":%d,"
-           "\"seconds\":%.6f,\"messages\":%llu,\"server_cpu_ns\":%llu,\"cpu_us\":%.4f,"
-           "\"system_share\":%.3f,\"server_busy\":%.3f,\"generator_busy\":%.3f,"
+           "\"seconds\":%.6f,\"messages\":%llu,\"answered\":%llu,\"server_cpu_ns\":%llu,"
+           "\"cpu_us\":%.4f,\"system_share\":%.3f,\"server_busy\":%.3f,\"generator_busy\":%.3f,"
            "\"per_second\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"bytes_per_message\":%.1f}\n",
            set.workload->name, set.connections, set.window, set.payload, elapsed / SECOND,
-           (unsigned long long)count, (unsigned long long)cpu,
-           ratio((double)cpu / 1e3, (double)count), system_share(before, after),
+           (unsigned long long)count, (unsigned long long)(messages - total_before),
+           (unsigned long long)cpu, ratio((double)cpu / 1e3, (double)count), system_share(before, after),
            (double)cpu / elapsed, own / elapsed, (double)count / elapsed * SECOND,
            latency_us(0.5), latency_us(0.99), ratio(bytes, (double)count));
 }
