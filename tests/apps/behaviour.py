@@ -174,8 +174,8 @@ def equip(io: Server, name: str, fates: Fates) -> None:
         return await fates.of(socket_id)
 
 
-def create(app: Application | None = None) -> Server:
-    io = Server(app, cors={"origins": "*"})
+def create(app: Application | None = None, **options: Any) -> Server:
+    io = Server(app, cors={"origins": "*"}, **options)
     fates = Fates()
     for name in ("/", "/chat", "/guarded"):
         equip(io, name, fates)
@@ -189,6 +189,16 @@ def create(app: Application | None = None) -> Server:
     @io.of("/closed").use
     def close(_: Socket) -> None:
         raise ConnectError("closed for today")
+
+    @io.of("/thrown-out").on("connection")
+    def throw_out(socket: Socket) -> None:
+        socket.emit("welcome", "/thrown-out")
+        socket.disconnect()
+
+    @io.of("/cut-off").on("connection")
+    async def cut_off(socket: Socket) -> None:
+        socket.emit("welcome", "/cut-off")
+        socket.disconnect(close=True)
 
     return io
 
@@ -350,9 +360,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--neighbour", action="store_true", help="pass other paths to another app")
     parser.add_argument("--root-path", default="", help="the prefix a proxy has taken off")
+    parser.add_argument("--heartbeat", type=float, nargs=2, default=(25.0, 20.0))
     options = parser.parse_args()
 
-    io = create(Neighbour() if options.neighbour else None)
+    ping_interval, ping_timeout = options.heartbeat
+    io = create(
+        Neighbour() if options.neighbour else None,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+    )
     match options.host_kind:
         case "fast":
             asyncio.run(serve_fast(io, options.port))

@@ -81,7 +81,9 @@ class JavaScript:
 
     def close(self) -> None:
         """Close the clients and end the process."""
-        if self.program.running:
+        if self.program.frozen:
+            self.program.kill()
+        elif self.program.running:
             self.program.close()
 
     def visit(self, url: str) -> None:
@@ -225,6 +227,11 @@ class Drivers:
         for javascript in self._drivers.values():
             if javascript.program.running:
                 javascript.forget_all()
+
+    def freeze(self) -> None:
+        """Let all clients fall silent, for good."""
+        for javascript in self._drivers.values():
+            javascript.program.freeze()
 
     def close(self) -> None:
         for javascript in self._drivers.values():

@@ -11,7 +11,14 @@ const { Server } = require(path.join(peers, "socket.io"));
 
 const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
 const httpServer = http.createServer();
-const io = new Server(httpServer, { allowEIO3: true, cors: { origin: "*" } });
+const heartbeat = process.argv.indexOf("--heartbeat");
+const [interval, timeout] = heartbeat > 0 ? process.argv.slice(heartbeat + 1) : [25, 20];
+const io = new Server(httpServer, {
+  allowEIO3: true,
+  cors: { origin: "*" },
+  pingInterval: interval * 1000,
+  pingTimeout: timeout * 1000,
+});
 const fates = new Map();
 
 function fateOf(id) {
@@ -95,6 +102,14 @@ io.of("/guarded").use((socket, next) => {
   next(error);
 });
 io.of("/closed").use((socket, next) => next(new Error("closed for today")));
+io.of("/thrown-out").on("connection", (socket) => {
+  socket.emit("welcome", "/thrown-out");
+  socket.disconnect();
+});
+io.of("/cut-off").on("connection", (socket) => {
+  socket.emit("welcome", "/cut-off");
+  socket.disconnect(true);
+});
 
 httpServer.listen(port, "127.0.0.1", () => console.log(`PORT ${httpServer.address().port}`));
 process.on("SIGTERM", () => io.close(() => process.exit(0)));

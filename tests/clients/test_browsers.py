@@ -64,3 +64,29 @@ def test_topic(
     browser = browsers[generation]
     browser.visit(f"{server.url}/socket.io/?a=page")  # the server has none better
     topic(Site(browser, transport, server.url))
+
+
+OVER_JSONP: tuple[Topic, ...] = (
+    topics.connect,
+    topics.order,
+    topics.text,
+    topics.binary,
+    topics.server_close,
+)
+
+OLD_CASES = [
+    pytest.param(generation, topic, id=f"{generation}-{topic.__name__}")
+    for generation in get_args(Generation)[:2]
+    for topic in OVER_JSONP
+    if expected_of_server(generation, "polling", topic)
+]
+
+
+@pytest.mark.parametrize(("generation", "topic"), OLD_CASES)
+def test_jsonp(
+    server: ServerProcess, browsers: Drivers, generation: Generation, topic: Topic
+) -> None:
+    """Scripts and forms, for browsers that could not do better in the days of 1.x and 2.x."""
+    browser = browsers[generation]
+    browser.visit(f"{server.url}/socket.io/?a=page")
+    topic(Site(browser, "polling", server.url, force_jsonp=True))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import get_args
 
 import pytest
 
-from tests.clients.javascript import Drivers, Generation, Transport
-from tests.clients.subject import expected_of_server, start_server
+from tests.clients.javascript import Client, Drivers, Generation, Transport
+from tests.clients.subject import (
+    expected_of_server,
+    expected_to_notice_silence,
+    start_server,
+)
 from tests.clients.topics import TOPICS, Site, Topic
 from tests.support.servers import ServerProcess
 
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
+COMBINATIONS: list[tuple[Generation, Transport]] = [
+    (generation, transport) for generation in GENERATIONS for transport in TRANSPORTS
+]
 
 CASES = [
     pytest.param(generation, transport, topic, id=f"{generation}-{transport}-{topic.__name__}")
-    for generation in GENERATIONS
-    for transport in TRANSPORTS
+    for generation, transport in COMBINATIONS
     for topic in TOPICS
     if expected_of_server(generation, transport, topic)
 ]
@@ -53,7 +60,7 @@ class MortalServer:
         self.process.kill()
 
     def come_back(self) -> None:
-        self.process = start_server(self.port)
+        self.process = start_server(port=self.port)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +78,7 @@ def mortal(mortal_of_module: MortalServer) -> MortalServer:
     return mortal_of_module
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize(("generation", "transport"), COMBINATIONS)
 def test_reconnection(
     mortal: MortalServer,
     drivers: Drivers,
@@ -107,3 +113,52 @@ def test_reconnection(
     if transport == "upgrade":
         client.upgraded()
         assert client.call("answer", "upgraded again") == ["upgraded again"]
+
+
+@pytest.fixture
+def pulsing() -> Iterator[ServerProcess]:
+    """A server that wants a sign of life every 0.3 s, and misses it after one second more."""
+    with start_server("--heartbeat", "0.3", "1") as server:
+        yield server
+
+
+def everywhere(drivers: Drivers, url: str) -> list[tuple[Site, Client]]:
+    """A client of every generation over every transport."""
+    sites = [Site(drivers[generation], transport, url) for generation, transport in COMBINATIONS]
+    return [(site, site.join()) for site in sites]
+
+
+def test_heartbeat(pulsing: ServerProcess, drivers: Drivers) -> None:
+    """Clients and server that have nothing to say stay connected."""
+    clients = everywhere(drivers, pulsing.url)
+    time.sleep(2.5)
+    for _, client in clients:
+        assert client.call("answer", "alive") == ["alive"]
+        assert client.state["history"] == ["connect", "welcome"]
+
+
+def test_clients_that_fall_silent(pulsing: ServerProcess, drivers: Drivers) -> None:
+    """The server notices that clients live no more, though their connections do."""
+    witness = Site(drivers[4], "websocket", pulsing.url).join()
+    doomed = Drivers()
+    try:
+        clients = everywhere(doomed, pulsing.url)
+        ids = {client: client.call("who")[0]["id"] for _, client in clients}
+        doomed.freeze()
+        for site, client in clients:
+            if not expected_to_notice_silence(site.generation, site.transport):
+                continue
+            fate = witness.call("fate of", ids[client])
+            assert fate == ["ping timeout", []], (site.generation, site.transport)
+    finally:
+        doomed.close()
+
+
+def test_a_server_that_falls_silent(pulsing: ServerProcess, drivers: Drivers) -> None:
+    """Clients notice that the server lives no more, by the figures it has announced."""
+    clients = everywhere(drivers, pulsing.url)
+    pulsing.freeze()
+    for site, client in clients:
+        reason = client.next("disconnect", timeout=10)
+        assert reason == ["ping timeout"], (site.generation, site.transport)
+    pulsing.thaw()

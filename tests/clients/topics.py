@@ -61,6 +61,7 @@ class Site:
     transport: Transport
     url: str
     path: str = "/socket.io"
+    force_jsonp: bool = False
 
     @property
     def generation(self) -> Generation:
@@ -72,6 +73,8 @@ class Site:
         return self.generation < 3
 
     def open(self, namespace: str = "/", **options: Any) -> Client:
+        if self.force_jsonp:
+            options["forceJSONP"] = True
         return self.javascript.open(
             self.url, transport=self.transport, path=self.path, namespace=namespace, **options
         )
@@ -274,6 +277,24 @@ def two_namespaces(site: Site) -> None:
     assert chat.call("answer", "back") == ["back"]
 
 
+def namespaces_at_once(site: Site) -> None:
+    """Several namespaces are asked for before the connection is up."""
+    chat = site.open("/chat", autoConnect=False)
+    root = site.javascript.share(chat, "/")
+    nowhere = site.javascript.share(chat, "/nowhere")
+    guarded = site.javascript.share(chat, "/guarded")
+    for client in (root, chat, nowhere, guarded):
+        client.connect()
+    chat.emit("echo", "from chat")
+    root.emit("echo", "from root")
+    for client, name in ((chat, "chat"), (root, "root")):
+        assert client.next("connect") == []
+        assert client.next("echo") == [f"from {name}"]
+    for refused in (nowhere, guarded):
+        assert refused.next("error" if site.old else "connect_error")
+        assert not refused.state["connected"]
+
+
 def client_disconnect(site: Site) -> None:
     """A client leaves; the others learn why, and in which rooms it had been."""
     client, witness = site.join(), site.join()
@@ -316,6 +337,18 @@ def server_close(site: Site) -> None:
     assert chat.next("disconnect") == ["io server disconnect"]
     for socket_id in ids:
         assert witness.call("fate of", socket_id) == ["server namespace disconnect", []]
+
+
+def server_disconnect_at_once(site: Site) -> None:
+    """The server ends a socket, or its connection, as soon as it has connected."""
+    witness = site.join()
+    for namespace in ("/thrown-out", "/cut-off"):
+        client = site.open(namespace)
+        assert client.next("connect") == []
+        assert client.next("welcome") == [namespace]
+        assert client.next("disconnect") == ["io server disconnect"]
+        client.closed()
+        assert witness.call("sockets in", namespace) == [[]]
 
 
 def client_close(site: Site) -> None:
@@ -387,8 +420,10 @@ TOPICS: tuple[Topic, ...] = (
     broadcast,
     namespace,
     two_namespaces,
+    namespaces_at_once,
     client_disconnect,
     server_disconnect,
+    server_disconnect_at_once,
     server_close,
     client_close,
     connection_lost,

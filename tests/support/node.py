@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -110,6 +111,7 @@ class NodeProgram:
         self._lock = threading.Lock()
         self._count = 0
         self._ended = False
+        self.frozen = False
         self._reader = threading.Thread(target=self._read, name=self._name, daemon=True)
         self._reader.start()
 
@@ -167,6 +169,11 @@ class NodeProgram:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+    def freeze(self) -> None:
+        """Let the program do nothing any more, while its connections stay."""
+        self._process.send_signal(signal.SIGSTOP)
+        self.frozen = True
 
     def kill(self) -> None:
         """End the program at once; its connections are cut without a farewell."""

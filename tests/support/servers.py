@@ -101,6 +101,13 @@ class ServerProcess:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    def freeze(self) -> None:
+        """Let the process do nothing until `thaw`, while its connections stay."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the process at once, as a crash would."""
         self._process.kill()
