@@ -178,6 +178,16 @@ class EngineServer:
         return self.engine.clients_count
 
     @property
+    def path(self) -> str:
+        """The path that the engine answers at."""
+        return self._options.path
+
+    @property
+    def port(self) -> int | None:
+        """The port of ``listen``, once it has started."""
+        return self._hosted.port
+
+    @property
     def per_message_deflate(self) -> bool:
         """Whether WebSockets are compressed (then they take the plain ASGI path)."""
         return self._options.per_message_deflate
@@ -201,11 +211,11 @@ class EngineServer:
         if event != "connection":
             raise ConfigurationError(f"an engine server has no event {event!r}: use 'connection'")
         if handler is not None:
-            self._handlers.add(event, Handler(handler))
+            self._handlers.add(event, Handler(handler, checked=False))
             return self
 
         def decorate(function: F) -> F:
-            self._handlers.add(event, Handler(function))
+            self._handlers.add(event, Handler(function, checked=False))
             return function
 
         return decorate

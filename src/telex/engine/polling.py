@@ -126,6 +126,8 @@ class PollingTransport:
     ) -> Generator[None, None, Response]:
         """Handle the body of a POST and return its answer; yields so that others get a turn."""
         try:
+            if session.state is CLOSED:  # while the body was on its way
+                return BAD_REQUEST
             if binary and self._legacy is None:
                 session.transport_ended(self, TRANSPORT_ERROR)  # revision 4 has no such body
                 return BAD_REQUEST

@@ -26,6 +26,7 @@ from .packet import (
     TYPES,
     UPGRADE,
 )
+from .payload import decode_base64
 
 OPEN, CLOSING, CLOSED = "open", "closing", "closed"
 
@@ -199,7 +200,9 @@ class Session:
 
     def _control(self, data: str) -> None:
         kind = data[:1]
-        if not kind or kind not in TYPES:
+        if kind == "b":
+            self._receive_base64(data)
+        elif not kind or kind not in TYPES:
             self.end(PARSE_ERROR)
         elif kind == CLOSE:
             self.end(TRANSPORT_CLOSE)
@@ -214,6 +217,14 @@ class Session:
         elif kind in (PING, PONG):
             self.end(TRANSPORT_ERROR)  # invalid heartbeat direction
         # OPEN, UPGRADE (only a probe can be answered with it) and NOOP mean nothing here.
+
+    def _receive_base64(self, data: str) -> None:
+        """A client without binary WebSockets writes binary messages as text."""
+        skip = self._binary_prefix
+        if skip and data[1:2] != MESSAGE:
+            self.end(PARSE_ERROR)
+            return
+        self.on_message(b"\x04"[:skip] + decode_base64(data[1 + skip :]), skip)
 
     def transport_ended(self, transport: Transport, reason: str) -> None:
         """A transport has gone; only the present one takes the session with it."""

@@ -289,7 +289,7 @@ class AsgiFront:
     ) -> Response | None:
         refusal = self._refuse_body(request)
         if refusal is not None:
-            if refusal.status == 413:
+            if refusal.status == 413 and not refusal.headers:  # the connection goes on
                 await _drain(receive, _DRAIN_FACTOR * self.engine.options.max_http_buffer_size)
             return refusal
         if not transport.start_post(session):

@@ -168,18 +168,20 @@ class Dispatch:
         try:
             if len(data) != handler.limit or handler.typed:
                 data = handler.fit(data)
-            if handler.with_socket:
+            if handler.ack is not None:
+                result = self._call(handler, ack_id, data)
+            elif handler.with_socket:
                 result = handler.call(self._recipient, *data)
             else:
                 result = handler.call(*data)
         except (Exception, SystemExit) as error:
-            self._failed(name, ack_id, error)
+            self._failed(name, None if handler.ack else ack_id, error)
             return
         if result.__class__ is CoroutineType:  # a function that hands on somebody's coroutine
             self._busy = True
             self._running = name
-            self._runtime.start(self._finish(name, ack_id, result))
-        elif ack_id is not None:
+            self._runtime.start(self._finish(name, None if handler.ack else ack_id, result))
+        elif ack_id is not None and handler.ack is None:
             self._recipient.answer(ack_id, result)
 
     async def _finish(self, name: Any, ack_id: int | None, coro: Coroutine[Any, Any, Any]) -> None:

@@ -103,12 +103,12 @@ class EngineSocket:
                 f"an engine socket has no event {event!r}: there are {', '.join(sorted(_EVENTS))}"
             )
         if handler is not None:
-            self._handlers.add(event, Handler(handler, once=once))
+            self._handlers.add(event, Handler(handler, once=once, checked=False))
             self._listen(event)
             return self
 
         def decorate(function: F) -> F:
-            self._handlers.add(event, Handler(function, once=once))
+            self._handlers.add(event, Handler(function, once=once, checked=False))
             self._listen(event)
             return function
 

@@ -16,6 +16,9 @@ from .params import MISTAKES, Convert, InvalidArguments, converter, explain
 
 Function = Callable[..., Any]
 
+LIFE_CYCLE = frozenset({"disconnecting", "disconnect", "error"})
+"""Events of a socket whose arguments come from us."""
+
 
 class Handler:
     """A function and how to call it.
@@ -26,9 +29,11 @@ class Handler:
     ``ack`` names the parameter that takes the acknowledgement, if there is one.
     ``plain`` says that calling it is all there is to do. ``typed`` says that arguments are
     checked first. ``concurrent`` handlers do not wait for the socket's earlier events.
+    Handlers that are not ``checked`` receive what is ours, or nobody's, to judge.
     """
 
     __slots__ = (
+        "_checked",
         "ack",
         "ack_required",
         "call",
@@ -52,6 +57,7 @@ class Handler:
         once: bool = False,
         concurrent: bool = False,
         thread: bool = False,
+        checked: bool = True,
     ) -> None:
         if not callable(function):
             raise ConfigurationError(f"a handler must be callable, not {function!r}")
@@ -70,10 +76,11 @@ class Handler:
         self.ack_required = False
         self.limit: int | None = 0
         self.required = 0
+        self._checked = checked
         self.converters: list[tuple[str, Convert | None]] = []
         self._read_signature()
         self.typed = any(convert is not None for _, convert in self.converters)
-        self.plain = not (self.is_async or once or concurrent or self.ack is not None)
+        self.plain = not (self.is_async or once or concurrent)
 
     def _read_signature(self) -> None:
         try:
@@ -111,7 +118,8 @@ class Handler:
         for parameter in named:
             annotation = hints.get(parameter.name, parameter.annotation)
             where = f"{self.name}: the annotation of {parameter.name!r}"
-            self.converters.append((parameter.name, converter(annotation, where)))
+            if self._checked:
+                self.converters.append((parameter.name, converter(annotation, where)))
 
     @property
     def name(self) -> str:

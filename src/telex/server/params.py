@@ -33,6 +33,8 @@ def converter(annotation: Any, where: str) -> Convert | None:
     """
     if annotation in (Any, object, inspect.Parameter.empty) or isinstance(annotation, str):
         return None
+    if _is_plain_union(annotation):
+        return _instance_of(typing.get_args(annotation))
     if _names_pydantic_model(annotation):
         return _pydantic(annotation)
     try:
@@ -46,6 +48,23 @@ def converter(annotation: Any, where: str) -> Convert | None:
         return msgspec.convert(value, annotation, builtin_types=_BINARY, str_keys=True)
 
     return convert
+
+
+def _is_plain_union(annotation: Any) -> bool:
+    """Whether it is a union of text and binary types, which msgspec cannot tell apart."""
+    plain = (str, *_BINARY, type(None))
+    parts = typing.get_args(annotation)
+    return len(parts) > 1 and str in parts and all(part in plain for part in parts)
+
+
+def _instance_of(kinds: tuple[type, ...]) -> Convert:
+    def check(value: Any) -> Any:
+        if not isinstance(value, kinds):
+            names = " | ".join([kind.__name__ for kind in kinds])
+            raise msgspec.ValidationError(f"Expected `{names}`, got `{type(value).__name__}`")
+        return value
+
+    return check
 
 
 def _names_pydantic_model(annotation: Any) -> bool:

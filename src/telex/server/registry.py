@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigurationError
-from .handlers import Function, Handler, Handlers
+from .handlers import LIFE_CYCLE, Function, Handler, Handlers
 from .middleware import Middleware
 
 CONNECTION = "connection"
@@ -48,7 +48,7 @@ class Registry:
 
     def add_own(self, event: str, function: Function, *, once: bool) -> None:
         """Register a handler of the namespace's own events."""
-        self.own.add(_ALIASES.get(event, event), Handler(function, once=once))
+        self.own.add(_ALIASES.get(event, event), Handler(function, once=once, checked=False))
         for child in self.children:
             child.add_own(event, function, once=once)
 
@@ -65,7 +65,13 @@ class Registry:
         if _ALIASES.get(event, event) == CONNECTION:
             self.add_own(event, function, once=False)
             return
-        handler = Handler(function, with_socket=True, concurrent=concurrent, thread=thread)
+        handler = Handler(
+            function,
+            with_socket=True,
+            concurrent=concurrent,
+            thread=thread,
+            checked=event not in LIFE_CYCLE,
+        )
         self.events.add(event, handler)
         for child in self.children:
             child.events.add(event, handler)
@@ -75,7 +81,7 @@ class Registry:
         given: Any = kind
         if not (isinstance(given, type) and issubclass(given, BaseException)):
             raise ConfigurationError(f"an exception handler is for an exception type, not {kind!r}")
-        self.exceptions[kind] = Handler(function, with_socket=True)
+        self.exceptions[kind] = Handler(function, with_socket=True, checked=False)
         for child in self.children:
             child.exceptions[kind] = self.exceptions[kind]
 

@@ -18,7 +18,7 @@ from .acks import into_callback, into_future
 from .dispatch import Dispatch, ExceptionHandlers, PacketMiddleware
 from .emitter import FlaggedEmitter
 from .engine_socket import EngineSocket
-from .handlers import Function, Handler
+from .handlers import LIFE_CYCLE, Function, Handler
 from .handshake import Handshake
 from .operators import BroadcastOperator, OperatorParts, Rooms, check_event, room_names
 from .runtime import Runtime, logger
@@ -520,6 +520,7 @@ class Socket:
 
     def _register(self, event: str, handler: Function | None, **options: bool) -> Any:
         handlers = self.dispatch.own_handlers()
+        options["checked"] = event not in LIFE_CYCLE
         if handler is not None:
             handlers.add(event, Handler(handler, **options))
             return self
@@ -558,12 +559,12 @@ class Socket:
 
         It sees events that a packet middleware refuses, too.
         """
-        self.dispatch.own_extras().listeners.append(Handler(listener))
+        self.dispatch.own_extras().listeners.append(Handler(listener, checked=False))
         return listener
 
     def prepend_any(self, listener: F) -> F:
         """As ``on_any``, before the listeners that are there."""
-        self.dispatch.own_extras().listeners.insert(0, Handler(listener))
+        self.dispatch.own_extras().listeners.insert(0, Handler(listener, checked=False))
         return listener
 
     def off_any(self, listener: Function | None = None) -> Socket:
@@ -577,12 +578,12 @@ class Socket:
 
     def on_any_outgoing(self, listener: F) -> F:
         """Call ``listener(event, *args)`` for every event sent to this client, broadcasts too."""
-        self._listen_outgoing().append(Handler(listener))
+        self._listen_outgoing().append(Handler(listener, checked=False))
         return listener
 
     def prepend_any_outgoing(self, listener: F) -> F:
         """As ``on_any_outgoing``, before the listeners that are there."""
-        self._listen_outgoing().insert(0, Handler(listener))
+        self._listen_outgoing().insert(0, Handler(listener, checked=False))
         return listener
 
     def off_any_outgoing(self, listener: Function | None = None) -> Socket:
