@@ -314,19 +314,24 @@ async def serve_uvicorn(app: Application, port: int, *, root_path: str = "") -> 
         await serving
 
 
-async def serve_hypercorn(app: Application, port: int) -> None:
+async def serve_hypercorn(io: Server, port: int) -> None:
     """As any ASGI application under hypercorn."""
     from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]
     from hypercorn.config import Config
 
     stop = stop_requested()
+
+    async def stopped() -> None:
+        await stop.wait()
+        # From Python 3.12 on, hypercorn would wait for all connections to end by themselves.
+        await io.close()
+
     config = Config()
-    config.graceful_timeout = 1.0
     with listening(port) as listener:
         config.bind = [f"fd://{os.dup(listener.fileno())}"]  # which hypercorn closes itself
         announce(listener.getsockname()[1])
-        hosted: Any = app
-        await serve(hosted, config, shutdown_trigger=stop.wait, mode="asgi")
+        hosted: Any = io
+        await serve(hosted, config, shutdown_trigger=stopped, mode="asgi")
 
 
 def in_starlette(io: Server) -> Application:
