@@ -39,11 +39,21 @@ def async_handlers(io: Server) -> None:
         await io.emit("msg", payload)
 
 
-async def serve_fast(io: Server) -> None:
-    """Serve as `io.run()` does, which blocks and has no place to print the port."""
-    await io.listen(port=0)
-    print(f"PORT {io.port}", flush=True)
-    await asyncio.Event().wait()
+def serve_fast(io: Server) -> None:
+    """Serve as an application does: with `io.run()`."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+
+    async def announce() -> None:
+        print(f"PORT {port}", flush=True)
+
+    io.run(
+        port=port,
+        access_log=False,
+        log_level="warning",
+        callback_notify=announce,  # uvicorn calls it when it has begun to listen
+        timeout_notify=3600,
+    )
 
 
 async def serve_asgi(io: Server) -> None:
@@ -64,13 +74,15 @@ def main() -> None:
     arguments = parser.parse_args()
     io = Server()
     (plain_handlers if arguments.handlers == "plain" else async_handlers)(io)
-    serve = serve_fast if arguments.front == "fast" else serve_asgi
+    if arguments.front == "fast":
+        serve_fast(io)
+        return
     try:
         import uvloop
     except ImportError:
-        asyncio.run(serve(io))
+        asyncio.run(serve_asgi(io))
     else:
-        uvloop.run(serve(io))
+        uvloop.run(serve_asgi(io))
 
 
 if __name__ == "__main__":

@@ -192,10 +192,9 @@ class EngineServer:
         """Whether WebSockets are compressed (then they take the plain ASGI path)."""
         return self._options.per_message_deflate
 
-    @property
-    def answers_upgrades_at_once(self) -> bool:
+    def answers_at_once(self, scope: Scope) -> bool:
         """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
-        return self._hosted.front.answers_upgrades_at_once
+        return self._hosted.front.answers_at_once(scope)
 
     def attach(self, app: App) -> EngineServer:
         """Let another ASGI application have everything outside the path."""
@@ -327,10 +326,9 @@ class Server(NamespaceFace):
         """Whether WebSockets are compressed (then they take the plain ASGI path)."""
         return self._options.per_message_deflate
 
-    @property
-    def answers_upgrades_at_once(self) -> bool:
+    def answers_at_once(self, scope: Scope) -> bool:
         """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
-        return self._hosted.front.answers_upgrades_at_once
+        return self._hosted.front.answers_at_once(scope)
 
     @property
     def adapter(self) -> Adapter:

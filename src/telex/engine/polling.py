@@ -94,6 +94,9 @@ class PollingTransport:
             respond(BAD_REQUEST)
             session.transport_ended(self, TRANSPORT_ERROR)
             return
+        if session.state is CLOSED:
+            respond(BAD_REQUEST)  # nothing will ever be sent
+            return
         self._respond = respond
         self._jsonp = None if jsonp is None else payload.jsonp_index(jsonp)
         session.drained()

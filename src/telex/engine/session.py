@@ -350,7 +350,9 @@ class Session:
             self.probe.abandon()
         self.transport.close()
         self._ended(self)
-        self.on_close(self, reason)
+        on_close, self.on_close = self.on_close, _ignore_close
+        self.on_message = _ignore_message  # the owner refers back to the session
+        on_close(self, reason)
         self._call_drained()
 
     def _move(self, step: str) -> bool:

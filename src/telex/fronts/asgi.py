@@ -104,11 +104,10 @@ class AsgiFront:
             headers = [*response.headers, *self.engine.cors.headers(request)]
             await _respond(send, response._replace(headers=headers))
 
-    @property
-    def answers_upgrades_at_once(self) -> bool:
-        """Whether a handshake asks nobody: no hook of the user, no other application."""
+    def answers_at_once(self, scope: Scope) -> bool:
+        """Whether a handshake is ours and asks nobody: no hook of the user, no middleware."""
         return (
-            self.other is None
+            self.below_path(scope) == ""
             and self.generate_id is None
             and not self._middlewares
             and self.engine.options.allow_request is None

@@ -20,10 +20,11 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.middleware.message_logger import MessageLoggerMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..engine.schedule import Lane, Schedule
-from ..types import HeaderList, Response
+from ..types import HeaderList, Response, Scope
 from .driver import Driver
 from .fast_websocket import FastWebSocket, accept
 from .timer import LoopTimer
@@ -45,9 +46,8 @@ _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 426: "Upgrad
 class TelexServer(Protocol):
     """What a telex server tells the HTTP server in front of it."""
 
-    @property
-    def answers_upgrades_at_once(self) -> bool:
-        """Whether a handshake waits for nothing and is seen by nobody else."""
+    def answers_at_once(self, scope: Scope) -> bool:
+        """Whether this handshake waits for nothing and is seen by nobody else."""
         ...
 
     @property
@@ -142,7 +142,13 @@ class FastHttpProtocol(HttpToolsProtocol):
     _server: TelexServer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        # As uvicorn's, but the addresses that asyncio knows already are not asked for again.
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _address(transport.get_extra_info("sockname"))
+        self.client = _address(transport.get_extra_info("peername"))
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         shared = _shared(self.server_state, self._application, self.loop)
         self._server = shared.server
         self._heads = shared.heads
@@ -236,15 +242,16 @@ class FastHttpProtocol(HttpToolsProtocol):
             self._feed_rest()
             return
         upgrade = Upgrade(self, self.headers, self._rest)
-        if server is not None and server.answers_upgrades_at_once:
+        scope = self._websocket_scope(upgrade)
+        if server is not None and server.answers_at_once(scope):
             # Nobody else sees the request and nothing is waited for: it needs no task.
-            run = self._run_upgrade(upgrade)
+            run = self._run_upgrade(upgrade, scope)
             with contextlib.suppress(StopIteration):
                 run.send(None)
                 raise AssertionError("a handshake without hooks waits for nothing")
             return
         self.transport.pause_reading()
-        self._upgrade_task = self.loop.create_task(self._run_upgrade(upgrade))
+        self._upgrade_task = self.loop.create_task(self._run_upgrade(upgrade, scope))
 
     def _feed_rest(self) -> None:
         """Give uvicorn's WebSocket protocol what came behind the request."""
@@ -252,11 +259,9 @@ class FastHttpProtocol(HttpToolsProtocol):
         if self._rest and not self.transport.is_closing():
             protocol.data_received(self._rest)
 
-    async def _run_upgrade(self, upgrade: Upgrade) -> None:
+    async def _run_upgrade(self, upgrade: Upgrade, scope: Scope) -> None:
         try:
-            await self._application(
-                self._websocket_scope(upgrade), _nothing_to_receive, _nothing_to_send
-            )
+            await self._application(scope, _nothing_to_receive, _nothing_to_send)
         except _NotOurs:
             pass
         except asyncio.CancelledError:
@@ -338,6 +343,12 @@ async def _nothing_to_receive() -> Any:
 
 async def _nothing_to_send(message: Any) -> None:
     raise _NotOurs
+
+
+def _address(name: Any) -> Any:
+    """Host and port of an Internet address; ``None`` for other kinds of sockets."""
+    kind = name.__class__
+    return (str(name[0]), int(name[1])) if kind is tuple else None
 
 
 def _is_key(key: bytes) -> bool:

@@ -122,6 +122,7 @@ class FastWebSocket(WSListener):
         if not self._closed:
             self._closed = True
             self.writable = False
+            self._write(b"")  # picows writes past what waits for the first packets
             self._socket.send_close(code)
             loop = self._driver.loop
             if loop is not None:
@@ -130,9 +131,14 @@ class FastWebSocket(WSListener):
     # -- picows ---------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """The 101 has been written."""
+        """The handshake is complete; its answer leaves with the first packets."""
+        door: Any = transport.underlying_transport
         self._socket = transport
-        self._write: Callable[[bytes], None] = transport.underlying_transport.write
+        self._write: Callable[[bytes], None] = door.first_write
+
+    def write_to(self, write: Callable[[bytes], None]) -> None:
+        """Where packets go from now on."""
+        self._write = write
 
     def start(self, receiver: Session | Probe | None, upgrades: Session | None) -> None:
         """Hand everything to ``receiver`` from now on; without one, close."""
@@ -143,6 +149,8 @@ class FastWebSocket(WSListener):
             self.writable = False
         if receiver is None:
             self.close()
+        elif isinstance(receiver, Probe):
+            self._write(b"")  # the client waits for the answer before it probes
         early, self._early = self._early, None
         for data in early or ():
             self._receive(data)
@@ -255,6 +263,7 @@ class FastWebSocket(WSListener):
     def _answer_ping(self, payload: bytes) -> None:
         """To a client that does not read, only the newest pong is owed."""
         if self.writable:
+            self._write(b"")
             self._socket.send_pong(payload)
         else:
             self._pong = payload
@@ -270,6 +279,7 @@ class FastWebSocket(WSListener):
         if asked and failed:  # unless the client has called it an error itself
             failed = handshake.recv.code != handshake.sent.code
         receiver, self.receiver, self.upgrades = self.receiver, None, None
+        self._write = _write_nothing  # let go of the connection, which refers back to us
         if receiver is not None:
             receiver.transport_ended(self, TRANSPORT_ERROR if failed else TRANSPORT_CLOSE)
 
@@ -287,6 +297,44 @@ class FastWebSocket(WSListener):
             self._socket.send_pong(pong)
         if self.receiver is not None:
             self.receiver.drained()
+
+
+def _write_nothing(data: bytes) -> None:
+    """Where packets go when the connection has gone."""
+
+
+class _Door:
+    """The connection as picows sees it: the answer to the handshake waits here.
+
+    It leaves in one write with the open packet. Everything else passes through.
+    """
+
+    __slots__ = ("_transport", "_websocket", "head")
+
+    def __init__(self, transport: asyncio.Transport, websocket: FastWebSocket) -> None:
+        self._transport = transport
+        self._websocket = websocket
+        self.head: bytes | None = b""
+
+    def write(self, data: bytes) -> None:
+        """Keep the answer to the handshake; pass on what comes later."""
+        if self.head is None:
+            self._transport.write(data)
+        else:
+            self.head += data
+
+    def first_write(self, data: bytes) -> None:
+        """Write what waits together with the first packets, and get out of the way."""
+        head, self.head = self.head or b"", None
+        self._websocket.write_to(self._transport.write)
+        self._transport.write(head + data)
+
+    def get_write_buffer_size(self) -> int:
+        """As of the transport."""
+        return self._transport.get_write_buffer_size()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _Silence:
@@ -347,7 +395,7 @@ def accept(
         "GET / HTTP/1.1\r\nHost: _\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
     ).encode("latin-1")
-    protocol.connection_made(transport)
+    protocol.connection_made(_Door(transport, listener))
     transport.set_protocol(protocol)
     data = memoryview(request + rest)
     while data:
