@@ -20,6 +20,7 @@ from .emitter import FlaggedEmitter
 from .engine_socket import EngineSocket
 from .handlers import LIFE_CYCLE, Function, Handler
 from .handshake import Handshake
+from .middleware import check
 from .operators import BroadcastOperator, OperatorParts, Rooms, check_event, room_names
 from .runtime import Runtime, logger
 
@@ -46,7 +47,13 @@ PENDING, CONNECTED, DISCONNECTED = "pending", "connected", "disconnected"
 
 
 class SocketClient(Protocol):
-    """The connection that a socket shares with the client's other sockets."""
+    """The connection that a socket shares with the client's other sockets (Node: ``Client``)."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def sockets(self) -> list[Socket]: ...
 
     @property
     def session(self) -> Session: ...
@@ -180,6 +187,16 @@ class Socket:
         return self.client.request
 
     @property
+    def server(self) -> Any:
+        """The server."""
+        return self._runtime.server
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter of the namespace."""
+        return self.nsp.adapter
+
+    @property
     def remote_address(self) -> str | None:
         """The client's address, as far as the host server knows it."""
         return self.client.conn.remote_address
@@ -197,11 +214,11 @@ class Socket:
 
     @property
     def rooms(self) -> AbstractSet[str]:
-        """The rooms that the socket is in, its own included."""
+        """The rooms that the socket is in, its own first: a live set."""
         if self.state is CONNECTED:
             return self.nsp.adapter.rooms_of(self.id)
         if self.state is PENDING:
-            return frozenset(self._early_rooms or ())
+            return dict.fromkeys(self._early_rooms or ()).keys()
         return self._last_rooms
 
     def describe(self) -> dict[str, Any]:
@@ -410,7 +427,7 @@ class Socket:
             data = self._runtime.parser.loads(text)
         elif data is None and ack_id is None:
             return
-        args = ack_arguments([] if data is None else data)
+        args = ack_arguments(data)
         settle = self._acks.pop(ack_id, None) if self._acks and ack_id is not None else None
         if settle is not None:
             settle(args, None)
@@ -608,6 +625,7 @@ class Socket:
         Raising keeps the event from its handlers and fires ``error``. ``args`` is the
         list of arguments; it may be changed in place.
         """
+        check(middleware, "(event, args)", 2)
         self.dispatch.own_extras().middlewares.append(middleware)
         return middleware
 
@@ -689,14 +707,14 @@ class Socket:
         logger.error("a connection handler failed; its socket is disconnected", exc_info=error)
         self.disconnect()
 
-    def disconnect(self, close: bool = False) -> Socket:
+    def disconnect(self, close: bool = False) -> Sent:
         """Disconnect this socket; with ``close``, the whole connection of its client."""
         if close:
             self.client.disconnect()
         elif self.state is not DISCONNECTED:
             self._session.send(self._encode(DISCONNECT, self.nsp.name))
             self.closed("server namespace disconnect")
-        return self
+        return self._sent or self._remember_sent()
 
     def closed(self, reason: str) -> None:
         """The socket has left, for this reason. Told once; later calls have no effect.
@@ -708,7 +726,7 @@ class Socket:
             return
         was_connected = self.state is CONNECTED
         if was_connected:
-            self._last_rooms = self.nsp.adapter.rooms_of(self.id)
+            self._last_rooms = dict.fromkeys(self.nsp.adapter.rooms_of(self.id)).keys()
         if self._log is not None and self._pid is not None:
             kept = None
             if was_connected and reason in RECOVERABLE:
