@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from telex.adapter.base import Peer, Settle
 from telex.engine.polling import PollingTransport, Respond
-from telex.engine.session import Session
+from telex.engine.session import Session, Transport
 from telex.types import Request, Response
 from telex.wire import EncodedPacket
 
@@ -85,21 +87,46 @@ class Answers:
 
 
 class RecordingPeer:
-    """A recipient of broadcasts, as an adapter sees it."""
+    """A recipient of broadcasts, as an adapter sees it.
+
+    `on_delivery` is called with every packet, as user code would be that a packet reaches.
+    """
 
     def __init__(self, sid: str, *, writable: bool = True) -> None:
         self.id = sid
         self.writable = writable
         self.received: list[EncodedPacket] = []
+        self.expected: dict[int, Settle] = {}
+        self.disconnects: list[bool] = []
         self.on_delivery: Callable[[], None] = lambda: None
 
     @property
     def deliver(self) -> Callable[[EncodedPacket], object]:
         return self._deliver
 
+    @property
+    def deliver_volatile(self) -> Callable[[EncodedPacket], object]:
+        return self._deliver if self.writable else self._drop
+
     def _deliver(self, packet: EncodedPacket) -> None:
         self.received.append(packet)
         self.on_delivery()
+
+    def _drop(self, packet: EncodedPacket) -> None:
+        """A client that cannot take it now misses it."""
+
+    def expect(self, ack_id: int, settle: Settle) -> None:
+        self.expected[ack_id] = settle
+
+    def forget(self, ack_id: int) -> None:
+        self.expected.pop(ack_id, None)
+
+    def describe(self) -> dict[str, Any]:
+        return {"id": self.id}
+
+    def disconnect(self, close: bool = False) -> object:
+        self.disconnects.append(close)
+        return self
 
     def __repr__(self) -> str:
         return f"<RecordingPeer {self.id}>"
@@ -160,4 +187,7 @@ def polling(session: Session) -> PollingTransport:
     return session.transport
 
 
-_: Respond = Answers()
+# Type checkers make sure that the doubles are what they stand for.
+_respond: Respond = Answers()
+_transport: Transport = RecordingTransport()
+_peer: Peer = RecordingPeer("")
