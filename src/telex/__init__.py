@@ -14,8 +14,12 @@ from .errors import (
     UnknownOptionError,
 )
 from .server.acks import Ack
+from .server.class_based import NamespaceHandlers
+from .server.dynamic import ParentNamespace
+from .server.engine_socket import EngineSocket
+from .server.handshake import Handshake
 from .server.namespace import Namespace
-from .server.operators import BroadcastOperator
+from .server.operators import BroadcastOperator, RemoteSocket
 from .server.socket import Socket
 from .types import Request
 
@@ -28,9 +32,14 @@ __all__ = [
     "Disconnected",
     "EncodeError",
     "EngineServer",
+    "EngineSocket",
+    "Handshake",
     "Namespace",
+    "NamespaceHandlers",
     "PacketError",
+    "ParentNamespace",
     "ProtocolError",
+    "RemoteSocket",
     "Request",
     "Server",
     "Socket",

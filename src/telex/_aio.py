@@ -32,6 +32,16 @@ def cancelled_from_outside() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def harmless(error: BaseException) -> BaseException:
+    """The error, unless it ends the running task itself or the program; then it is raised."""
+    if isinstance(error, asyncio.CancelledError):
+        if cancelled_from_outside():
+            raise error
+    elif not isinstance(error, (Exception, SystemExit)):
+        raise error
+    return error
+
+
 class Done:
     """An awaitable that is already done: what a call returns when nothing is left to wait for.
 

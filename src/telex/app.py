@@ -163,7 +163,7 @@ class EngineServer:
         self._engine.on_session = self._session_opened
         self._runtime = Runtime(DEFAULT_PARSER)
         self._handlers = Handlers()
-        front = AsgiFront(self._engine, other=app)
+        front = AsgiFront(self._engine, other=None if app is None else _asgi(app))
         front.on_bind = self._runtime.bind
         front.on_shutdown = self.close_connections
         self._hosted = _Hosted(front)
@@ -198,7 +198,7 @@ class EngineServer:
 
     def attach(self, app: App) -> EngineServer:
         """Let another ASGI application have everything outside the path."""
-        self._hosted.front.other = app
+        self._hosted.front.other = _asgi(app)
         return self
 
     @overload
@@ -248,11 +248,31 @@ class EngineServer:
     async def close_connections(self) -> None:
         """End all connections."""
         self.close_at_once()
+        self._hosted.front.driver.hang_up()
 
     async def close(self) -> None:
         """End all connections and stop listening."""
         await self.close_connections()
         await self._hosted.stop_listening()
+
+
+def _asgi(app: Any) -> App:
+    """Refuse what cannot be an ASGI application, and say what would help."""
+    if isinstance(app, int):
+        raise ConfigurationError("a port is for listen(port=…) or run(port=…)")
+    if not hasattr(app, "__call__"):  # noqa: B004 - callable() would forget what app is
+        raise ConfigurationError(f"app must be an ASGI application, not {app!r}")
+    try:
+        parameters = list(inspect.signature(app).parameters)
+    except ValueError:  # some compiled callables have no signature
+        parameters = []
+    if hasattr(app, "wsgi_app") or parameters[:2] == ["environ", "start_response"]:
+        raise ConfigurationError(
+            "app is a WSGI application: wrap it, for example in a2wsgi.WSGIMiddleware(app)"
+        )
+    given: Any = app
+    asgi: App = given
+    return asgi
 
 
 async def _or_close(result: Awaitable[Any], session: Session) -> None:
@@ -286,10 +306,11 @@ class Server(NamespaceFace):
         self._options = read(ServerOptions, options)
         self._port = app if isinstance(app, int) else 3000
         self._core = Core(self._options)
+        self._core.runtime.server = self
         self._root = self._core.of("/")
         front = AsgiFront(
             self._core.engine,
-            other=None if isinstance(app, int) else app,
+            other=None if app is None or isinstance(app, int) else _asgi(app),
             serve_client=self._options.serve_client,
         )
         front.on_bind = self._core.runtime.bind
@@ -308,13 +329,27 @@ class Server(NamespaceFace):
 
     @property
     def path(self) -> str:
-        """The path that the engine answers at."""
-        return self._options.path
+        """The path that the engine answers at; may be set before the first connection."""
+        return self._hosted.front.path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        self._before_the_first_connection("path")
+        self._hosted.front.path = read(ServerOptions, {"path": path}).path
 
     @property
     def serve_client(self) -> bool:
-        """Whether the JavaScript client is served below the path."""
-        return self._options.serve_client
+        """Whether the JavaScript client is served; may be set before the first connection."""
+        return self._hosted.front.serve_client
+
+    @serve_client.setter
+    def serve_client(self, serve_client: bool) -> None:
+        self._before_the_first_connection("serve_client")
+        self._hosted.front.serve_client = bool(serve_client)
+
+    def _before_the_first_connection(self, what: str) -> None:
+        if self.engine.clients_count:
+            raise ConfigurationError(f"{what} can be set before the first connection only")
 
     @property
     def port(self) -> int | None:
@@ -332,8 +367,23 @@ class Server(NamespaceFace):
 
     @property
     def adapter(self) -> Adapter:
-        """The adapter of ``/``."""
+        """The adapter of ``/``; set ``callable(namespace) -> adapter`` to use another.
+
+        Only before the first connection: every namespace gets a new one.
+        """
         return self._root.adapter
+
+    @adapter.setter
+    def adapter(self, make: Callable[[Namespace], Adapter]) -> None:
+        if not callable(make):
+            raise ConfigurationError("adapter must be callable(namespace) -> adapter")
+        self._core.use_adapter(make)
+        self._everybody = BroadcastOperator(self._root.parts, Target())
+
+    @property
+    def server(self) -> Server:
+        """The server itself, as namespaces and sockets name it."""
+        return self
 
     @property
     def origins(self) -> Origins:
@@ -373,7 +423,18 @@ class Server(NamespaceFace):
 
     def attach(self, app: App) -> Server:
         """Let another ASGI application have everything outside the path."""
-        self._hosted.front.other = app
+        self._hosted.front.other = _asgi(app)
+        return self
+
+    def bind(self, engine: EngineServer) -> Server:
+        """Speak Socket.IO on the connections of another engine."""
+        engine.on("connection", self.on_connection)
+        return self
+
+    def on_connection(self, conn: EngineSocket) -> Server:
+        """Speak Socket.IO on one connection of another engine (Node: ``onconnection``)."""
+        self._hosted.front.bind()
+        self._core.adopt(conn)
         return self
 
     # -- running ------------------------------------------------------------------------
@@ -407,6 +468,7 @@ class Server(NamespaceFace):
     async def close_connections(self, drain: float = 0.0) -> None:
         """End all connections, and let handlers and adapters finish."""
         await self._core.close(drain)
+        self._hosted.front.driver.hang_up()
 
     async def close(self, drain: float = 0.0) -> None:
         """End all connections, let handlers finish, and stop listening.

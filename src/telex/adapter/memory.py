@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
@@ -20,6 +20,28 @@ class Moved(Protocol):
 _NOBODY: dict[str, Peer] = {}
 
 
+class _RoomsOf(AbstractSet[str]):
+    """The rooms of one socket: reads the adapter whenever it is asked."""
+
+    __slots__ = ("_adapter", "_sid")
+
+    def __init__(self, adapter: InMemoryAdapter, sid: str) -> None:
+        self._adapter = adapter
+        self._sid = sid
+
+    def __contains__(self, room: object) -> bool:
+        return room in self._adapter.members_rooms(self._sid)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._adapter.members_rooms(self._sid))
+
+    def __len__(self) -> int:
+        return len(self._adapter.members_rooms(self._sid))
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(repr, self))}}}"
+
+
 class InMemoryAdapter:
     """Rooms of a single process.
 
@@ -33,7 +55,7 @@ class InMemoryAdapter:
         self._moved = moved
         self._peers: dict[str, Peer] = {}
         self._rooms: dict[str, dict[str, Peer]] = {}
-        self._joined: dict[str, set[str]] = {}
+        self._joined: dict[str, dict[str, None]] = {}
         self._left_own_room: set[str] = set()
 
     # -- membership -----------------------------------------------------------------
@@ -58,9 +80,9 @@ class InMemoryAdapter:
                 if room == sid:
                     self._left_own_room.discard(sid)
                     continue
-                joined = self._joined.setdefault(sid, set())
+                joined = self._joined.setdefault(sid, {})
                 if room not in joined:
-                    joined.add(room)
+                    joined[room] = None
                     self._rooms.setdefault(room, {})[sid] = peer
                     if self._moved is not None:
                         self._moved(sid, room, joined=True)
@@ -68,10 +90,10 @@ class InMemoryAdapter:
 
     def leave(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
         """Take a socket out of rooms."""
-        joined = self._joined.get(sid, set())
+        joined = self._joined.get(sid, {})
         for room in rooms:
             if room in joined:
-                joined.discard(room)
+                del joined[room]
                 self._forget(sid, room)
                 if self._moved is not None:
                     self._moved(sid, room, joined=False)
@@ -88,11 +110,15 @@ class InMemoryAdapter:
     # -- queries ----------------------------------------------------------------------
 
     def rooms_of(self, sid: str) -> AbstractSet[str]:
-        """The rooms of a socket, its own first."""
+        """The rooms of a socket as a live set, its own first, then as they were joined."""
+        return _RoomsOf(self, sid)
+
+    def members_rooms(self, sid: str) -> list[str]:
+        """The rooms of a socket at this moment."""
         if sid not in self._peers:
-            return frozenset()
+            return []
         own = () if sid in self._left_own_room else (sid,)
-        return {*own, *self._joined.get(sid, ())}
+        return [*own, *self._joined.get(sid, ())]
 
     def rooms(self) -> dict[str, set[str]]:
         """Every room with the ids of its members, the sockets' own rooms included."""

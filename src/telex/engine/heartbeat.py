@@ -14,6 +14,9 @@ from .schedule import Lane, Schedule
 CLOSE_TIMEOUT = 30.0
 """How long a closing session waits for a poll, or for its client to read, in seconds."""
 
+PAUSE_TIMEOUT = 300.0
+"""How long a session may go unread because its handlers are busy, in seconds."""
+
 NOOP_INTERVAL = 0.1
 """How often a pending poll is released while the client upgrades, in seconds."""
 
@@ -36,7 +39,7 @@ class Probing(Protocol):
 class Heartbeat:
     """One lane for each kind of deadline; durations in seconds."""
 
-    __slots__ = ("close", "noop", "ping", "pong", "silence", "upgrade")
+    __slots__ = ("close", "noop", "pause", "ping", "pong", "silence", "upgrade")
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Heartbeat:
         self.silence: Lane[Beating] = schedule.lane(
             ping_interval + ping_timeout, lambda s: s.ping_timed_out()
         )
+        self.pause: Lane[Beating] = schedule.lane(PAUSE_TIMEOUT, lambda s: s.ping_timed_out())
         self.close: Lane[Beating] = schedule.lane(CLOSE_TIMEOUT, lambda s: s.close_timed_out())
         self.upgrade: Lane[Probing] = schedule.lane(upgrade_timeout, lambda p: p.timed_out())
         self.noop: Lane[Probing] = schedule.lane(NOOP_INTERVAL, lambda p: p.release_poll())
@@ -61,3 +65,4 @@ class Heartbeat:
         self.pong.stop(session)
         self.silence.stop(session)
         self.close.stop(session)
+        self.pause.stop(session)

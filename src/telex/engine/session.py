@@ -237,6 +237,7 @@ class Session:
             self._pauses += 1
             if self._pauses == 1:
                 self._heartbeat.forget(self)
+                self._heartbeat.pause.start(self)
                 self._awaiting_pong = False
                 self.transport.pause()
 
@@ -245,6 +246,7 @@ class Session:
         if self._pauses and self.state is OPEN:
             self._pauses -= 1
             if not self._pauses:
+                self._heartbeat.pause.stop(self)
                 self.opened()
                 self.transport.resume()
 

@@ -12,7 +12,7 @@ from ..engine.engine import Engine
 from ..engine.handshake import BAD_REQUEST as ID_TAKEN
 from ..engine.handshake import FORBIDDEN, Refused, check_origin
 from ..engine.polling import BAD_REQUEST, PollingTransport
-from ..engine.session import Probe, Session, Transport
+from ..engine.session import TRANSPORT_CLOSE, Probe, Session, Transport
 from ..types import HeaderList, Request, Response, Scope, local_path
 from . import bundle, compression
 from .asgi_websocket import AsgiWebSocket
@@ -53,6 +53,7 @@ class AsgiFront:
         self.on_bind: Callable[[asyncio.AbstractEventLoop], None] | None = None
         self.on_shutdown: Callable[[], Awaitable[None]] | None = None
         self.hooks = EngineHooks()
+        self.path = engine.options.path
         self._middlewares: list[Callable[[App], App]] = []
         self._served: App = self._serve_engine
 
@@ -119,7 +120,7 @@ class AsgiFront:
         The path may also be the end of the mount point: an application mounted *at*
         ``/socket.io`` is reached there, not at ``/socket.io/socket.io``.
         """
-        path = self.engine.options.path
+        path = self.path
         local = local_path(scope)
         below = local == path or local.startswith(path + "/")
         if not below and scope.get("root_path", "").endswith(path):
@@ -264,8 +265,9 @@ class AsgiFront:
                 transport.abort(session, respond)
                 return
         except asyncio.CancelledError:
-            transport.abort(session, respond)
-            raise
+            session.end(TRANSPORT_CLOSE)  # the host stops and waits no longer: say so
+            if not answered.done():
+                raise
         finally:
             if gone is not None:
                 gone.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Protocol
 
 from ..engine.engine import Engine
 from ..engine.session import TRANSPORT_ERROR, Session
@@ -12,15 +13,24 @@ from .timer import LoopTimer
 logger = logging.getLogger("telex")
 
 
+class Leaving(Protocol):
+    """A WebSocket whose close frame has not been answered yet."""
+
+    def hang_up(self) -> None:
+        """Close the connection once everything has been written."""
+        ...
+
+
 class Driver:
     """Flushes what one turn of the loop has produced, and ticks the engine's schedule."""
 
-    __slots__ = ("_dirty", "_timer", "loop")
+    __slots__ = ("_dirty", "_timer", "leaving", "loop")
 
     def __init__(self, engine: Engine) -> None:
         self._dirty: list[Session] = []
         self._timer = LoopTimer(engine.schedule)
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.leaving: set[Leaving] = set()
         engine.cork = self.cork
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -44,6 +54,11 @@ class Driver:
             except Exception:  # one session's trouble is not the others'
                 logger.exception("a session could not be flushed")
                 session.end(TRANSPORT_ERROR)
+
+    def hang_up(self) -> None:
+        """Wait no longer for clients that have not answered a close frame."""
+        for websocket in list(self.leaving):
+            websocket.hang_up()
 
     def stop(self) -> None:
         """Let go of the timer."""

@@ -126,7 +126,13 @@ class FastWebSocket(WSListener):
             self._socket.send_close(code)
             loop = self._driver.loop
             if loop is not None:
-                loop.call_later(CLOSE_TIMEOUT, self._socket.disconnect)
+                self._driver.leaving.add(self)
+                loop.call_later(CLOSE_TIMEOUT, self.hang_up)
+
+    def hang_up(self) -> None:
+        """Close the connection once everything has been written."""
+        self._driver.leaving.discard(self)
+        self._socket.disconnect()
 
     # -- picows ---------------------------------------------------------------------------
 
@@ -135,6 +141,10 @@ class FastWebSocket(WSListener):
         door: Any = transport.underlying_transport
         self._socket = transport
         self._write: Callable[[bytes], None] = door.first_write
+
+    def answer_handshake(self) -> None:
+        """Do not wait for the first packets."""
+        self._write(b"")
 
     def write_to(self, write: Callable[[bytes], None]) -> None:
         """Where packets go from now on."""
@@ -270,6 +280,7 @@ class FastWebSocket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection has gone."""
+        self._driver.leaving.discard(self)
         self._closed = True
         self.writable = False
         self._fragments = None
@@ -397,10 +408,17 @@ def accept(
     ).encode("latin-1")
     protocol.connection_made(_Door(transport, listener))
     transport.set_protocol(protocol)
-    data = memoryview(request + rest)
-    while data:
+    _feed(protocol, request)
+    if rest:
+        listener.answer_handshake()  # picows may refuse the rest, past what waits
+        _feed(protocol, rest)
+
+
+def _feed(protocol: Any, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
         buffer = protocol.get_buffer(-1)
-        size = min(len(buffer), len(data))
-        buffer[:size] = data[:size]
+        size = min(len(buffer), len(view))
+        buffer[:size] = view[:size]
         protocol.buffer_updated(size)
-        data = data[size:]
+        view = view[size:]

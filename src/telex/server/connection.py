@@ -70,6 +70,7 @@ class Connection:
         joined: Callable[[Connection], None],
         waiting: Callable[[Connection, bool], None],
         closed: Callable[[Connection], None],
+        conn: EngineSocket | None = None,
     ) -> None:
         self.session = session
         self._decoder = decoder
@@ -83,7 +84,7 @@ class Connection:
         self._waiting = waiting
         self._closed = closed
         self._sockets: dict[str, Socket] = {}
-        self._conn: EngineSocket | None = None
+        self._conn = conn
         self._held: list[tuple[str, dict[str, Any]]] | None = None
         self._asked: set[str] = set()
         session.on_message = self.receive
@@ -182,14 +183,15 @@ class Connection:
     # -- joining a namespace ------------------------------------------------------------------
 
     def _connect(self, name: str, auth: dict[str, Any]) -> None:
-        if len(self._sockets) >= MAX_NAMESPACES:
+        if name in self._asked:
+            self._violated("a second CONNECT for a namespace")
+            return
+        if len(self._sockets) + len(self._asked) >= MAX_NAMESPACES:
             self._violated(f"more than {MAX_NAMESPACES} namespaces on one connection")
             return
         namespace = self._namespaces(name, auth)
         if namespace is None or isinstance(namespace, Namespace):
             self._join(name, namespace, auth)
-        elif name in self._asked:
-            self._violated("a second CONNECT for a namespace")
         else:
             self._asked.add(name)
             self._runtime.start(self._join_later(name, namespace, auth))
@@ -201,7 +203,7 @@ class Connection:
             namespace = await found
         finally:
             self._asked.discard(name)
-        if self.session.state is OPEN:
+        if self.session.state is OPEN and name not in self._sockets:
             self._join(name, namespace, auth)
 
     def _join(self, name: str, namespace: Namespace | None, auth: dict[str, Any]) -> None:
@@ -224,7 +226,10 @@ class Connection:
             returned = log.restore(secret, auth.pop("offset", None))
             pid = secret if returned is not None else log.new_pid()
         sid = self._socket_id(name) if returned is None else returned.session.sid
-        handshake = Handshake(self.session.request, auth, self._issued, self._handshake_extra)
+        query = auth if self.revision == 4 else None
+        handshake = Handshake(
+            self.session.request, auth, self._issued, self._handshake_extra, query
+        )
         socket = Socket(sid, namespace, self, handshake, self._runtime, self._socket_closed, pid)
         if returned is not None:
             socket.restore(returned)
@@ -303,7 +308,7 @@ class Connection:
 
     def connect_timed_out(self) -> None:
         """The client has not joined any namespace in time."""
-        if not self._sockets:
+        if not any(socket.state is CONNECTED for socket in self._sockets.values()):
             self._end("forced server close")
 
     def _end(self, reason: str) -> None:

@@ -47,6 +47,7 @@ class Core:
         self.engine.on_session = self._session_opened
         self.namespaces: dict[str, Namespace] = {}
         self._parents: list[ParentNamespace] = []
+        self._adapter: Callable[[Namespace], Adapter] | None = options.adapter
         self.opened: list[Callable[[EngineSocket], object]] = []
         self._connections: dict[Session, Connection] = {}
         schedule = self.engine.schedule
@@ -78,10 +79,12 @@ class Core:
 
     def of(self, name: str) -> Namespace:
         """The namespace with this name, made when it is first asked for."""
+        if not isinstance(name, str):
+            raise ConfigurationError(f"the name of a namespace is text, not {name!r}")
         name = name if name.startswith("/") else "/" + name
-        if "," in name or len(name) > MAX_NAMESPACE:
+        if "," in name or not name.isprintable() or len(name) > MAX_NAMESPACE:
             raise ConfigurationError(
-                f"{name[:50]!r} cannot be a namespace: it has a comma,"
+                f"{name[:50]!r} cannot be a namespace: it has a comma, a control character,"
                 f" or more than {MAX_NAMESPACE} characters"
             )
         namespace = self.namespaces.get(name)
@@ -98,9 +101,8 @@ class Core:
         log = self._recovery_log()
 
         def make_adapter(namespace: Namespace) -> Adapter:
-            if self.options.adapter is not None:
-                adapter: Adapter = self.options.adapter(namespace)
-                return adapter
+            if self._adapter is not None:
+                return self._adapter(namespace)
             return InMemoryAdapter(None if log is None else log.moved)
 
         namespace = Namespace(
@@ -160,7 +162,19 @@ class Core:
 
     # -- connections ------------------------------------------------------------------------
 
-    def _session_opened(self, session: Session) -> None:
+    def adopt(self, conn: EngineSocket) -> None:
+        """Speak Socket.IO on a connection of another engine."""
+        self._session_opened(conn.session, conn)
+
+    def use_adapter(self, make: Callable[[Namespace], Adapter]) -> None:
+        """Give every namespace another adapter; only before the first connection."""
+        if self._connections:
+            raise ConfigurationError("the adapter can be set before the first connection only")
+        self._adapter = make
+        for namespace in self.namespaces.values():
+            namespace.use_adapter(make(namespace))
+
+    def _session_opened(self, session: Session, conn: EngineSocket | None = None) -> None:
         connection = Connection(
             session,
             self.runtime.parser.decoder(
@@ -175,6 +189,7 @@ class Core:
             joined=self._joined,
             waiting=self._waiting,
             closed=self._closed,
+            conn=conn,
         )
         self._connections[session] = connection
         for handler in self.opened:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, Protocol
 
-from .._aio import cancelled_from_outside
+from .._aio import harmless
 from ..engine.session import Session
 from ..parser.packet import event_arguments
 from .acks import Ack
@@ -18,6 +18,9 @@ from .runtime import Runtime, logger
 
 WAITING_LIMIT = 1024 * 1024
 """How many bytes of events may wait for a handler before the client is read no further."""
+
+ITEM_WEIGHT = 256
+"""What an event that waits takes beside its text, about."""
 
 WAITING_LONG = 10.0
 """After so many seconds of waiting, the event that is waited for is named in a warning."""
@@ -144,8 +147,12 @@ class Dispatch:
         event_arguments(data)
         name = data[0]
         handlers = self._shared.get(name) if self.handlers is None else self.find(name)
-        if self._busy and (self._greeting or not handlers or not handlers[0].concurrent):
+        concurrent = handlers is not None and handlers[0].concurrent
+        if self._busy and (self._greeting or not concurrent):
             self._queue((ack_id, data), len(text) if text is not None else _weight(data))
+            return
+        if concurrent:
+            self._runtime.start(self._handle(ack_id, data))
             return
         if self.extras is None:
             if handlers is None:
@@ -153,9 +160,6 @@ class Dispatch:
             handler = handlers[0]
             if handler.plain and len(handlers) == 1:
                 self._call_plain(handler, ack_id, data)
-                return
-            if handler.concurrent:
-                self._runtime.start(self._handle(ack_id, data))
                 return
         self._busy = True
         self._running = name
@@ -188,7 +192,7 @@ class Dispatch:
         try:
             result = await coro
         except BaseException as error:
-            self._failed(name, ack_id, _harmless(error))
+            self._failed(name, ack_id, harmless(error))
         else:
             if ack_id is not None:
                 self._recipient.answer(ack_id, result)
@@ -200,6 +204,7 @@ class Dispatch:
     def _queue(self, item: Event | str, weight: int) -> None:
         if self._inbox is None:
             self._inbox = deque()
+        weight += ITEM_WEIGHT
         self._inbox.append((item, weight))
         self._waiting += weight
         now = self._runtime.loop.time()
@@ -284,10 +289,10 @@ class Dispatch:
                 continue
             try:
                 result = self._call(handler, ack_id, handler.fit(args))
-                if handler.is_async or result.__class__ is CoroutineType:
-                    result = await result
+                if result.__class__ is CoroutineType or handler.is_async:
+                    result = await result if isawaitable(result) else result
             except BaseException as error:
-                self._failed(name, None if by_hand else ack_id, _harmless(error))
+                self._failed(name, None if by_hand else ack_id, harmless(error))
                 return
             if handler.ack is not None:
                 by_hand = True
@@ -319,7 +324,7 @@ class Dispatch:
                 if result.__class__ is CoroutineType:
                     await result
             except BaseException as error:
-                logger.error("a listener failed", exc_info=_harmless(error))
+                logger.error("a listener failed", exc_info=harmless(error))
         for middleware in list(extras.middlewares):
             try:
                 result = middleware(name, args)
@@ -329,7 +334,7 @@ class Dispatch:
                 self._recipient.refused(error)
                 return False
             except BaseException as error:
-                logger.error("a packet middleware failed", exc_info=_harmless(error))
+                logger.error("a packet middleware failed", exc_info=harmless(error))
                 return False
         return True
 
@@ -367,7 +372,7 @@ class Dispatch:
                 result = await result
         except BaseException as failure:
             logger.error("the exception handler for %.100r failed", event, exc_info=failure)
-            _harmless(failure)
+            harmless(failure)
             result = {"error": {"type": "HandlerError", "message": "the handler failed"}}
         if ack_id is not None:
             self._recipient.answer(ack_id, result)
@@ -418,7 +423,7 @@ class Dispatch:
                 if result.__class__ is CoroutineType:
                     await result
         except BaseException as error:
-            failed(_harmless(error))
+            failed(harmless(error))
         finally:
             self._go_on()
 
@@ -445,18 +450,8 @@ class Dispatch:
                     if result.__class__ is CoroutineType:
                         await result
                 except BaseException as error:
-                    logger.error("handler of %r failed", event, exc_info=_harmless(error))
+                    logger.error("handler of %r failed", event, exc_info=harmless(error))
             self._recipient.ended()
-
-
-def _harmless(error: BaseException) -> BaseException:
-    """The error, unless it ends the task itself or the program; then it goes on."""
-    if isinstance(error, asyncio.CancelledError):
-        if cancelled_from_outside():
-            raise error
-    elif not isinstance(error, (Exception, SystemExit)):
-        raise error
-    return error
 
 
 def _weight(value: Any) -> int:
@@ -476,4 +471,4 @@ async def logged(coro: Coroutine[Any, Any, Any], event: str) -> None:
     try:
         await coro
     except BaseException as error:
-        logger.error("handler of %r failed", event, exc_info=_harmless(error))
+        logger.error("handler of %r failed", event, exc_info=harmless(error))

@@ -38,6 +38,11 @@ class EngineSocket:
         return f"<EngineSocket {self._session!r}>"
 
     @property
+    def session(self) -> Session:
+        """What keeps the connection, below everything that users see."""
+        return self._session
+
+    @property
     def id(self) -> str:
         """The session id. It is a credential: do not show it to others."""
         return self._session.id

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self, TypeVar, overload
 
 from .handlers import Function
-from .operators import BroadcastOperator, RemoteSocket, Rooms
+from .operators import BroadcastOperator, Emitted, RemoteSocket, Rooms
 from .registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,6 +79,16 @@ class NamespaceFace:
         """The same as ``off``."""
         return self.off(event, handler)
 
+    def remove_all_listeners(self, event: str | None = None) -> Self:
+        """Remove all handlers of an own event, or of every one."""
+        for name in self.event_names() if event is None else [event]:
+            self._registry.remove_own(name, None)
+        return self
+
+    def event_names(self) -> list[str]:
+        """The own events that have handlers."""
+        return list(self._registry.own.by_event)
+
     def listeners(self, event: str) -> list[Function]:
         """The handlers of an own event."""
         return self._registry.own.functions(event)
@@ -121,13 +131,11 @@ class NamespaceFace:
 
     # -- emitting ---------------------------------------------------------------------------
 
-    def emit(
-        self, event: str, *args: Any, ack: Callable[..., Any] | None = None
-    ) -> Awaitable[None]:
+    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> Emitted:
         """Emit an event to everybody."""
         return self._everybody.emit(event, *args, ack=ack)
 
-    def send(self, *args: Any) -> Awaitable[None]:
+    def send(self, *args: Any) -> Emitted:
         """Emit the event ``message`` to everybody."""
         return self._everybody.send(*args)
 

@@ -19,7 +19,7 @@ class Handshake:
     asked, ``secure`` whether the request came over TLS.
     """
 
-    __slots__ = ("_extra", "_make_extra", "auth", "issued", "request")
+    __slots__ = ("_extra", "_make_extra", "_query", "auth", "issued", "request")
 
     def __init__(
         self,
@@ -27,10 +27,12 @@ class Handshake:
         auth: dict[str, Any],
         issued: int,
         extra: HandshakeExtra | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> None:
         self.request = request
         self.auth = auth
         self.issued = issued
+        self._query = query
         self._make_extra = extra
         self._extra: dict[str, Any] | None = None
 
@@ -55,7 +57,12 @@ class Handshake:
 
     @property
     def query(self) -> dict[str, str]:
-        """The request's query parameters."""
+        """The request's query parameters.
+
+        For clients of Socket.IO 1 and 2 also those they have given to the namespace.
+        """
+        if self._query:
+            return {**self.request.query, **self._query}
         return self.request.query
 
     @property

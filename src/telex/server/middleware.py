@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import ConnectError
+from .._aio import harmless
+from ..errors import ConfigurationError, ConnectError
 from .runtime import logger
 
 Middleware = Callable[[Any], Any]
@@ -34,8 +35,24 @@ async def admit(middlewares: Iterable[Middleware], socket: Any) -> ConnectError 
         return refusal
     except TimeoutError:
         logger.error("the middlewares took longer than %s s: the socket is refused", TIMEOUT)
-    except (Exception, SystemExit) as error:
-        logger.error("a middleware failed: the socket is refused", exc_info=error)
+    except BaseException as error:
+        logger.error("a middleware failed: the socket is refused", exc_info=harmless(error))
     else:
         return None
     return ConnectError(NEUTRAL)
+
+
+def check(middleware: Any, takes: str, parameters: int) -> None:
+    """Refuse what cannot be a middleware when it is registered, not at the first client."""
+    if not callable(middleware):
+        raise ConfigurationError(f"a middleware must be callable, not {middleware!r}")
+    try:
+        signature = inspect.signature(middleware)
+        signature.bind(*range(parameters))
+    except ValueError:  # some builtins have no signature
+        return
+    except TypeError:
+        raise ConfigurationError(
+            f"a middleware takes {takes}: it returns to accept and raises to refuse, there is no"
+            f" next(); {getattr(middleware, '__qualname__', middleware)!s} takes something else"
+        ) from None

@@ -52,6 +52,17 @@ class Namespace(NamespaceFace):
         return f"<Namespace {self.name!r} with {len(self._sockets)} sockets>"
 
     @property
+    def server(self) -> Any:
+        """The server."""
+        return self._runtime.server
+
+    def use_adapter(self, adapter: Adapter) -> None:
+        """Replace the adapter; only before the first socket."""
+        self.adapter = adapter
+        self.parts = self.parts._replace(adapter=adapter)
+        self._everybody = BroadcastOperator(self.parts, Target())
+
+    @property
     def sockets(self) -> Mapping[str, Socket]:
         """The connected sockets of this server by id."""
         return self._sockets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from .._aio import DONE
@@ -54,6 +54,22 @@ class OperatorParts(NamedTuple):
         if not target.volatile:
             log.keep(packet, target)
         return packet
+
+
+class Emitted:
+    """What ``emit`` returns: may be awaited, may be chained as in Socket.IO 2."""
+
+    __slots__ = ("_operator", "_taken")
+
+    def __init__(self, operator: BroadcastOperator, taken: Awaitable[None]) -> None:
+        self._operator = operator
+        self._taken = taken
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._taken.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._operator, name)
 
 
 class BroadcastOperator:
@@ -137,9 +153,7 @@ class BroadcastOperator:
 
     # -- emitting -----------------------------------------------------------------------
 
-    def emit(
-        self, event: str, *args: Any, ack: Callable[..., Any] | None = None
-    ) -> Awaitable[None]:
+    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> Emitted:
         """Emit an event to the sockets that were chosen.
 
         Takes effect at once; ``EncodeError`` if the arguments cannot be sent, and then
@@ -149,13 +163,13 @@ class BroadcastOperator:
         check_event(event)
         if ack is not None:
             self._emit_expecting(event, args, ack)
-            return DONE
+            return Emitted(self, DONE)
         packet = self.parts.encode_kept([event, *args], self._target)
         packet.event = [event, *args]
         packet.compress = self._compress
-        return self.parts.adapter.broadcast(packet, self._target)
+        return Emitted(self, self.parts.adapter.broadcast(packet, self._target))
 
-    def send(self, *args: Any) -> Awaitable[None]:
+    def send(self, *args: Any) -> Emitted:
         """Emit the event ``message``."""
         return self.emit("message", *args)
 
@@ -262,10 +276,13 @@ class RemoteSocket:
         """Emit the event ``message``."""
         return self._operator.emit("message", *args)
 
+    def timeout(self, seconds: float) -> RemoteTimeout:
+        """Emit with a limit for the acknowledgement, in seconds."""
+        return RemoteTimeout(self._operator.timeout(seconds))
+
     async def emit_with_ack(self, event: str, *args: Any, timeout: float) -> Any:
         """Emit an event and wait for the answer; ``AckTimeout`` if none comes in time."""
-        answers = await self._operator.timeout(timeout).emit_with_ack(event, *args)
-        return answers[0] if answers else None
+        return await self.timeout(timeout).emit_with_ack(event, *args)
 
     def join(self, rooms: Rooms) -> Awaitable[None]:
         """Join rooms."""
@@ -278,3 +295,30 @@ class RemoteSocket:
     def disconnect(self, close: bool = False) -> Awaitable[None]:
         """Disconnect this socket; with ``close``, its whole connection."""
         return self._operator.disconnect_sockets(close)
+
+
+class RemoteTimeout:
+    """Emits to one socket with a limit for the acknowledgement."""
+
+    __slots__ = ("_operator",)
+
+    def __init__(self, operator: BroadcastOperator) -> None:
+        self._operator = operator
+
+    def emit(
+        self, event: str, *args: Any, ack: Callable[..., Any] | None = None
+    ) -> Awaitable[None]:
+        """Emit; ``ack(error, *answer)`` is called with ``None`` or the error that ended it."""
+        if ack is None:
+            return self._operator.emit(event, *args)
+        callback = ack
+
+        def one(error: AckTimeout | None, responses: list[Any]) -> Any:
+            return callback(error, *responses)
+
+        return self._operator.emit(event, *args, ack=one)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> Any:
+        """Emit and wait for the answer: one value, or ``None``."""
+        answers = await self._operator.emit_with_ack(event, *args)
+        return answers[0] if answers else None

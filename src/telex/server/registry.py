@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from .handlers import LIFE_CYCLE, Function, Handler, Handlers
-from .middleware import Middleware
+from .middleware import Middleware, check
 
 CONNECTION = "connection"
 _ALIASES = {"connect": CONNECTION}
@@ -40,8 +40,7 @@ class Registry:
 
     def add_middleware(self, middleware: Middleware) -> None:
         """Register a middleware."""
-        if not callable(middleware):
-            raise ConfigurationError(f"a middleware must be callable, not {middleware!r}")
+        check(middleware, "(socket)", 1)
         self.middlewares.append(middleware)
         for child in self.children:
             child.add_middleware(middleware)

@@ -17,10 +17,11 @@ logger = logging.getLogger("telex")
 class Runtime:
     """Starts coroutines of handlers and keeps them until they are done."""
 
-    __slots__ = ("_loop", "parser", "tasks")
+    __slots__ = ("_loop", "parser", "server", "tasks")
 
     def __init__(self, parser: Parser) -> None:
         self.parser = parser
+        self.server: Any = None
         self.tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
