@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telex.engine.heartbeat import CLOSE_TIMEOUT, NOOP_INTERVAL, Heartbeat
+from telex.engine.heartbeat import CLOSE_TIMEOUT, NOOP_INTERVAL, PAUSE_TIMEOUT, Heartbeat
 from telex.engine.schedule import Schedule
 from tests.support.doubles import VirtualClock
 
@@ -54,6 +54,7 @@ class TestLanes:
         heartbeat.ping.start(notes)
         heartbeat.pong.start(notes)
         heartbeat.silence.start(notes)
+        heartbeat.pause.start(notes)
         heartbeat.close.start(notes)
         heartbeat.upgrade.start(notes)
         heartbeat.noop.start(notes)
@@ -65,6 +66,7 @@ class TestLanes:
             ("ping", 25),
             ("close timeout", CLOSE_TIMEOUT),
             ("ping timeout", 45),
+            ("ping timeout", PAUSE_TIMEOUT),
         ]
 
     def test_forgetting_a_session_leaves_others_alone(self) -> None:
@@ -74,9 +76,10 @@ class TestLanes:
             heartbeat.ping.start(session)
             heartbeat.pong.start(session)
             heartbeat.silence.start(session)
+            heartbeat.pause.start(session)
             heartbeat.close.start(session)
         heartbeat.forget(notes)
-        assert schedule.pending() == 4
+        assert schedule.pending() == 5
         pass_time(clock, schedule, 1000)
         assert notes.all == []
-        assert len(other.all) == 4
+        assert len(other.all) == 5

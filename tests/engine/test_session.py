@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from telex.config import EngineOptions
-from telex.engine.heartbeat import Heartbeat
+from telex.engine.heartbeat import PAUSE_TIMEOUT, Heartbeat
 from telex.engine.packet import message
 from telex.engine.schedule import Schedule
 from telex.engine.session import CLOSED, CLOSING, OPEN, Session
@@ -407,7 +407,7 @@ class TestPause:
         scene.session.opened()
         scene.schedule.tick(scene.clock.advance(25))
         scene.session.pause()
-        scene.schedule.tick(scene.clock.advance(1000))
+        scene.schedule.tick(scene.clock.advance(PAUSE_TIMEOUT - 1))
         assert scene.reasons == []
         scene.session.resume()
         scene.schedule.tick(scene.clock.advance(25))
@@ -415,6 +415,14 @@ class TestPause:
         assert scene.transport.messages.count("2") == 2
         scene.schedule.tick(scene.clock.advance(20))
         assert scene.reasons == ["ping timeout"]
+
+    def test_but_not_for_ever(self) -> None:
+        scene = CorkedScene()
+        scene.session.opened()
+        scene.session.pause()
+        scene.schedule.tick(scene.clock.advance(PAUSE_TIMEOUT))
+        assert scene.reasons == ["ping timeout"]
+        assert scene.schedule.pending() == 0
 
     def test_the_upgrade_takes_the_pause_along(self) -> None:
         scene = Scene()
