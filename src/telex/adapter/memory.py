@@ -38,6 +38,10 @@ class _RoomsOf(AbstractSet[str]):
     def __len__(self) -> int:
         return len(self._adapter.members_rooms(self._sid))
 
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> AbstractSet[Any]:  # for |, & and -
+        return frozenset(it)
+
     def __repr__(self) -> str:
         return f"{{{', '.join(map(repr, self))}}}"
 
