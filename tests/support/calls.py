@@ -1,0 +1,67 @@
+"""Counting what a message costs: calls of Python functions, and tasks."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import telex
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+PACKAGE = str(Path(telex.__file__).parent)
+
+
+class Calls:
+    """The calls of telex's own functions (generators and coroutines: every step), in order."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.tasks: list[str] = []
+
+    def profile(self, frame: FrameType, event: str, _: object) -> None:
+        if event != "call":
+            return
+        code = frame.f_code
+        if code.co_filename.startswith(PACKAGE):
+            file = code.co_filename.removeprefix(PACKAGE + "/")
+            self.names.append(f"{file}:{code.co_qualname}")
+            if sys.version_info >= (3, 12) and (file, code.co_name) == ("_aio.py", "start"):
+                self.tasks.append(self._cause(frame))  # an eager task, without create_task
+        elif code.co_name == "create_task" and "asyncio" in code.co_filename:
+            cause = self._cause(frame)
+            if cause:
+                self.tasks.append(cause)
+
+    def _cause(self, frame: FrameType | None) -> str:
+        """The function of ours that has led here, if there is one."""
+        while frame is not None:
+            code = frame.f_code
+            if code.co_filename.startswith(PACKAGE) and not code.co_filename.endswith("_aio.py"):
+                return code.co_qualname
+            frame = frame.f_back
+        return ""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __str__(self) -> str:
+        lines = [f"{count:4} x {name}" for name, count in Counter(self.names).items()]
+        return "\n".join([f"{len(self)} calls, tasks of {self.tasks}:", *lines])
+
+
+@contextmanager
+def counted_calls() -> Generator[Calls]:
+    """Count the calls of this thread."""
+    calls = Calls()
+    before = sys.getprofile()
+    sys.setprofile(calls.profile)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)

@@ -1,0 +1,177 @@
+"""What a message costs, in calls: exact where timings on a shared machine are noise.
+
+A real server, real connections, the fast WebSocket path; only functions of telex count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from telex import Server, Socket
+from tests.support.calls import Calls, counted_calls
+
+MOST_CALLS_OF_AN_EVENT = 25
+MOST_CALLS_OF_A_RECIPIENT = 8
+
+Reply = Callable[[str], bool]
+
+
+@pytest.fixture
+async def io() -> AsyncIterator[Server]:
+    server = Server()
+
+    @server.on("connection")
+    def connection(socket: Socket) -> None:
+        @socket.on("plain")
+        def plain(number: int) -> str:
+            return f"got {number}"
+
+        @socket.on("async")
+        async def later(number: int) -> str:
+            await asyncio.sleep(0)
+            return f"got {number}"
+
+        @socket.on("untyped")
+        def untyped(number: Any) -> Any:
+            return number
+
+        @socket.on("join")
+        def join(room: str) -> None:
+            socket.join(room)
+
+    @server.event
+    def shared(socket: Socket, number: int) -> str:
+        return f"got {number}"
+
+    await server.listen(port=0)
+    yield server
+    await server.close()
+
+
+class Clients:
+    """Socket.IO clients over WebSocket, as short as can be."""
+
+    def __init__(self, port: int | None, stack: AsyncExitStack) -> None:
+        self._uri = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
+        self._stack = stack
+        self.all: list[ClientConnection] = []
+
+    async def add(self, count: int) -> None:
+        """Connect so many more to the namespace `/`."""
+        for _ in range(count):
+            opening = connect(self._uri, compression=None, ping_interval=None)
+            client = await self._stack.enter_async_context(opening)
+            assert str(await client.recv()).startswith("0{")
+            await client.send("40")
+            assert str(await client.recv()).startswith("40{")
+            self.all.append(client)
+
+    async def ask(self, question: str, answer: str) -> Calls:
+        """Let one client ask, and count until it has its answer."""
+        client = self.all[0]
+        with counted_calls() as calls:
+            await client.send(question)
+            received = await client.recv()
+        assert received == answer
+        return calls
+
+    async def hear(self, message: str, emit: Callable[[], object]) -> Calls:
+        """Count from an emit until every client has the message."""
+        with counted_calls() as calls:
+            emit()
+            received = await asyncio.gather(*[client.recv() for client in self.all])
+        assert received == [message] * len(self.all)
+        return calls
+
+
+@pytest.fixture
+async def clients(io: Server) -> AsyncIterator[Clients]:
+    async with AsyncExitStack() as stack:
+        yield Clients(io.port, stack)
+
+
+class TestOneEvent:
+    @pytest.mark.parametrize("event", ["plain", "shared", "untyped"])
+    async def test_with_acknowledgement(self, clients: Clients, event: str) -> None:
+        await clients.add(1)
+        value = "1" if event == "untyped" else '"got 1"'
+        answer = f"437[{value}]"
+        await clients.ask(f'427["{event}",1]', answer)  # nothing is new the second time
+        calls = await clients.ask(f'427["{event}",1]', answer)
+        assert any("on_ws_frame" in name for name in calls.names), "not the fast path"
+        assert len(calls) <= MOST_CALLS_OF_AN_EVENT, calls
+        assert calls.tasks == [], calls
+
+    async def test_of_an_async_handler_takes_one_task(self, clients: Clients) -> None:
+        await clients.add(1)
+        await clients.ask('427["async",1]', '437["got 1"]')
+        calls = await clients.ask('427["async",1]', '437["got 1"]')
+        assert len(calls.tasks) == 1, calls
+        assert len(calls) <= MOST_CALLS_OF_AN_EVENT + 10, calls
+
+    async def test_many_events_of_one_read_leave_in_one_write(self, clients: Clients) -> None:
+        await clients.add(1)
+        client = clients.all[0]
+        count = 20
+        for attempt in range(2):
+            with counted_calls() as calls:
+                async with asyncio.timeout(30):
+                    client.transport.writelines(
+                        [_masked(f'42{number}["plain",{number}]') for number in range(count)]
+                    )
+                    for number in range(count):
+                        assert await client.recv() == f'43{number}["got {number}"]'
+            if attempt:
+                writes = [name for name in calls.names if name.endswith("FastWebSocket.send")]
+                assert len(writes) == 1, calls
+
+
+class TestBroadcast:
+    """The marginal costs of a recipient: half of the clients are taken off the other half."""
+
+    @pytest.mark.parametrize("target", ["everybody", "room", "except"])
+    async def test_one_recipient(self, io: Server, clients: Clients, target: str) -> None:
+        operator = {
+            "everybody": io.local,
+            "room": io.to("room"),
+            "except": io.to("room").except_("nobody"),
+        }[target]
+        costs: list[Calls] = []
+        for _ in range(2):
+            await clients.add(50)
+            await self.join_all(io)
+            costs.append(await clients.hear('42["news",1]', lambda: operator.emit("news", 1)))
+        some, all_of_them = costs
+        assert (len(all_of_them) - len(some)) / 50 <= MOST_CALLS_OF_A_RECIPIENT, all_of_them
+        assert all_of_them.tasks == [], all_of_them
+
+    @staticmethod
+    async def join_all(io: Server) -> None:
+        for socket in io.sockets.sockets.values():
+            await socket.join("room")
+
+    async def test_several_broadcasts_leave_in_one_write(
+        self, io: Server, clients: Clients
+    ) -> None:
+        await clients.add(10)
+        with counted_calls() as calls:
+            for number in range(5):
+                io.emit("news", number)
+            for number in range(5):
+                received = await asyncio.gather(*[client.recv() for client in clients.all])
+                assert received == [f'42["news",{number}]'] * 10
+        writes = [name for name in calls.names if name.endswith("FastWebSocket.send")]
+        assert len(writes) == 10, calls
+
+
+def _masked(text: str) -> bytes:
+    """A text frame of a client; the mask is zero."""
+    data = text.encode()
+    assert len(data) < 126
+    return bytes((0x81, 0x80 | len(data), 0, 0, 0, 0)) + data
