@@ -456,6 +456,7 @@ class Server(NamespaceFace):
     async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, Any]]:
         """For ``FastAPI(lifespan=io.lifespan)``: closes the server with the application."""
         self._hosted.front.bind()
+        self._core.engine.closing = False
         try:
             yield {}
         finally:

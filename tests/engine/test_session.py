@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from telex.config import EngineOptions
-from telex.engine.heartbeat import PAUSE_TIMEOUT, Heartbeat
+from telex.engine.heartbeat import OVERFLOW_TIMEOUT, PAUSE_TIMEOUT, Heartbeat
 from telex.engine.packet import message
 from telex.engine.schedule import Schedule
-from telex.engine.session import CLOSED, CLOSING, OPEN, Session
+from telex.engine.session import CLOSED, CLOSING, HARD_LIMIT, OPEN, Session
 from telex.wire import EncodedPacket
 from tests.support.doubles import RecordingTransport, VirtualClock, poll, post, request
 
@@ -224,14 +224,34 @@ class TestBuffer:
     def test_a_client_that_does_not_read_is_disconnected(self) -> None:
         scene = CorkedScene(limit=100)
         scene.transport.writable = False
-        sent = 0
-        while scene.session.state is OPEN and sent < 100:
+        for _ in range(10):  # 21 bytes each: the limit is passed
             scene.session.send(message("x" * 20))
             scene.session.flush()
-            sent += 1
-        assert sent == 6
+        assert scene.session.state is OPEN  # for a moment
+        scene.schedule.tick(scene.clock.advance(OVERFLOW_TIMEOUT))
         assert scene.reasons == ["slow consumer"]
         assert scene.transport.closes == 1
+
+    def test_a_client_that_reads_in_time_stays(self) -> None:
+        scene = CorkedScene(limit=100)
+        scene.transport.writable = False
+        for _ in range(10):
+            scene.session.send(message("x" * 20))
+        scene.transport.writable = True
+        scene.session.drained()
+        scene.schedule.tick(scene.clock.advance(OVERFLOW_TIMEOUT))
+        assert scene.reasons == []
+        assert sum(map(len, scene.transport.batches)) == 10
+
+    def test_what_waits_is_bounded_at_every_moment(self) -> None:
+        scene = CorkedScene(limit=100)
+        scene.transport.writable = False
+        sent = 0
+        while scene.session.state is OPEN and sent < 1000:
+            scene.session.send(message("x" * 20))
+            sent += 1
+        assert scene.reasons == ["slow consumer"]
+        assert 100 * HARD_LIMIT <= 21 * sent <= 100 * HARD_LIMIT + 2 * 21
 
     def test_a_client_that_reads_is_not(self) -> None:
         scene = CorkedScene(limit=100)
@@ -631,6 +651,6 @@ def test_options_reach_the_session() -> None:
     assert EngineOptions().send_buffer_limit == 1024 * 1024
     session, transport = scene.open_websocket()
     transport.writable = False
-    session.send(message("x" * 20))
+    session.send(message("x" * 100))
     session.send(message("x"))
     assert scene.reasons == ["slow consumer"]

@@ -14,6 +14,9 @@ from .schedule import Lane, Schedule
 CLOSE_TIMEOUT = 30.0
 """How long a closing session waits for a poll, or for its client to read, in seconds."""
 
+OVERFLOW_TIMEOUT = 2.0
+"""How long more than ``send_buffer_limit`` may wait for a client, in seconds."""
+
 PAUSE_TIMEOUT = 300.0
 """How long a session may go unread because its handlers are busy, in seconds."""
 
@@ -27,6 +30,7 @@ class Beating(Protocol):
     def send_ping(self) -> None: ...
     def ping_timed_out(self) -> None: ...
     def close_timed_out(self) -> None: ...
+    def overflow_timed_out(self) -> None: ...
 
 
 class Probing(Protocol):
@@ -39,7 +43,7 @@ class Probing(Protocol):
 class Heartbeat:
     """One lane for each kind of deadline; durations in seconds."""
 
-    __slots__ = ("close", "noop", "pause", "ping", "pong", "silence", "upgrade")
+    __slots__ = ("close", "noop", "overflow", "pause", "ping", "pong", "silence", "upgrade")
 
     def __init__(
         self,
@@ -54,6 +58,9 @@ class Heartbeat:
         self.silence: Lane[Beating] = schedule.lane(
             ping_interval + ping_timeout, lambda s: s.ping_timed_out()
         )
+        self.overflow: Lane[Beating] = schedule.lane(
+            OVERFLOW_TIMEOUT, lambda s: s.overflow_timed_out()
+        )
         self.pause: Lane[Beating] = schedule.lane(PAUSE_TIMEOUT, lambda s: s.ping_timed_out())
         self.close: Lane[Beating] = schedule.lane(CLOSE_TIMEOUT, lambda s: s.close_timed_out())
         self.upgrade: Lane[Probing] = schedule.lane(upgrade_timeout, lambda p: p.timed_out())
@@ -66,3 +73,4 @@ class Heartbeat:
         self.silence.stop(session)
         self.close.stop(session)
         self.pause.stop(session)
+        self.overflow.stop(session)

@@ -37,6 +37,9 @@ _TRANSITIONS = {
     (CLOSING, "end"): CLOSED,
 }
 
+HARD_LIMIT = 8
+"""How many times ``send_buffer_limit`` may wait for a moment."""
+
 PARSE_ERROR = "parse error"
 TRANSPORT_ERROR = "transport error"
 TRANSPORT_CLOSE = "transport close"
@@ -94,6 +97,7 @@ class Session:
 
     __slots__ = (
         "_awaiting_pong",
+        "_behind",
         "_binary_prefix",
         "_buffer",
         "_close_reason",
@@ -158,6 +162,7 @@ class Session:
         self._awaiting_pong = False
         self._ping_extended = False
         self._pauses = 0
+        self._behind = False
         self._close_reason = FORCED_CLOSE
 
     def __repr__(self) -> str:
@@ -260,23 +265,39 @@ class Session:
     def send(self, packet: EncodedPacket) -> None:
         """Queue a packet. It is dropped if the session is not open any more.
 
-        A client that does not read while ``send_buffer_limit`` bytes wait for it is
-        disconnected.
+        When more than ``send_buffer_limit`` bytes wait for a client, it has a moment to
+        read (a burst of ours is not its fault); then, or past ``HARD_LIMIT`` times the
+        limit, it is disconnected.
         """
         if self.state is not OPEN:
             return
         if self.observer is not None:
             self.observer.created(packet)
-        if self.queued > self._limit:
-            if not self.transport.writable:
-                self.end(SLOW_CONSUMER)
-                return
-            self.flush()
+        if self.queued > self._limit and not self._make_room():
+            return
         self._buffer.append(packet)
         self.queued += packet.size
         if not self.corked:
             self.corked = True
             self._cork(self)
+
+    def _make_room(self) -> bool:
+        """More than the limit waits: whether one more packet may wait, too."""
+        if self.transport.writable:
+            self.flush()
+        elif self.queued > HARD_LIMIT * self._limit:
+            self.end(SLOW_CONSUMER)
+            return False
+        elif not self._behind:
+            self._behind = True
+            self._heartbeat.overflow.start(self)
+        return True
+
+    def overflow_timed_out(self) -> None:
+        """The client has not read what waited for it."""
+        if self.queued > self._limit:
+            self.end(SLOW_CONSUMER)
+        self._behind = False
 
     def send_volatile(self, packet: EncodedPacket) -> None:
         """Send a packet if the client can take it now, drop it otherwise.
@@ -292,6 +313,9 @@ class Session:
         if self._buffer and self.transport.writable:
             packets, self._buffer = self._buffer, []
             self.queued = 0
+            if self._behind:
+                self._behind = False
+                self._heartbeat.overflow.stop(self)
             self.transport.send(packets)
             if self.on_drain is not None:
                 self.on_drain()

@@ -96,6 +96,8 @@ class Upgrade:
         text = [("content-type", "text/plain; charset=utf-8")]
         if self._protocol is None or self._protocol.scope["method"] != "GET":
             return Response(400, text, b"a WebSocket is opened with GET")
+        if sum(name == b"host" for name, _ in self._headers) != 1:
+            return Response(400, text, b"a request has exactly one Host header")
         if versions != [b"13"]:
             return Response(
                 426, [*text, ("sec-websocket-version", "13")], b"the WebSocket version must be 13"

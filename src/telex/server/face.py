@@ -139,6 +139,10 @@ class NamespaceFace:
         """Emit the event ``message`` to everybody."""
         return self._everybody.send(*args)
 
+    async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+        """Emit an event to everybody and collect the answers; needs ``timeout`` before it."""
+        return await self._everybody.emit_with_ack(event, *args)
+
     def to(self, rooms: Rooms) -> BroadcastOperator:
         """Only to sockets in these rooms."""
         return self._everybody.to(rooms)

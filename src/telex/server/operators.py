@@ -20,7 +20,8 @@ Rooms = str | Iterable[str]
 
 def room_names(rooms: Rooms) -> tuple[str, ...]:
     """One room or several, as a tuple."""
-    names = (rooms,) if isinstance(rooms, str) else tuple(rooms)
+    given: Any = rooms
+    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"the name of a room is text, not {name!r}: use str()")
