@@ -20,8 +20,8 @@ Rooms = str | Iterable[str]
 
 def room_names(rooms: Rooms) -> tuple[str, ...]:
     """One room or several, as a tuple."""
-    given: Any = rooms
-    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    given: Any = (rooms,) if isinstance(rooms, str) or not isinstance(rooms, Iterable) else rooms
+    names: tuple[Any, ...] = tuple(given)
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"the name of a room is text, not {name!r}: use str()")
