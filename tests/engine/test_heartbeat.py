@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from telex.engine.heartbeat import CLOSE_TIMEOUT, NOOP_INTERVAL, PAUSE_TIMEOUT, Heartbeat
+from telex.engine.heartbeat import (
+    CLOSE_TIMEOUT,
+    NOOP_INTERVAL,
+    OVERFLOW_TIMEOUT,
+    PAUSE_TIMEOUT,
+    Heartbeat,
+)
 from telex.engine.schedule import Schedule
 from tests.support.doubles import VirtualClock
 
@@ -25,6 +31,9 @@ class Notes:
 
     def close_timed_out(self) -> None:
         self._note("close timeout")
+
+    def overflow_timed_out(self) -> None:
+        self._note("overflow")
 
     def release_poll(self) -> None:
         self._note("noop")
@@ -55,12 +64,14 @@ class TestLanes:
         heartbeat.pong.start(notes)
         heartbeat.silence.start(notes)
         heartbeat.pause.start(notes)
+        heartbeat.overflow.start(notes)
         heartbeat.close.start(notes)
         heartbeat.upgrade.start(notes)
         heartbeat.noop.start(notes)
         pass_time(clock, schedule, 1000)
         assert sorted(notes.all, key=lambda note: note[1]) == [
             ("noop", NOOP_INTERVAL),
+            ("overflow", OVERFLOW_TIMEOUT),
             ("upgrade timeout", 10),
             ("ping timeout", 20),
             ("ping", 25),
@@ -77,9 +88,10 @@ class TestLanes:
             heartbeat.pong.start(session)
             heartbeat.silence.start(session)
             heartbeat.pause.start(session)
+            heartbeat.overflow.start(session)
             heartbeat.close.start(session)
         heartbeat.forget(notes)
-        assert schedule.pending() == 5
+        assert schedule.pending() == 6
         pass_time(clock, schedule, 1000)
         assert notes.all == []
-        assert len(other.all) == 5
+        assert len(other.all) == 6
