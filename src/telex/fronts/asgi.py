@@ -75,7 +75,7 @@ class AsgiFront:
             return
         self.bind()
         rest = self.below_path(scope)
-        if rest is None:
+        if rest is None or (rest and kind == "websocket"):
             await self._elsewhere(scope, receive, send)
         elif rest:
             await self._bundle(rest, scope, send)
@@ -97,12 +97,10 @@ class AsgiFront:
             await self._http(scope, receive, send)
 
     async def _bundle(self, name: str, scope: Scope, send: Send) -> None:
-        if scope["type"] != "http":
-            return
         request = Request(scope)
         response = bundle.answer(name, request)
         if response is not None:
-            headers = [*response.headers, *self.engine.cors.headers(request)]
+            headers = [*response.headers, *_safe_cors(self.engine, request)]
             await _respond(send, response._replace(headers=headers))
 
     def answers_at_once(self, scope: Scope) -> bool:
@@ -421,11 +419,11 @@ def _one_host(scope: Scope) -> bool:
 
 
 def _safe_cors(engine: Engine, request: Request) -> HeaderList:
-    """CORS headers for a refusal, so that a page can read why; only for allowed origins."""
+    """CORS headers of what is answered to everybody; only allowed origins may read it."""
     try:
         check_origin(request, engine.cors)
     except Refused:
-        return []
+        return [("vary", "Origin")]
     return engine.cors.headers(request)
 
 

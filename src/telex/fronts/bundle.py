@@ -36,7 +36,7 @@ def answer(name: str, request: Request) -> Response | None:
         ("x-content-type-options", "nosniff"),
     ]
     known = request.headers.get("if-none-match", "")
-    if etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+    if {etag, "*"} & {tag.strip().removeprefix("W/") for tag in known.split(",")}:
         return Response(304, headers, b"")
     if accepts_gzip(request):
         return Response(200, [*headers, ("content-encoding", "gzip")], _packed(folder / name))
