@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from telex import Ack, AckTimeout, ConnectError, EngineServer, Request, Server, Socket
+from telex.engine import heartbeat
 from telex.engine.engine import Engine
 from telex.engine.session import Session
 from telex.fronts import asgi, fast_http, fast_websocket, hooks
@@ -275,6 +276,7 @@ def limits() -> dict[str, AnyServer]:
         (fast_websocket, "CLOSE_TIMEOUT"),
         (hooks, "TIMEOUT"),
         (core, "ATTACHMENT_TIMEOUT"),
+        (heartbeat, "CLOSE_TIMEOUT"),
         (middleware, "TIMEOUT"),
     ):
         assert vars(module)[name] > 1

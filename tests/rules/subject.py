@@ -65,7 +65,7 @@ class Subject(ServerProcess):
         Reports come in order: whatever was reported before a session that is opened now has come
         when this one's report has.
         """
-        marker = json.loads(exchange(self._ports["eio4"], _HANDSHAKE).text[1:])["sid"]
+        marker = json.loads(exchange(self._ports["main"], _HANDSHAKE).text[1:])["sid"]
         self._reports.remove(self.wait("open", sid=marker))
         return [report for report in self._reports if _matches(report, what, fields)]
 
