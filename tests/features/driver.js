@@ -16,6 +16,7 @@ const readline = require("readline");
 const generation = process.argv[2];
 const peers = path.resolve(__dirname, "..", "..", "peers", "node_modules");
 
+const eio = require(path.join(peers, "engine.io-client"));
 const io = require(path.join(peers, `socket.io-client-${Number(generation) || 4}`));
 const defaults = { forceNew: true, reconnection: false, transports: ["websocket"] };
 if (generation === "msgpack") defaults.parser = require(path.join(peers, "socket.io-msgpack-parser"));
@@ -66,6 +67,12 @@ async function connected(socket) {
       socket.once("error", reject);
     });
   }
+  return socket;
+}
+
+/** A socket that has moved from polling to WebSocket. */
+async function upgraded(socket) {
+  while (socket.io.engine.transport.name !== "websocket") await sleep(2);
   return socket;
 }
 
@@ -123,10 +130,12 @@ class Page {
     this.kept = {};
     this.scope = {
       io,
+      eio,
       url,
       page: this.kept,
       sleep,
       once,
+      upgraded,
       request: (target, options) => request(url, target, options),
       // A socket on a connection of its own, unless the options say otherwise.
       open: (namespace = "/", options = {}) => {
