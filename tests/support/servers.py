@@ -114,11 +114,8 @@ class ServerProcess:
         self._process.wait()
         self._release()
 
-    def stop(self, *, timeout: float = 15.0, host_complains: bool = False) -> None:
+    def stop(self, *, timeout: float = 15.0) -> None:
         """Ask the process to end, wait until it has, and read its log.
-
-        Hosts log a traceback for each request that they cut when their grace period is over;
-        `host_complains` says that this is to be expected.
 
         Raises:
             ServerError: it had ended before, did not end within `timeout` seconds, ended with
@@ -137,7 +134,7 @@ class ServerProcess:
             if status != 0:
                 raise ServerError(self._failure(f"ended with status {status}"))
             log = self.log()
-            if not host_complains and any(sign in log for sign in DEFECTS):
+            if any(sign in log for sign in DEFECTS):
                 raise ServerError(self._failure("logged a defect"))
         finally:
             self.kill()

@@ -27,7 +27,7 @@ class LoopTimer:
         """Tick on this loop from now on."""
         self._loop = loop
         self._timer = None
-        self._wake(self._schedule.next_deadline())
+        self._wake(self._schedule.rearm())
 
     def _wake(self, deadline: float) -> None:
         if self._loop is None or deadline == NEVER:
@@ -54,7 +54,8 @@ class LoopTimer:
                 self._wake(self._schedule.rearm())
 
     def stop(self) -> None:
-        """Let go of the timer."""
+        """Let go of the timer; the next deadline that is set starts it again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._schedule.armed = NEVER
