@@ -36,7 +36,7 @@ UNDER_TEST: Mapping[str, Any] = {
     "ping_timeout": 20.0,
     "origins": ["https://ok.example"],
 }
-QUICK: Mapping[str, Any] = {"ping_interval": 0.3, "ping_timeout": 0.2}
+QUICK: Mapping[str, Any] = {"ping_interval": 0.3, "ping_timeout": 0.8}
 
 CORS = {
     "origins": ["https://ok.example", "https://two.example:8443"],
@@ -246,7 +246,6 @@ def rules() -> dict[str, AnyServer]:
         "eio4": socket_io("eio4", UNDER_TEST, allow_eio3=False),
         "large": socket_io("large", UNDER_TEST, max_http_buffer_size=1_000_000),
         "suite": suite,
-        "beat": socket_io("beat", QUICK),
         "engine": engine_io("engine", upgrade_timeout=2.0),
         "engine beat": engine_io("engine beat", **QUICK),
         "defaults": socket_io("defaults"),

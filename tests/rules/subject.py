@@ -17,13 +17,14 @@ HOSTS: tuple[Host, ...] = ("fast", "uvicorn")
 
 _HANDSHAKE = request("GET", target("polling"))
 
+ServerSet: TypeAlias = Literal["rules", "limits"]
 Report: TypeAlias = dict[str, Any]
 
 
 class Subject(ServerProcess):
     """`tests/apps/rules.py` as a process."""
 
-    def __init__(self, host: Host, servers: Literal["rules", "limits"] = "rules") -> None:
+    def __init__(self, host: Host, servers: ServerSet = "rules") -> None:
         self.host: Host = host
         self._reports: list[Report] = []
         self._log_read = 0

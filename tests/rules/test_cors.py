@@ -35,7 +35,7 @@ def is_refused(answer: Answer, origin: str) -> bool:
 
 
 # What each server tells a page of an allowed origin.
-ALLOWED = [
+ALLOWED: list[tuple[str, str, dict[str, str]]] = [
     ("main", OK, {"access-control-allow-origin": OK, "vary": "Origin"}),
     ("any origin", EVIL, {"access-control-allow-origin": "*"}),
     ("any origin", "null", {"access-control-allow-origin": "*"}),
