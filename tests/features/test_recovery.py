@@ -1,0 +1,308 @@
+"""Connection state recovery: a client that comes back finds what it has missed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from telex import ConnectError, Server, Socket
+from tests.features.scripts import Calls, Page, Site
+
+# The client comes back by itself, soon; `lose` cuts its connection without a word.
+SETUP = """
+    page.lose = (socket) => socket.io.engine.transport.ws._socket.destroy();
+    page.open = (namespace = "/", options = {}) => connect(namespace, {
+      reconnection: true, reconnectionDelay: 30, reconnectionDelayMax: 30, randomizationFactor: 0,
+      ...options,
+    });
+    page.socket = await page.open();
+"""
+
+
+async def recovering(site: Site, io: Server) -> Page:
+    page = await site.page(io)
+    await page.run(SETUP)
+    return page
+
+
+def only(io: Server) -> Socket:
+    [socket] = io.sockets.sockets.values()
+    return socket
+
+
+async def lose(io: Server, page: Page) -> None:
+    """Cut the connection; returns when the server knows."""
+    gone = Calls()
+    only(io).on("disconnect", gone)
+    await page.run("page.back = once(page.socket, 'connect'); page.lose(page.socket)")
+    await gone.next()
+
+
+async def test_the_session_and_the_packets_come_back(site: Site) -> None:
+    """Same id, rooms, data; everything that was missed, once, in order, bytes too."""
+    io = Server(connection_state_recovery=True)
+    connection = Calls()
+    io.on("connection", connection)
+    page = await recovering(site, io)
+    socket = only(io)
+    identity = socket.id
+    socket.join(["a", "b"])
+    socket.data["name"] = "ana"
+    socket.emit("seen", 1)
+    await page.run("await until(page.socket, 'seen')")
+    await lose(io, page)
+    assert not io.sockets.sockets
+    io.emit("to all", 1, b"\x01")
+    io.to("a").emit("to a", {"x": [2]})
+    io.to("c").emit("to c")
+    io.to("a").except_("b").emit("a but not b")
+    io.to(identity).emit("to the socket", 3)
+    io.volatile.emit("volatile")
+    missed = await page.run("""
+        await page.back;
+        const { id, recovered } = page.socket;
+        return [id, recovered];
+    """)
+    assert missed == [identity, True]
+    back = only(io)
+    assert back is not socket
+    assert back.recovered
+    assert back.rooms == {identity, "a", "b"}
+    assert back.data == {"name": "ana"}
+    assert connection.first == [socket, back]
+    io.to("a").emit("done")
+    received = await page.run("return await until(page.socket, 'done')")
+    # JavaScript's handlers see the offset, too: it is an extra last argument.
+    assert [event[:-1] for event in received] == [
+        ["to all", 1, b"\x01"],
+        ["to a", {"x": [2]}],
+        ["to the socket", 3],
+    ]
+
+
+async def test_a_quiet_connection_recovers_too(site: Site) -> None:
+    """Node needs at least one event first."""
+    io = Server(connection_state_recovery=True)
+    page = await recovering(site, io)
+    identity = only(io).id
+    await lose(io, page)
+    io.emit("missed")
+    assert await page.run("await page.back; return [page.socket.id, page.socket.recovered]") == [
+        identity,
+        True,
+    ]
+    io.emit("done")
+    received = await page.run("return await until(page.socket, 'done')")
+    assert [event[0] for event in received] == ["missed"]
+
+
+async def test_it_works_again_and_again(site: Site) -> None:
+    io = Server(connection_state_recovery=True)
+    page = await recovering(site, io)
+    identity = only(io).id
+    for number in range(3):
+        await lose(io, page)
+        io.emit("missed", number)
+        assert await page.run("await page.back; return page.socket.recovered")
+        assert only(io).id == identity
+    io.emit("done")
+    received = await page.run("return await until(page.socket, 'done')")
+    assert [event[1] for event in received] == [0, 1, 2]
+
+
+async def test_it_is_off_unless_asked_for(site: Site) -> None:
+    io = Server()
+    page = await recovering(site, io)
+    identity = only(io).id
+    await lose(io, page)
+    io.emit("missed")
+    again, recovered, pid = await page.run(
+        "await page.back; return [page.socket.id, page.socket.recovered, page.socket._pid]"
+    )
+    assert again != identity
+    assert not recovered
+    assert pid is None
+    assert not only(io).recovered
+
+
+async def test_leaving_on_purpose_is_final(site: Site) -> None:
+    """Neither side's `disconnect()` can be recovered from."""
+    io = Server(connection_state_recovery=True)
+    page = await recovering(site, io)
+    identity = only(io).id
+    await page.run("""
+        page.socket.disconnect();
+        const back = once(page.socket, "connect");
+        page.socket.connect();
+        await back;
+    """)
+    assert only(io).id != identity
+    identity = only(io).id
+    ended = page.start("await once(page.socket, 'disconnect')")
+    await asyncio.sleep(0.02)
+    only(io).disconnect()
+    await ended
+    assert (
+        await page.run("""
+        const back = once(page.socket, "connect");
+        page.socket.connect();
+        await back;
+        return page.socket.recovered;
+    """)
+        is False
+    )
+    assert only(io).id != identity
+
+
+async def test_being_away_too_long(site: Site) -> None:
+    io = Server(connection_state_recovery={"max_disconnection_duration": 0.01})
+    page = await recovering(site, io)
+    identity = only(io).id
+    await lose(io, page)
+    assert await page.run("await page.back; return page.socket.recovered") is False
+    assert only(io).id != identity
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"pid": "unknown", "offset": "1-1"},
+        {"pid": "unknown"},
+        {"pid": 5, "offset": ["x"]},
+        {"offset": "1-1"},
+        {"pid": {"__proto__": 1}, "offset": None},
+    ],
+)
+async def test_what_is_unknown_begins_anew(site: Site, auth: dict[str, Any]) -> None:
+    io = Server(connection_state_recovery=True)
+    page = await site.page(io)
+    assert await page.run("return (await connect('/', { auth })).recovered", auth=auth) is False
+    assert not only(io).recovered
+    assert only(io).handshake.auth.keys() == set()
+
+
+async def test_an_offset_that_is_unknown_begins_anew(site: Site) -> None:
+    io = Server(connection_state_recovery=True)
+    page = await recovering(site, io)
+    for offset in ("nonsense", "1-1", "99999999999999-1"):
+        await page.run("page.socket._lastOffset = offset", offset=offset)
+        await lose(io, page)
+        assert await page.run("await page.back; return page.socket.recovered") is False, offset
+
+
+@pytest.mark.parametrize("skip", [True, False])
+async def test_middlewares_run_unless_told_otherwise(site: Site, skip: bool) -> None:
+    """Node skips them by default."""
+    option = {"skip_middlewares": True} if skip else True
+    io = Server(connection_state_recovery=option)
+    asked = Calls()
+    io.use(asked)
+    page = await recovering(site, io)
+    await lose(io, page)
+    assert await page.run("await page.back; return page.socket.recovered")
+    assert len(asked.all) == (1 if skip else 2)
+
+
+async def test_a_user_who_is_locked_out_meanwhile_receives_nothing(site: Site) -> None:
+    """Node sends what was missed before it asks the middlewares."""
+    io = Server(connection_state_recovery=True)
+    locked_out = False
+
+    @io.use
+    async def authenticate(socket: Socket) -> None:
+        await asyncio.sleep(0)
+        if locked_out:
+            raise ConnectError("locked out")
+
+    page = await recovering(site, io)
+    only(io).join("room")
+    await lose(io, page)
+    locked_out = True
+    io.to("room").emit("secret")
+    assert await page.run("""
+        const packets = [];
+        page.socket.io.on("packet", (packet) => packets.push(packet.type));
+        const [error] = await once(page.socket, "connect_error");
+        return [error.message, packets];
+    """) == ["locked out", [4]]
+
+
+async def test_a_session_belongs_to_its_namespace(site: Site) -> None:
+    """The secret of one namespace opens no other, whatever its middleware would have said."""
+    io = Server(connection_state_recovery={"skip_middlewares": True})
+    asked = Calls()
+    io.of("/admin").use(asked)
+    page = await recovering(site, io)
+    await page.run("page.pid = page.socket._pid")
+    await lose(io, page)
+    io.of("/admin").emit("secret")
+    assert (
+        await page.run("""
+        const auth = { pid: page.pid };
+        const admin = await connect("/admin", { auth });
+        return admin.recovered ?? false;
+    """)
+        is False
+    )
+    assert len(asked.all) == 1
+    [admin] = io.of("/admin").sockets.values()
+    assert not admin.recovered
+
+
+async def test_two_clients_cannot_share_a_session(site: Site) -> None:
+    """The second one with the same secret ends the first."""
+    io = Server(connection_state_recovery=True)
+    page = await site.page(io)
+    first, second, reason, count = await page.run("""
+        const first = await connect();
+        const { id, _pid: pid } = first;
+        const ended = once(first, "disconnect");
+        const second = await connect("/", { auth: { pid } });
+        return [id, second.id, (await ended)[0], 1];
+    """)
+    assert second == first
+    assert reason == "transport close"
+    assert len(io.sockets.sockets) == count
+
+
+async def test_a_server_that_was_started_again(site: Site) -> None:
+    """Its memory is gone: a new session, and no mistake about old offsets."""
+    io = Server(connection_state_recovery=True)
+    page = await recovering(site, io)
+    port = io.port
+    await page.run("page.back = once(page.socket, 'connect')")
+    await io.close()
+    other = Server(connection_state_recovery=True)
+    await other.listen(port=port)
+    try:
+        assert await page.run("await page.back; return page.socket.recovered") is False
+        assert len(other.sockets.sockets) == 1
+    finally:
+        await other.close()
+
+
+async def test_handlers_of_ours_do_not_see_offsets(site: Site) -> None:
+    """What a client says has none, and acknowledgements work as ever."""
+    io = Server(connection_state_recovery=True)
+
+    @io.event
+    async def echo(socket: Socket, *args: Any) -> Any:
+        return [*args, await socket.emit_with_ack("ask", 1, timeout=5)]
+
+    page = await recovering(site, io)
+    assert await page.run("""
+        page.socket.on("ask", (...args) => args.pop()(args));
+        return await page.socket.emitWithAck("echo", "a");
+    """) == ["a", [1]]
+
+
+async def test_old_clients_are_left_in_peace(site: Site) -> None:
+    """There is no recovery in 2.x, and no extra argument."""
+    io = Server(connection_state_recovery=True)
+    page = await site.page(io, "2")
+    await page.run("page.socket = await connect()")
+    only(io).emit("a", 1)
+    only(io).emit("done")
+    assert await page.run("return await until(page.socket, 'done')") == [["a", 1]]
