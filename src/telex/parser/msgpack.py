@@ -29,7 +29,7 @@ def _read_extension(code: int, data: memoryview[int]) -> Any:
     """Extension type 0: ``undefined`` (one zero byte), a date (8 bytes), or a buffer."""
     if code != _JAVASCRIPT:
         return msgspec.msgpack.Ext(code, bytes(data))
-    if len(data) == 1:
+    if len(data) == 1 and not data[0]:
         return None
     if len(data) == 8:
         try:
