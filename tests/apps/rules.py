@@ -137,6 +137,11 @@ def equip(io: Server, at: str, name: str) -> None:
         def send_bytes(*numbers: int) -> None:
             socket.emit("bytes", bytes(numbers))
 
+        @socket.on("send a likeness")
+        def send_a_likeness() -> None:
+            # What a placeholder looks like, beside what a placeholder stands for.
+            socket.emit("likeness", {"_placeholder": True, "num": 0}, b"\x01")
+
         @socket.on("throw me out")
         def throw_me_out() -> None:
             socket.disconnect()
@@ -284,6 +289,7 @@ def limits() -> dict[str, AnyServer]:
         "main": failing(socket_io("main", UNDER_TEST, allow_request=allow), "main"),
         "origins": socket_io("origins", origins=origin_check),
         "leaving": leaving(),
+        "headers": decorated(),
     }
 
 
@@ -341,6 +347,27 @@ def failing(io: Server, at: str) -> Server:
     def falling(_: Socket) -> None:
         raise KeyError("secret")
 
+    return io
+
+
+def decorated() -> Server:
+    """A server whose application adds headers, and wants to know who was refused."""
+    io = Server(allow_request=allow)
+
+    @io.engine.on("initial_headers")
+    def initial_headers(headers: list[tuple[str, str]], request: Request) -> None:
+        headers.append(("x-initial", request.query.get("initial", "yes")))
+
+    @io.engine.on("headers")
+    def every_headers(headers: list[tuple[str, str]], request: Request) -> None:
+        headers.append((request.query.get("name", "x-every"), request.query.get("every", "yes")))
+
+    @io.engine.on("connection_error")
+    def connection_error(info: Any) -> None:
+        path, context = info.request.path, info.context
+        report("refused", "headers", code=info.code, why=info.message, path=path, context=context)
+
+    watch_server(io, "headers")
     return io
 
 

@@ -526,10 +526,12 @@ def octets_with_parameters(subject: Subject) -> None:
 
 def many_octets(subject: Subject) -> None:
     """Every one is answered, and nothing of them stays."""
+    before = subject.descriptors()
     for _ in range(200):
         client = PollingClient(subject.port_of())
         EMPTY_400(client.post(b"\x00", OCTETS))
         assert client.gone()
+    assert subject.settled(before)
 
 
 def post_cut_short(subject: Subject) -> None:
@@ -747,6 +749,7 @@ def upgrade_behind_a_poll(subject: Subject) -> None:
 
 def vanished_sessions(subject: Subject) -> None:
     """A client that goes away during its handshake leaves nothing."""
+    before = subject.descriptors()
     for _ in range(50):
         connection = Connection(subject.port_of())
         connection.send(request("GET", HANDSHAKE))
@@ -754,6 +757,7 @@ def vanished_sessions(subject: Subject) -> None:
         connection = Connection(subject.port_of())
         connection.send(upgrade_request(target("websocket")))
         connection.reset()
+    assert subject.settled(before)
 
 
 SEVERAL_STEPS: list[tuple[str, Callable[[Subject], None], tuple[Host, ...]]] = [

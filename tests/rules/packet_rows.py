@@ -291,6 +291,12 @@ BINARIES = [
     ),
     bad("S-71 DISCONNECT in between", HEADER, "41", b"\x01"),
     echo("S-73 placeholder in an event", f'42["echo",{PLACEHOLDER}]'),
+    # The client cannot tell these two apart; an application that needs to must not send this.
+    Packet(
+        "S-74 likeness of a placeholder",
+        ['42["send a likeness"]'],
+        [f'451-["likeness",{PLACEHOLDER},{PLACEHOLDER}]', b"\x01"],
+    ),
     Packet(
         "S-75 ack with binary",
         [f"461-1[{PLACEHOLDER}]", b"\x01", f"461-[{PLACEHOLDER}]", b"\x01"],

@@ -22,12 +22,16 @@ FAST: tuple[Host, ...] = ("fast",)
 
 @dataclass(frozen=True)
 class Row:
-    """One input; `server` is the one it goes to, and that must serve others as before."""
+    """One input; `server` is the one it goes to, and that must serve others as before.
+
+    `log` is how many lines it may leave in the log.
+    """
 
     id: str
     run: Callable[[Subject], None]
     hosts: tuple[Host, ...] = HOSTS
     server: str = "main"
+    log: int | None = None
 
 
 Expectation = Callable[[Answer], None]

@@ -29,7 +29,8 @@ def test_row(subjects: Subjects, host: Host, row: Row) -> None:
         error.add_note("\n".join(["The server's log:", *subject.new_log()]))
         subject.forget()
         raise
-    subject.unharmed(server=row.server)
+    lines = subject.unharmed(server=row.server)
+    assert row.log is None or len(lines) <= row.log, "\n".join(lines)
 
 
 def test_rows_have_names_of_their_own() -> None:

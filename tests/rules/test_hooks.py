@@ -232,6 +232,80 @@ def test_origin_check_fails(subject: Subject, transport: str) -> None:
     ]
 
 
+# -- headers and refusals -----------------------------------------------------------------------
+
+
+def added(answer: Answer) -> dict[str, str]:
+    return {name: value for name, value in answer.headers if name.startswith("x-")}
+
+
+def test_headers(subject: Subject) -> None:
+    """`initial_headers` for the first answer of a session, `headers` for every answer."""
+    port = subject.port_of("headers")
+    client = PollingClient(port)
+    both, every = {"x-initial": "yes", "x-every": "yes"}, {"x-every": "yes"}
+    assert added(client.handshake) == both
+    assert added(client.post("40")) == every
+    assert added(client.get()) == every
+    assert added(client.post("4" * 1_000_001)) == every
+    with upgrade(client) as upgraded:
+        assert added(upgraded.websocket.handshake) == every
+    with WebSocketClient(port) as websocket:
+        assert added(websocket.websocket.handshake) == both
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("every", "x%0d%0aSet-Cookie:%20a=b"),
+        ("initial", "x%0aSet-Cookie:%20a=b"),
+        ("every", "x%00"),
+        ("every", "%E4%BD%A0"),
+        ("name", "x-a%0d%0aSet-Cookie"),
+        ("name", "x%20a"),
+        ("name", ""),
+    ],
+)
+def test_impossible_header(subject: Subject, transport: str, name: str, value: str) -> None:
+    """It is not sent, in whole or in part: the handshake fails, and the log says why."""
+    answer = ask(subject, transport, "headers", **{name: value})
+    assert is_error(answer, 3)
+    assert added(answer) == {}
+    assert answer.header("set-cookie") is None
+    (line,) = errors(subject)
+    assert line.startswith("ERROR telex HEADERS_FAILED | ConfigurationError(")
+    assert not subject.seen("open")
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message", "context"),
+    [
+        ("EIO=4&transport=foo", 0, "Transport unknown", {"transport": "foo"}),
+        ("EIO=4&transport={}&sid=foo", 1, "Session ID unknown", {"sid": "foo"}),
+        ("EIO=4&transport={}&verdict=no", 4, "Forbidden", {}),
+        ("EIO=4&transport={}&verdict=text", 4, 'not you, "Jörg" </b>', {}),
+        ("EIO=9&transport={}", 5, "Unsupported protocol version", {"protocol": "9"}),
+    ],
+)
+def test_connection_error(
+    subject: Subject,
+    transport: str,
+    query: str,
+    code: int,
+    message: str,
+    context: dict[str, str],
+) -> None:
+    """The application is told what the client was not."""
+    to = f"/socket.io/?{query.format(transport)}"
+    data = request("GET", to) if transport == "polling" else upgrade_request(to)
+    assert is_error(exchange(subject.port_of("headers"), data), code, message)
+    refused = subject.wait("refused", at="headers")
+    assert refused["code"] == code
+    assert refused["why"] == message
+    assert refused["context"] == context
+    assert refused["path"] == "/socket.io/"
+
+
 # -- middleware and handlers ----------------------------------------------------------------------
 
 NEUTRAL = '{"message":"the connection was refused by the server"}'

@@ -227,11 +227,13 @@ def glued_bad_frame(subject: Subject) -> None:
 
 def reset_after_the_request(subject: Subject) -> None:
     """Refused or accepted, nobody is there to hear it."""
+    before = subject.descriptors()
     for to in (TO, target("websocket", sid="nope")):
         for _ in range(100):
             connection = Connection(subject.port_of())
             connection.send(upgrade_request(to))
             connection.reset()
+    assert subject.settled(before)
 
 
 # -- frames -----------------------------------------------------------------------------------
