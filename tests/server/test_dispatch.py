@@ -1,0 +1,614 @@
+"""One socket's events: one after the other, whatever handlers do."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from telex import Ack, Socket
+from telex.server import dispatch
+
+from .scenes import Scene, note, note_args, returns, settle
+
+
+class Room:
+    """A server with one client, and a log of what its handlers did."""
+
+    def __init__(self) -> None:
+        self.scene = Scene()
+        self.client, self.socket = self.scene.joined()
+        self.log: list[Any] = []
+
+    def say(self, *messages: str | bytes) -> None:
+        self.client.say(*messages)
+
+    def heard(self) -> list[str | bytes]:
+        return self.client.heard()
+
+    def paused(self) -> bool:
+        """Whether the client is not read at present."""
+        return self.client.transport.paused
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Room]:
+    room = Room()
+    yield room
+    room.client.session.end("transport close")
+    await settle()
+    assert room.scene.core.runtime.tasks == set()
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("result", "answer"),
+        [(None, "[]"), (1, "[1]"), ((), "[]"), ((1, 2), "[1,2]"), ([1, 2], "[[1,2]]"), (b"", "b")],
+    )
+    async def test_are_what_handlers_return(self, room: Room, result: Any, answer: str) -> None:
+        async def later() -> Any:
+            await asyncio.sleep(0)
+            return result
+
+        room.socket.on("plain", returns(result))
+        room.socket.on("async", later)
+        for event in ("plain", "async"):
+            room.say(f'27["{event}"]')
+            await settle()
+            expected: list[str | bytes] = [f"37{answer}"]
+            if answer == "b":
+                expected = ['61-7[{"_placeholder":true,"num":0}]', b""]
+            assert room.heard() == expected
+
+    async def test_nobody_asked_for_are_not_sent(self, room: Room) -> None:
+        room.socket.on("x", returns(1))
+        room.say('2["x"]')
+        await settle()
+        assert room.heard() == []
+
+    async def test_events_without_handlers_are_not_answered(self, room: Room) -> None:
+        room.say('27["unknown"]', "27[1]", '27[""]')
+        await settle()
+        assert room.heard() == []
+        assert room.client.connected
+
+    async def test_by_hand(self, room: Room) -> None:
+        kept: list[Ack] = []
+
+        @room.socket.on("x")
+        def x(value: int, ack: Ack) -> str:
+            kept.append(ack)
+            return "ignored"
+
+        room.say('27["x",1]')
+        await settle()
+        assert room.heard() == []
+        kept[0]("later", 1)
+        kept[0]("twice")
+        assert room.heard() == ['37["later",1]']
+
+    async def test_by_hand_without_being_asked(self, room: Room) -> None:
+        @room.socket.on("required")
+        def required(ack: Ack) -> None:
+            room.log.append(ack)
+
+        @room.socket.on("default")
+        async def default(ack: Ack | None = None) -> None:
+            room.log.append(ack)
+
+        room.say('2["required"]', '2["default"]')
+        await settle()
+        assert room.log == [None, None]
+
+    async def test_the_first_of_several_handlers_that_has_one(self, room: Room) -> None:
+        for result in (None, "first", "second"):
+            room.socket.on("x", returns(result))
+        room.say('27["x"]')
+        await settle()
+        assert room.heard() == ['37["first"]']
+
+    async def test_that_cannot_be_sent(self, room: Room, caplog: pytest.LogCaptureFixture) -> None:
+        room.socket.on("x", object)
+        with caplog.at_level(logging.ERROR, "telex"):
+            room.say('27["x"]')
+            await settle()
+        assert room.heard() == [
+            '37[{"error":{"type":"HandlerError","message":"the handler failed"}}]'
+        ]
+        assert "object cannot be sent" in caplog.text
+
+    async def test_after_the_client_has_left(self, room: Room) -> None:
+        kept: list[Ack] = []
+        room.socket.on("x", functools.partial(keep, kept))
+        room.say('27["x"]')
+        room.client.session.end("transport close")
+        kept[0]("late")
+        assert room.client.transport.messages == []
+
+    async def test_of_a_function_that_hands_on_a_coroutine(self, room: Room) -> None:
+        async def work(value: int) -> int:
+            await asyncio.sleep(0)
+            return value + 1
+
+        def hands_on(value: int) -> object:
+            return work(value)
+
+        room.socket.on("x", hands_on)
+        room.socket.on("y", note(room.log, "y"))
+        room.say('27["x",1]', '2["y"]')
+        assert room.log == []
+        await settle()
+        assert room.heard() == ["37[2]"]
+        assert room.log == ["y"]
+
+    async def test_of_a_sync_function_around_an_async_one(self, room: Room) -> None:
+        async def original() -> str:
+            return "async"
+
+        @functools.wraps(original)
+        def wrapper() -> str:
+            return "sync"
+
+        room.socket.on("x", wrapper)
+        room.say('27["x"]')
+        await settle()
+        assert room.heard() == ['37["sync"]']
+
+
+def keep(kept: list[Ack], ack: Ack) -> None:
+    kept.append(ack)
+
+
+class TestOrder:
+    async def test_a_handler_holds_back_the_next_event(self, room: Room) -> None:
+        gates = {number: asyncio.Event() for number in range(3)}
+
+        @room.socket.on("slow")
+        async def slow(number: int) -> int:
+            room.log.append(("begin", number))
+            await gates[number].wait()
+            room.log.append(("end", number))
+            return number
+
+        @room.socket.on("fast")
+        def fast() -> str:
+            room.log.append("fast")
+            return "fast"
+
+        room.say('20["slow",0]', '21["fast"]', '22["slow",1]', '23["fast"]')
+        await settle()
+        assert room.log == [("begin", 0)]
+        gates[0].set()
+        await settle()
+        assert room.log[1:] == [("end", 0), "fast", ("begin", 1)]
+        gates[1].set()
+        await settle()
+        assert room.heard() == ["30[0]", '31["fast"]', "32[1]", '33["fast"]']
+
+    async def test_sockets_do_not_wait_for_each_other(self, room: Room) -> None:
+        other, socket = room.scene.joined()
+        gate = asyncio.Event()
+
+        @room.socket.on("x")
+        async def waits() -> None:
+            await gate.wait()
+
+        socket.on("x", note(room.log, "other"))
+        room.say('2["x"]')
+        await settle()
+        other.say('2["x"]')
+        assert room.log == ["other"]
+        gate.set()
+        other.session.end("transport close")
+
+    async def test_acknowledgements_are_never_held_back(self, room: Room) -> None:
+        @room.socket.on("x")
+        async def asks() -> None:
+            room.log.append(await room.socket.emit_with_ack("question"))
+
+        room.say('2["x"]', '2["x"]')
+        await settle()
+        (question,) = room.heard()
+        assert question == '20["question"]'
+        room.say('30["answer"]')
+        await settle()
+        assert room.log == ["answer"]
+        room.say('31["another"]')
+        await settle()
+        assert room.log == ["answer", "another"]
+
+    async def test_the_connection_handler_comes_first(self) -> None:
+        scene = Scene()
+        gate = asyncio.Event()
+
+        @scene.root.on("connection")
+        async def connection(socket: Socket) -> None:
+            scene.log.append("connection")
+            await gate.wait()
+            socket.on("x", scene.log.append)
+
+        client = scene.client()
+        client.say("0", '2["x",1]', '2["x",2]')
+        await settle()
+        assert scene.log == ["connection"]
+        gate.set()
+        await settle()
+        assert scene.log == ["connection", 1, 2]
+
+    @pytest.mark.parametrize("listens", [False, True])
+    async def test_concurrent_handlers_wait_for_nobody(self, room: Room, listens: bool) -> None:
+        gate = asyncio.Event()
+        if listens:
+            room.socket.on_any(note([], "any"))
+
+        @room.socket.on("slow")
+        async def slow(number: int) -> None:
+            room.log.append(("begin", number))
+            await gate.wait()
+            room.log.append(("end", number))
+
+        @room.socket.on("fast", concurrent=True)
+        async def fast() -> None:
+            room.log.append("fast")
+
+        room.say('2["slow",1]')
+        await settle()
+        room.say('2["fast"]')
+        await settle()
+        room.say('2["slow",2]')
+        await settle()
+        assert room.log == [("begin", 1), "fast"], "the second waits for the first"
+        gate.set()
+        await settle()
+        assert room.log[2:] == [("end", 1), ("begin", 2), ("end", 2)]
+
+    async def test_threads(self, room: Room) -> None:
+        import threading
+
+        here = threading.get_ident()
+        done = asyncio.Event()
+
+        @room.socket.on("x", thread=True)
+        def x(value: int) -> int:
+            return value if threading.get_ident() != here else -1
+
+        room.socket.on("y", done.set)
+        room.say('27["x",5]', '2["y"]')
+        async with asyncio.timeout(30):
+            await done.wait()
+        assert room.heard() == ["37[5]"]
+
+    async def test_events_that_had_arrived_are_handled_before_the_end(self, room: Room) -> None:
+        gate = asyncio.Event()
+
+        @room.socket.on("x")
+        async def x(number: int) -> None:
+            await gate.wait()
+            room.log.append(number)
+
+        room.socket.on("disconnecting", note(room.log, "disconnecting"))
+        room.socket.on("disconnect", room.log.append)
+        room.say('2["x",1]', '2["x",2]', "1")
+        await settle()
+        gate.set()
+        await settle()
+        assert room.log == [1, 2, "disconnecting", "client namespace disconnect"]
+
+
+class TestFailures:
+    FAILED = '37[{"error":{"type":"HandlerError","message":"the handler failed"}}]'
+
+    @pytest.mark.parametrize(
+        "error", [RuntimeError("secret"), SystemExit(1), TimeoutError("secret")]
+    )
+    @pytest.mark.parametrize("is_async", [False, True])
+    async def test_of_handlers_are_logged_and_answered(
+        self, room: Room, caplog: pytest.LogCaptureFixture, error: BaseException, is_async: bool
+    ) -> None:
+        def fails() -> None:
+            raise error
+
+        async def fails_later() -> None:
+            raise error
+
+        room.socket.on("x", fails_later if is_async else fails)
+        room.socket.on("error", room.log.append)
+        with caplog.at_level(logging.ERROR, "telex"):
+            room.say('27["x"]')
+            await settle()
+        assert room.heard() == [self.FAILED]
+        assert room.log == [error]
+        assert "handler of 'x' failed" in caplog.text
+        assert room.client.connected
+
+    @pytest.mark.parametrize("hands_on", [False, True])
+    async def test_awaiting_what_was_cancelled_is_a_failure_like_any_other(
+        self, room: Room, caplog: pytest.LogCaptureFixture, hands_on: bool
+    ) -> None:
+        async def x(number: int) -> None:
+            if number == 1:
+                job = asyncio.get_running_loop().create_task(asyncio.sleep(1000))
+                await asyncio.sleep(0)
+                job.cancel()
+                await job
+            room.log.append(number)
+
+        def plain(number: int) -> object:
+            return x(number)
+
+        room.socket.on("x", plain if hands_on else x)
+        room.socket.on("disconnect", room.log.append)
+        with caplog.at_level(logging.ERROR, "telex"):
+            room.say('27["x",1]', '2["x",2]', '2["x",3]')
+            await settle()
+            room.say('2["x",4]', "1")
+            await settle()
+        assert room.heard() == [self.FAILED]
+        assert room.log == [2, 3, 4, "client namespace disconnect"]
+
+    async def test_of_one_handler_end_the_event(
+        self, room: Room, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fails() -> None:
+            raise RuntimeError
+
+        room.socket.on("x", fails)
+        room.socket.on("x", note(room.log, "second"))
+        with caplog.at_level(logging.CRITICAL, "telex"):
+            room.say('27["x"]')
+            await settle()
+        assert (room.log, room.heard()) == ([], [self.FAILED])
+
+    async def test_arguments_that_do_not_fit(
+        self, room: Room, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @room.socket.on("plain")
+        def plain(a: int, b: int) -> None:
+            room.log.append("called")
+
+        @room.socket.on("async")
+        async def later(a: int) -> None:
+            room.log.append("called")
+
+        with caplog.at_level(logging.WARNING, "telex"):
+            room.say('27["plain",1]', '28["async","secret"]')
+            await settle()
+        assert room.log == []
+        assert room.heard() == [
+            '37[{"error":{"type":"ValidationError","message":"expected 2 arguments, got 1"}}]',
+            '38[{"error":{"type":"ValidationError","message":"a: Expected `int`, got `str`"}}]',
+        ]
+        assert "secret" not in caplog.text
+        assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+    async def test_exception_handlers_answer(self) -> None:
+        scene = Scene()
+
+        @scene.root.exception_handler(LookupError)
+        async def missing(socket: Socket, error: LookupError) -> dict[str, str]:
+            return {"missing": str(error)}
+
+        @scene.root.event
+        async def x(socket: Socket) -> None:
+            raise IndexError("it")
+
+        client, _ = scene.joined()
+        client.say('27["x"]')
+        await settle()
+        assert client.heard() == ['37[{"missing":"it"}]']
+
+    async def test_of_the_connection_handler_end_the_socket(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for is_async in (False, True):
+            scene = Scene()
+
+            def fails(socket: Socket) -> None:
+                raise RuntimeError("secret")
+
+            async def fails_later(socket: Socket) -> None:
+                raise RuntimeError("secret")
+
+            scene.root.on("connection", fails_later if is_async else fails)
+            client = scene.client()
+            with caplog.at_level(logging.CRITICAL, "telex"):
+                client.say("0")
+                await settle()
+            connect, disconnect = client.heard()
+            assert str(connect).startswith('0{"sid"')
+            assert disconnect == "1"
+            assert scene.root.sockets == {}
+
+    async def test_a_connection_handler_that_is_cancelled_from_within(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        scene = Scene()
+
+        @scene.root.on("connection")
+        async def connection(socket: Socket) -> None:
+            future = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
+
+        client = scene.client()
+        with caplog.at_level(logging.CRITICAL, "telex"):
+            client.say("0")
+            await settle()
+        assert client.heard()[-1] == "1"
+        assert scene.root.sockets == {}
+
+
+class TestListeners:
+    async def test_see_every_event_before_its_handlers(self, room: Room) -> None:
+        room.socket.on_any(note_args(room.log))
+
+        @room.socket.prepend_any
+        def first(event: str) -> None:
+            room.log.append(("first", event))
+
+        room.socket.on("x", room.log.append)
+        room.say('2["x",1]', '2["unknown",2]')
+        await settle()
+        assert room.log == [
+            ("first", "x"),
+            ("x", 1),
+            1,
+            ("first", "unknown"),
+            ("unknown", 2),
+        ]
+
+    async def test_middleware_may_keep_an_event_from_its_handlers(self, room: Room) -> None:
+        refusal = RuntimeError("no")
+
+        @room.socket.use
+        async def check(event: str, args: list[Any]) -> None:
+            await asyncio.sleep(0)
+            if args == ["bad"]:
+                raise refusal
+            args[0] = args[0].upper()
+
+        room.socket.on("x", room.log.append)
+        room.socket.on("error", room.log.append)
+        room.say('21["x","good"]', '22["x","bad"]', '23["x","good"]')
+        await settle()
+        assert room.log == ["GOOD", refusal, "GOOD"]
+        assert room.heard() == ["31[]", "33[]"]
+
+    async def test_are_removed(self, room: Room) -> None:
+        def listener(*args: Any) -> None:
+            room.log.append(args)
+
+        room.socket.on_any(listener)
+        room.socket.on_any(listener)
+        room.socket.off_any(listener)
+        assert room.socket.listeners_any() == [listener]
+        room.socket.off_any()
+        assert room.socket.listeners_any() == []
+        room.say('2["x"]')
+        await settle()
+        assert room.log == []
+
+
+class TestHandlersComeAndGo:
+    async def test_once(self, room: Room) -> None:
+        room.socket.once("x", room.log.append)
+        room.say('21["x",1]', '22["x",2]')
+        await settle()
+        assert room.log == [1]
+        assert room.heard() == ["31[]"]
+        assert room.socket.event_names() == []
+
+    async def test_off(self, room: Room) -> None:
+        room.socket.on("x", room.log.append)
+        room.socket.on("x", print)
+        assert room.socket.listeners("x") == [room.log.append, print]
+        room.socket.off("x", print)
+        room.say('2["x",1]')
+        room.socket.remove_all_listeners("x")
+        room.say('2["x",2]')
+        assert room.log == [1]
+        assert room.socket.listeners("x") == []
+
+    async def test_those_of_the_namespace_come_before_the_socket_s_own(self, room: Room) -> None:
+        @room.scene.root.event
+        def x(socket: Socket, value: int) -> None:
+            room.log.append((socket.id, value))
+
+        room.socket.on("x", room.log.append)
+        room.say('2["x",1]')
+        await settle()
+        assert room.log == [(room.socket.id, 1), 1]
+
+    async def test_a_socket_has_no_catch_all_and_no_private_names(self, room: Room) -> None:
+        room.socket.on("*", note(room.log, "*"))
+        room.say('2["x"]', '2["__class__"]', '2["on"]')
+        await settle()
+        assert room.log == []
+
+
+class TestWaiting:
+    """What waits for a handler is bounded: the client is not read any further."""
+
+    def start(self, room: Room) -> asyncio.Event:
+        gate = asyncio.Event()
+
+        @room.socket.on("slow")
+        async def slow() -> None:
+            await gate.wait()
+
+        room.socket.on("x", note(room.log, 1))
+        room.say('2["slow"]')
+        return gate
+
+    async def test_the_client_is_paused_and_read_again(self, room: Room) -> None:
+        gate = self.start(room)
+        await settle()
+        text = '2["x","' + "x" * 100_000 + '"]'
+        sent = 0
+        while not room.paused():
+            room.say(text)
+            sent += 1
+            assert sent < 20
+        assert sent * len(text) <= 2 * dispatch.WAITING_LIMIT
+        gate.set()
+        await settle()
+        assert not room.paused()
+        assert room.log == [1] * sent
+
+    async def test_small_events_count_for_what_they_take(self, room: Room) -> None:
+        gate = self.start(room)
+        await settle()
+        sent = 0
+        while not room.paused():
+            room.say('2["x"]')
+            sent += 1
+            assert sent < 20_000
+        gate.set()
+        await settle()
+        assert room.log == [1] * sent
+
+    async def test_a_client_that_owes_an_answer_is_read_on(self, room: Room) -> None:
+        @room.socket.on("ask")
+        async def ask() -> None:
+            room.log.append(await room.socket.emit_with_ack("question"))
+
+        room.say('2["ask"]')
+        await settle()
+        text = '2["y","' + "x" * 100_000 + '"]'
+        for _ in range(15):
+            room.say(text)
+        assert not room.paused()
+        room.say('30["answer"]')
+        await settle()
+        assert room.log == ["answer"]
+
+    async def test_but_not_without_end(self, room: Room, caplog: pytest.LogCaptureFixture) -> None:
+        @room.socket.on("ask")
+        async def ask() -> None:
+            await room.socket.emit_with_ack("question")
+
+        text = '2["y","' + "x" * 500_000 + '"]'
+        with caplog.at_level(logging.CRITICAL, "telex"):
+            room.say('2["ask"]')
+            await settle()
+            for _ in range(10):
+                room.say(text)
+            await settle()
+        assert room.client.reasons == ["forced close"]
+
+    async def test_the_end_of_the_client_ends_the_pause(self, room: Room) -> None:
+        gate = self.start(room)
+        room.socket.on("disconnect", room.log.append)
+        await settle()
+        text = '2["x","' + "x" * 500_000 + '"]'
+        for _ in range(3):
+            room.say(text)
+        assert room.paused()
+        room.client.session.transport_ended(room.client.transport, "transport close")
+        gate.set()
+        await settle()
+        assert room.log == [1, 1, 1, "transport close"]
