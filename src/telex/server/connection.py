@@ -269,7 +269,7 @@ class Connection:
         """``/`` has let the client in: the namespaces that waited for it come next."""
         held, self._held = self._held, None
         for name, auth in held or ():
-            if name not in self._sockets:
+            if name not in self._sockets and self.session.state is OPEN:
                 self._connect(name, auth)
 
     # -- leaving ----------------------------------------------------------------------------------

@@ -126,10 +126,10 @@ class Namespace(NamespaceFace):
         if answer is not None and socket.pid is not None:
             answer["pid"] = socket.pid
         socket.accepted(self._runtime.parser.encode(CONNECT, self.name, answer))
-        accepted(socket)
         handlers = self._registry.take_own(CONNECTION)
         if handlers:
             socket.greet(handlers)
+        accepted(socket)
 
     def remove(self, socket: Socket) -> None:
         """A socket has gone."""
