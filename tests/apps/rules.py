@@ -249,7 +249,9 @@ def rules() -> dict[str, AnyServer]:
     return {
         "main": socket_io("main", UNDER_TEST),
         "eio4": socket_io("eio4", UNDER_TEST, allow_eio3=False),
-        "large": socket_io("large", UNDER_TEST, max_http_buffer_size=1_000_000),
+        "large": socket_io(
+            "large", UNDER_TEST, max_http_buffer_size=1_000_000, connect_timeout=45.0
+        ),
         "suite": suite,
         "engine": engine_io("engine", upgrade_timeout=2.0),
         "engine beat": engine_io("engine beat", **QUICK),
