@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-SOURCES = $(wildcard src tests benchmarks tools)
+SOURCES = $(wildcard src tests benchmarks tools examples)
 
 export PYTHON
 # make has a CC of its own; only one that the user names is passed on.
@@ -76,7 +76,7 @@ bench: venv peers client compiler ## telex, Node's socket.io and python-socketio
 clean: ## remove everything that is generated or installed
 	rm -rf .venv peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
 	rm -rf build dist benchmarks/build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests benchmarks tools examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # What is installed is remembered by files that are newer than what asked for it.
 
