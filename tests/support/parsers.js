@@ -13,6 +13,7 @@ const peer = (name) => require(path.join(peers, name));
 
 const parser5 = peer("socket.io-parser");
 const parser4 = peer("socket.io-parser-3");
+const msgpack = peer("socket.io-msgpack-parser");
 const engine4 = peer("engine.io-parser");
 const engine3 = peer("engine.io-parser-2");
 const engine3of1 = peer("socket.io-client-1/node_modules/engine.io-parser");
@@ -134,6 +135,14 @@ const operations = {
     return cases.map((messages) => decodeSocketIo(Decoder, messages));
   },
   "socket.io encode": ({ revision, cases }) => cases.map((c) => encodeSocketIo(revision, c)),
+  "msgpack decode": ({ cases }) => cases.map((c) => decodeSocketIo(msgpack.Decoder, [c])),
+  "msgpack encode": ({ cases }) =>
+    cases.map(([type, nsp, id, data]) => {
+      const packet = { type, nsp };
+      if (data !== null) packet.data = untagged(data);
+      if (id !== null) packet.id = id;
+      return tagged(new msgpack.Encoder().encode(packet)[0]);
+    }),
   "payload 4 decode": ({ cases }) => cases.map(decodePayload4),
   "payload 4 encode": ({ cases }) => cases.map(encodePayload4),
   "payload 3 decode": ({ generation, cases }) =>

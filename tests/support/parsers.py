@@ -53,21 +53,7 @@ class JavaScriptParsers:
         """Decode messages, each case with a decoder of its own."""
         sent = [[_tagged(message) for message in messages] for messages in cases]
         answers = self._run("socket.io decode", sent, revision=revision)
-        return [
-            Verdict(
-                [
-                    (
-                        kind,
-                        nsp,
-                        None if number == {"$undefined": True} else _plain(number),
-                        _plain(data),
-                    )
-                    for kind, nsp, number, data in answer["packets"]
-                ],
-                answer.get("error"),
-            )
-            for answer in answers
-        ]
+        return [_verdict(answer) for answer in answers]
 
     def encode(
         self, revision: Literal[4, 5], packets: Sequence[SocketIoPacket]
@@ -76,6 +62,16 @@ class JavaScriptParsers:
         sent = [(kind, nsp, number, _tagged(data)) for kind, nsp, number, data in packets]
         answers = self._run("socket.io encode", sent, revision=revision)
         return [[_plain(message) for message in messages] for messages in answers]
+
+    def decode_msgpack(self, messages: Sequence[bytes]) -> list[Verdict]:
+        """Decode packets of the msgpack parser, each a message."""
+        answers = self._run("msgpack decode", [_tagged(message) for message in messages])
+        return [_verdict(answer) for answer in answers]
+
+    def encode_msgpack(self, packets: Sequence[SocketIoPacket]) -> list[bytes]:
+        """The message of each packet, by the msgpack parser."""
+        sent = [(kind, nsp, number, _tagged(data)) for kind, nsp, number, data in packets]
+        return [_plain(message) for message in self._run("msgpack encode", sent)]
 
     # -- Engine.IO --------------------------------------------------------------------------
 
@@ -121,6 +117,14 @@ class JavaScriptParsers:
     def read_jsonp(self, forms: Sequence[str]) -> list[str | None]:
         """The payload that the reference reads in each form."""
         return self._run("jsonp read", forms)
+
+
+def _verdict(answer: Any) -> Verdict:
+    packets: list[SocketIoPacket] = [
+        (kind, nsp, None if number == {"$undefined": True} else _plain(number), _plain(data))
+        for kind, nsp, number, data in answer["packets"]
+    ]
+    return Verdict(packets, answer.get("error"))
 
 
 def as_javascript(value: Any) -> Any:
