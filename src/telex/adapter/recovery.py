@@ -9,7 +9,7 @@ gone. So whatever is not kept any more has certainly been received.
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -79,8 +79,8 @@ class RecoveryLog:
         self._forgotten = 0
         self._bytes = 0
         self._sent: deque[Sent] = deque()
-        self._sessions: dict[str, Session] = {}
-        self._moves: dict[str, list[tuple[int, str, bool]]] = {}
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._moves: dict[str, OrderedDict[tuple[int, str], bool]] = {}
         self._live: dict[str, Callable[[], object]] = {}
 
     # -- sending --------------------------------------------------------------------------
@@ -114,11 +114,15 @@ class RecoveryLog:
 
     def moved(self, sid: str, room: str, *, joined: bool) -> None:
         """A socket has joined or left a room: decides what it was meant to receive."""
-        moves = self._moves.setdefault(sid, [])
-        moves.append((self._number, room, joined))
-        if len(moves) > 64 and self._sent:
-            first = self._sent[0].number
-            self._moves[sid] = [move for move in moves if move[0] >= first]
+        moves = self._moves.setdefault(sid, OrderedDict())
+        move = (self._number, room)
+        if move in moves:
+            del moves[move]  # it is back where it was, and nothing was sent meanwhile
+        else:
+            moves[move] = joined
+        first = self._sent[0].number if self._sent else self._number + 1
+        while moves and next(iter(moves))[0] < first:
+            moves.popitem(last=False)
 
     # -- sessions -------------------------------------------------------------------------
 
@@ -135,14 +139,20 @@ class RecoveryLog:
         self._live[pid] = cut
         if recovered is None:
             return self._number
-        self._moves[recovered.sid] = list(recovered.moves)  # its rooms are the old ones
+        # Its rooms are the old ones.
+        self._moves[recovered.sid] = OrderedDict(
+            ((number, room), joined) for number, room, joined in recovered.moves
+        )
         return recovered.since
 
     def end(self, pid: str, sid: str, kept: Kept | None) -> None:
         """A socket has gone; ``kept`` is what it may come back to."""
         self._live.pop(pid, None)
-        moves = tuple(self._moves.pop(sid, ()))
+        moved = self._moves.pop(sid, None)
         if kept is not None:
+            moves = tuple(
+                [(number, room, joined) for (number, room), joined in (moved or {}).items()]
+            )
             rooms = frozenset(kept.rooms)
             session = Session(sid, rooms, kept.data, kept.since, self._clock(), moves)
             self._sessions[pid] = session
@@ -151,7 +161,8 @@ class RecoveryLog:
     def expire(self) -> None:
         """Forget the sessions of clients that have been away too long, and too many."""
         oldest = self._clock() - self._max_disconnection
-        for pid, session in list(self._sessions.items()):
+        while self._sessions:
+            pid, session = next(iter(self._sessions.items()))
             if session.at >= oldest and len(self._sessions) <= MAX_SESSIONS:
                 break
             del self._sessions[pid]

@@ -310,7 +310,7 @@ class FastHttpProtocol(HttpToolsProtocol):
 class _Shared:
     """What all connections of one server share: its telex server, the deadlines of heads."""
 
-    __slots__ = ("heads", "server")
+    __slots__ = ("_timer", "heads", "server")
 
     def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
         while type(app) in _WRAPPERS:
@@ -320,7 +320,12 @@ class _Shared:
         self.heads: Lane[FastHttpProtocol] = schedule.lane(
             HEADER_TIMEOUT, FastHttpProtocol.head_timed_out
         )
-        LoopTimer(schedule).bind(loop)
+        self._timer = LoopTimer(schedule)
+        self._timer.bind(loop)
+
+    def stop(self) -> None:
+        """Let go of the timer."""
+        self._timer.stop()
 
 
 def _shared(server_state: Any, app: Any, loop: asyncio.AbstractEventLoop) -> _Shared:
@@ -329,6 +334,13 @@ def _shared(server_state: Any, app: Any, loop: asyncio.AbstractEventLoop) -> _Sh
     if shared is None:
         shared = attributes["telex"] = _Shared(app, loop)
     return shared
+
+
+def stop(server_state: Any) -> None:
+    """Let go of what the connections of a server have shared."""
+    shared: _Shared | None = server_state.__dict__.get("telex")
+    if shared is not None:
+        shared.stop()
 
 
 class HeadTooLarge(Exception):

@@ -71,6 +71,7 @@ class FastWebSocket(WSListener):
         "_fragments",
         "_frames",
         "_kind",
+        "_patience",
         "_pong",
         "_socket",
         "_write",
@@ -95,6 +96,7 @@ class FastWebSocket(WSListener):
         self._fragments: bytearray | None = None
         self._fragment_count = 0
         self._pong: bytes | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     # -- Transport ----------------------------------------------------------------------
 
@@ -127,11 +129,14 @@ class FastWebSocket(WSListener):
             loop = self._driver.loop
             if loop is not None:
                 self._driver.leaving.add(self)
-                loop.call_later(CLOSE_TIMEOUT, self.hang_up)
+                self._patience = loop.call_later(CLOSE_TIMEOUT, self.hang_up)
 
     def hang_up(self) -> None:
         """Close the connection once everything has been written."""
         self._driver.leaving.discard(self)
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         self._socket.disconnect()
 
     # -- picows ---------------------------------------------------------------------------
@@ -281,6 +286,9 @@ class FastWebSocket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection has gone."""
         self._driver.leaving.discard(self)
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         self._closed = True
         self.writable = False
         self._fragments = None

@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from ..errors import ConfigurationError
+from . import fast_http
 
 logger = logging.getLogger("telex")
 
@@ -45,6 +46,7 @@ class Listening:
         """Stop listening and wait until everything has ended."""
         self._server.should_exit = True
         await self._task
+        fast_http.stop(self._server.server_state)
 
 
 def _config(app: Any, host: str, port: int, **options: Any) -> uvicorn.Config:

@@ -30,6 +30,11 @@ class Ack:
         if send is not None:
             send(args)
 
+    def withdraw(self) -> bool:
+        """Take back the right to answer; whether it had not been used yet."""
+        send, self._send = self._send, None
+        return send is not None
+
     @property
     def sent(self) -> bool:
         """Whether the answer has been given."""

@@ -169,32 +169,42 @@ class Dispatch:
         """The usual event: one plain function, called here and now."""
         name = data[0]
         del data[0]
+        ack = None
+        if handler.ack is not None and ack_id is not None:
+            ack = self._new_ack(ack_id)
         try:
             if len(data) != handler.limit or handler.typed:
                 data = handler.fit(data)
             if handler.ack is not None:
-                result = self._call(handler, ack_id, data)
+                result = self._call(handler, ack, data)
             elif handler.with_socket:
                 result = handler.call(self._recipient, *data)
             else:
                 result = handler.call(*data)
         except (Exception, SystemExit) as error:
-            self._failed(name, None if handler.ack else ack_id, error)
+            self._failed(name, _owed(ack_id, ack), error)
             return
         if result.__class__ is CoroutineType:  # a function that hands on somebody's coroutine
             self._busy = True
             self._running = name
-            self._runtime.start(self._finish(name, None if handler.ack else ack_id, result))
+            self._runtime.start(self._finish(handler, name, ack_id, ack, result))
         elif ack_id is not None and handler.ack is None:
             self._recipient.answer(ack_id, result)
 
-    async def _finish(self, name: Any, ack_id: int | None, coro: Coroutine[Any, Any, Any]) -> None:
+    async def _finish(
+        self,
+        handler: Handler,
+        name: Any,
+        ack_id: int | None,
+        ack: Ack | None,
+        coro: Coroutine[Any, Any, Any],
+    ) -> None:
         try:
             result = await coro
         except BaseException as error:
-            self._failed(name, ack_id, harmless(error))
+            self._failed(name, _owed(ack_id, ack), harmless(error))
         else:
-            if ack_id is not None:
+            if ack_id is not None and handler.ack is None:
                 self._recipient.answer(ack_id, result)
         finally:
             self._go_on()
@@ -283,35 +293,35 @@ class Dispatch:
             return
         handlers = self.find(name) or ()
         answer: Any = None
-        by_hand = False
+        ack: Ack | None = None
         for handler in handlers:
             if handler.once and not self._use_up(name, handler):
                 continue
+            if handler.ack is not None and ack is None and ack_id is not None:
+                ack = self._new_ack(ack_id)
             try:
-                result = self._call(handler, ack_id, handler.fit(args))
+                result = self._call(handler, ack, handler.fit(args))
                 if result.__class__ is CoroutineType or handler.is_async:
                     result = await result if isawaitable(result) else result
             except BaseException as error:
-                self._failed(name, None if by_hand else ack_id, harmless(error))
+                self._failed(name, _owed(ack_id, ack), harmless(error))
                 return
-            if handler.ack is not None:
-                by_hand = True
-            elif answer is None:
+            if handler.ack is None and answer is None:
                 answer = result
-        if ack_id is not None and handlers and (answer is not None or not by_hand):
+        if ack_id is None or not handlers:
+            return
+        if ack is None or (answer is not None and _owed(ack_id, ack) is not None):
             self._recipient.answer(ack_id, answer)
 
-    def _call(self, handler: Handler, ack_id: int | None, args: list[Any]) -> Any:
+    def _new_ack(self, ack_id: int) -> Ack:
+        return Ack(lambda answer: self._recipient.answer(ack_id, answer))
+
+    def _call(self, handler: Handler, ack: Ack | None, args: list[Any]) -> Any:
         if handler.with_socket:
             args = [self._recipient, *args]
-        if handler.ack is None:
+        if handler.ack is None or (ack is None and not handler.ack_required):
             return handler.call(*args)
-        if ack_id is None:
-            options: dict[str, Any] = {handler.ack: None} if handler.ack_required else {}
-        else:
-            wanted = ack_id
-            options = {handler.ack: Ack(lambda answer: self._recipient.answer(wanted, answer))}
-        return handler.call(*args, **options)
+        return handler.call(*args, **{handler.ack: ack})
 
     async def _passes(self, name: Any, args: list[Any]) -> bool:
         """Show an event to the listeners, then ask the packet middlewares about it."""
@@ -452,6 +462,13 @@ class Dispatch:
                 except BaseException as error:
                     logger.error("handler of %r failed", event, exc_info=harmless(error))
             self._recipient.ended()
+
+
+def _owed(ack_id: int | None, ack: Ack | None) -> int | None:
+    """The id of an answer that is still owed; the handler cannot give it any more."""
+    if ack is None:
+        return ack_id
+    return ack_id if ack.withdraw() else None
 
 
 def _weight(value: Any) -> int:
