@@ -18,12 +18,11 @@ from ..parser.default import DEFAULT_PARSER
 from ..parser.msgpack import MSGPACK_PARSER
 from ..parser.packet import MAX_NAMESPACE, Parser
 from .connection import Connection
-from .dispatch import logged
 from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
 from .namespace import Namespace
 from .registry import Registry
-from .runtime import Runtime, logger
+from .runtime import Runtime, logged, logger
 
 ATTACHMENT_TIMEOUT = 30.0
 """How long a packet may wait for its attachments, in seconds."""
@@ -119,7 +118,7 @@ class Core:
             for handler in self._root.registry.take_own("new_namespace"):
                 result = handler.call(*handler.most(namespace))
                 if handler.is_async:
-                    self.runtime.start(logged(result, "new_namespace"))
+                    self.runtime.start(logged(result, "handler of 'new_namespace'"))
         return namespace
 
     def _recovery_log(self) -> RecoveryLog | None:

@@ -14,7 +14,7 @@ from ..parser.packet import event_arguments
 from .acks import Ack
 from .handlers import Handler, Handlers
 from .params import InvalidArguments
-from .runtime import Runtime, logger
+from .runtime import Runtime, logged, logger
 
 WAITING_LIMIT = 1024 * 1024
 """How many bytes of events may wait for a handler before the client is read no further."""
@@ -401,7 +401,7 @@ class Dispatch:
                 logger.error("handler of %r failed", event, exc_info=error)
                 continue
             if result.__class__ is CoroutineType:
-                self._runtime.start(logged(result, event))
+                self._runtime.start(logged(result, f"handler of {event!r}"))
 
     def greet(self, handlers: Iterable[Handler], failed: Callable[[BaseException], None]) -> None:
         """Run the handlers of ``connection``; the client's events wait until they are done."""
@@ -481,11 +481,3 @@ def _weight(value: Any) -> int:
     if kind in (str, bytes):
         return 8 + len(value)
     return 8
-
-
-async def logged(coro: Coroutine[Any, Any, Any], event: str) -> None:
-    """Await a coroutine that nobody waits for; what it raises is logged."""
-    try:
-        await coro
-    except BaseException as error:
-        logger.error("handler of %r failed", event, exc_info=harmless(error))

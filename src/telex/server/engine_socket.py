@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from ..types import Buffer, Request
 from ..wire import EncodedPacket
 from .handlers import Function, Handler, Handlers
-from .runtime import Runtime, logger
+from .runtime import Runtime, logged, logger
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -154,7 +154,7 @@ class EngineSocket:
                 logger.exception("handler of the engine event %r failed", event)
                 continue
             if inspect.iscoroutine(result):
-                self._runtime.start(_logged(result, event))
+                self._runtime.start(logged(result, f"handler of the engine event {event!r}"))
 
     @property
     def is_open(self) -> bool:
@@ -188,10 +188,3 @@ def _describe(data: str | bytes, binary_prefix: int) -> dict[str, Any]:
     kind = int(data[0]) if data[:1] in TYPES and data else -1
     name = _NAMES[kind] if kind >= 0 else "error"
     return {"type": name, "data": data[1:] or None}
-
-
-async def _logged(coro: Any, event: str) -> None:
-    try:
-        await coro
-    except Exception:
-        logger.exception("handler of the engine event %r failed", event)

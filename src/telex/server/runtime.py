@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from .. import _aio
+from .._aio import harmless
 from ..errors import ConfigurationError
 from ..parser.packet import Parser
 
@@ -47,3 +48,11 @@ class Runtime:
     def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         """Call back after ``delay`` seconds."""
         return self.loop.call_later(delay, callback)
+
+
+async def logged(coro: Awaitable[Any], what: str) -> None:
+    """Await something that nobody waits for; what it raises is logged."""
+    try:
+        await coro
+    except BaseException as error:
+        logger.error("%s failed", what, exc_info=harmless(error))
