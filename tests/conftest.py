@@ -15,3 +15,11 @@ os.environ["PYTHONASYNCIODEBUG"] = "1"
 settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("ci"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the run, in the process that hears of all workers' results."""
+    from tests.support.documented import Documented
+
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Documented(config), "documented features")

@@ -1,0 +1,53 @@
+"""docs/features.md: every row is shown by tests that exist.
+
+Whether they ran, tests/support/documented.py checks at the end of a run of the whole suite.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.support.documented import ROOT, named_tests, rows
+
+
+def test_every_row_is_complete() -> None:
+    """A name, a version and a test; or a reason why there is none."""
+    for row in rows():
+        if row.telex == "—":
+            assert row.difference, f"line {row.line}: left out without a reason"
+            assert not row.tests, f"line {row.line}: left out, yet tested"
+        else:
+            assert row.tests, f"line {row.line}: no test shows {row.telex}"
+            assert row.since == "0.1", f"line {row.line}: since when?"
+
+
+def test_every_row_is_there() -> None:
+    """The snippets of the documentation one by one, and each of the tables."""
+    names = [row.row for row in rows()]
+    assert [name for name in names if name.startswith("S")] == [f"S{n}" for n in range(1, 20)]
+    assert set(names) - {f"S{n}" for n in range(1, 20)} == {
+        *(f"1.{n}" for n in range(1, 8)),
+        "2.1",
+        "3.3",
+    }
+
+
+def test_every_test_exists() -> None:
+    named = named_tests()
+    files = sorted({test.partition("::")[0] for test in named})
+    assert not [name for name in files if not (ROOT / name).is_file()]
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=100,
+        check=False,
+    )
+    assert collected.returncode == 0, collected.stdout[-2000:] + collected.stderr
+    lines = [line.partition("[")[0] for line in collected.stdout.splitlines()]
+    existing = {
+        "::".join([line.split("::")[0], line.split("::")[-1]]) for line in lines if "::" in line
+    }
+    assert named <= existing, sorted(named - existing)
