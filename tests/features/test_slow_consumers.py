@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +107,27 @@ async def test_drain_tells_when_there_is_room(site: Site) -> None:
     await drained.next()
     io.emit("done")
     assert await page.run("return (await until(page.socket, 'done')).length") == 1
+
+
+def open_sockets() -> set[str]:
+    """The sockets of this process."""
+    names: set[str] = set()
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            names.add(str(fd.readlink()))
+    return {name for name in names if name.startswith("socket:")}
+
+
+async def test_nothing_of_a_deaf_client_is_left(site: Site) -> None:
+    """Closing the server also ends connections whose clients will never read the rest."""
+    before = open_sockets()
+    io = Server(send_buffer_limit=50_000_000)
+    page, socket = await listening(site, io)
+    await page.run("page.deaf(page.socket)")
+    socket.emit("data", "x" * 20_000_000)
+    await asyncio.sleep(0.05)
+    await io.close()
+    assert open_sockets() <= before
 
 
 async def test_options_that_cannot_work() -> None:
