@@ -90,6 +90,18 @@ async def test_an_engine_packet_that_cannot_be_read(site: Site) -> None:
     assert await gone.next() == ("parse error",)
 
 
+async def test_a_packet_that_a_client_cannot_read(site: Site) -> None:
+    """The client ends the connection, for the reason `parse error`, and may come back."""
+    io = Server()
+    gone = reasons(io)
+    page = await site.page(io)
+    await page.run("page.socket = await connect(); page.gone = once(page.socket, 'disconnect')")
+    [socket] = io.sockets.sockets.values()
+    socket.conn.send("not a packet")
+    assert await page.run("return (await page.gone)[0]") == "parse error"
+    assert await gone.next() == ("transport close",)
+
+
 async def test_a_client_that_does_not_answer_pings(site: Site) -> None:
     io = Server(ping_interval=0.05, ping_timeout=0.05)
     gone = reasons(io)
@@ -97,7 +109,7 @@ async def test_a_client_that_does_not_answer_pings(site: Site) -> None:
     await page.run("""
         const socket = await connect();
         const { engine } = socket.io;
-        engine.transport.ws.removeAllListeners("message");
+        engine.clearTimeoutFn(engine._pingTimeoutTimer); // it would notice the silence, too
         engine.transport.ws.onmessage = () => {};
     """)
     assert await gone.next() == ("ping timeout",)

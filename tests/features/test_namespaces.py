@@ -206,6 +206,14 @@ async def test_off_forgets_a_handler(site: Site) -> None:
     io.remove_listener("connect")
     await page.run("await connect()")
     assert seen == ["second"]
+    io.on("connection", first).on("hello", first).once("world", second)
+    assert io.event_names() == ["connection", "hello", "world"]
+    io.remove_all_listeners("hello")
+    assert io.event_names() == ["connection", "world"]
+    io.remove_all_listeners()
+    assert io.event_names() == []
+    await page.run("await connect()")
+    assert seen == ["second"]
 
 
 async def test_handlers_of_a_namespace_serve_all_its_sockets(site: Site) -> None:

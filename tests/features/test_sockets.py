@@ -436,6 +436,24 @@ async def test_emit_returns_what_can_be_awaited_and_chained(site: Site) -> None:
     ]
 
 
+async def test_what_is_done_can_be_awaited(site: Site) -> None:
+    """Or not: every call takes effect when it is called."""
+    io = Server()
+    page = await site.page(io)
+    await page.run("page.socket = await connect(); page.gone = once(page.socket, 'disconnect')")
+    [socket] = io.sockets.sockets.values()
+    await io.emit("one")
+    await io.to(socket.id).volatile.emit("two")
+    await socket.send("three")
+    await socket.volatile.emit("four")
+    await io.sockets_join("room")
+    await io.sockets_leave("room")
+    await socket.disconnect()
+    assert not socket.connected
+    assert await page.run("return (await page.gone)[0]") == "io server disconnect"
+    await io.disconnect_sockets()
+
+
 async def test_work_that_ends_with_its_socket(site: Site) -> None:
     io = Server()
     ended = Calls()

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from telex import Server, Socket
-from tests.features.scripts import Page, Site
+from tests.features.scripts import Calls, Page, Site
 
 
 async def three(site: Site) -> tuple[Server, Page, list[Socket]]:
@@ -49,6 +49,10 @@ async def test_what_was_fetched_can_be_acted_on(site: Site) -> None:
     remote.send("sent")
     assert await remote.emit_with_ack("name?", timeout=5) == "first"
     assert await remote.emit_with_ack("name?", 2, timeout=5) == ("first", 2)
+    assert await remote.timeout(5).emit_with_ack("name?") == "first"
+    answered = Calls()
+    remote.timeout(5).emit("name?", ack=answered)
+    assert await answered.next() == (None, "first")
     remote.join(["d", "e"])
     remote.leave("a")
     assert first.rooms == {first.id, "b", "d", "e"}
@@ -57,7 +61,7 @@ async def test_what_was_fetched_can_be_acted_on(site: Site) -> None:
     assert await page.run(
         "return await Promise.all(page.sockets.map((s) => until(s, 'done')))"
     ) == [
-        [["x", 1, b"\x01"], ["message", "sent"], ["name?"], ["name?", 2]],
+        [["x", 1, b"\x01"], ["message", "sent"], *[["name?"], ["name?", 2], ["name?"], ["name?"]]],
         [],
         [],
     ]
