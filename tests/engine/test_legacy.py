@@ -24,6 +24,10 @@ NAMES: dict[int, str] = {1: TWICE, 2: ONCE}
 PROOFS = ["é中😀", "привет", "日本語", "😀", "À", "ÀÉ", "Ünïcödé Ñ 中"]
 
 
+# Without "40/name" and "41/name", which say by their comma which generation it is.
+plain_texts = texts.filter(lambda text: not text.startswith(("0/", "1/")))
+
+
 def twice(text: str) -> str:
     """As Socket.IO 1.x sends it: its UTF-8 bytes, taken for characters."""
     return text.encode().decode("latin-1")
@@ -46,7 +50,7 @@ class TestReading:
         legacy.generation = ONCE
         assert read(legacy, *packets) == packets
 
-    @given(st.lists(texts.map("4{}".format), max_size=3))
+    @given(st.lists(plain_texts.map("4{}".format), max_size=3))
     def test_of_a_2x_client_that_is_not_known_yet(self, packets: list[str]) -> None:
         everything = "".join(packets)
         assume(any(char > "\xff" for char in everything))
@@ -54,7 +58,7 @@ class TestReading:
         assert read(legacy, *packets) == packets
         assert legacy.generation == ONCE
 
-    @given(st.sampled_from(PROOFS), texts)
+    @given(st.sampled_from(PROOFS), plain_texts)
     def test_of_a_1x_client_that_is_not_known_yet(self, proof: str, text: str) -> None:
         packets = ["4" + text, "4" + proof]
         legacy = LegacyText(json_text=True)
@@ -192,11 +196,10 @@ class TestRealParsers:
         assert isinstance(sent, str)
         assert legacy.read(list(payload.decode3(sent))) == packets
 
-    @given(proof=st.sampled_from(PROOFS), text=texts)
+    @given(proof=st.sampled_from(PROOFS), text=plain_texts)
     def test_what_an_unknown_client_sends(
         self, javascript: JavaScriptParsers, generation: Generation, proof: str, text: str
     ) -> None:
-        assume(not text.startswith(("0/", "1/")))
         packets = ["4" + text, "4中" + proof]
         (sent,) = javascript.encode_payload3([packets], generation=generation, binary=False)
         assert isinstance(sent, str)
