@@ -191,12 +191,10 @@ class TestReading:
 
         session.on_message = fails
         host.say("4a")
+        host.leave()
         with caplog.at_level(logging.CRITICAL, "telex"):
-            await asyncio.wait([reading], timeout=1)
-        reading.cancel()
-        await asyncio.wait([reading])
-        if not reading.cancelled():
-            reading.exception()
+            await asyncio.wait([reading])
+        reading.exception()  # the host may hear of it, or not
         assert len(host.reasons) == 1
         assert host.engine.sessions == {}
 

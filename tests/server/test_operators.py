@@ -168,12 +168,26 @@ class TestAcknowledgements:
 
     async def test_those_that_came_in_time(self) -> None:
         crowd = Crowd()
-        task = asyncio.ensure_future(crowd.io.timeout(0.05).emit_with_ack("question"))
-        await settle()
+        heard: asyncio.Future[tuple[AckTimeout | None, list[Any]]] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+        def callback(error: AckTimeout | None, responses: list[Any]) -> None:
+            heard.set_result((error, responses))
+
+        crowd.io.timeout(0.001).emit("question", ack=callback)
         self.answer(crowd.clients["a"], "1")
-        with pytest.raises(AckTimeout, match="3 of 4") as caught:
-            await task
-        assert caught.value.responses == [1]
+        error, responses = await heard
+        assert isinstance(error, AckTimeout)
+        assert "3 of 4" in str(error)
+        assert error.responses == responses == [1]
+        assert not any(socket.expects_answers for socket in crowd.sockets.values())
+
+    async def test_that_nobody_gives(self) -> None:
+        crowd = Crowd()
+        with pytest.raises(AckTimeout, match="4 of 4") as caught:
+            await crowd.io.timeout(0.001).emit_with_ack("question")
+        assert caught.value.responses == []
         assert not any(socket.expects_answers for socket in crowd.sockets.values())
 
     async def test_by_callback(self) -> None:
