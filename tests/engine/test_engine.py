@@ -209,13 +209,12 @@ class TestEnd:
         assert scene.deadlines == 0
         assert silent.state is not OPEN
 
-    def test_a_session_that_opens_another_while_closing(self) -> None:
+    def test_handshakes_that_are_under_way_come_too_late(self) -> None:
         scene = Scene()
-        session, _ = scene.open_websocket()
-
-        def reopen(ended: Session, reason: str) -> None:
-            scene.open_websocket()
-
-        session.on_close = reopen
         scene.engine.close("server shutting down")
-        assert len(scene.engine.sessions) == 1
+        for open_session in (scene.open_polling, scene.open_websocket):
+            with pytest.raises(Refused, match="shutting down") as caught:
+                open_session()
+            assert caught.value.code == 4
+        assert scene.engine.sessions == {}
+        assert scene.deadlines == 0

@@ -179,6 +179,7 @@ class TestLoops:
         scene.driver.stop()
         scene.loop.turn()
         scene.clock.advance(5)
+        scene.engine.closing = False
         scene.driver.bind(scene.loop)
         _, transport = scene.open()
         scene.loop.turn()
