@@ -9,6 +9,7 @@ True
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -43,6 +44,24 @@ class Calls:
             return await self._queue.get()
 
 
+class Pending:
+    """A piece of JavaScript that has begun; awaiting it gives its result."""
+
+    def __init__(self, page: Page, number: int) -> None:
+        self._page = page
+        self._number = number
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._page.run("return await page.pending[n]", n=self._number).__await__()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something has happened on the server."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
 class Page:
     """A place where JavaScript runs: what one piece leaves in `page` is there for the next.
 
@@ -63,9 +82,20 @@ class Page:
         answer = await asyncio.to_thread(self._program.request, request, timeout=timeout)
         return from_json(answer)
 
-    def start(self, code: str, *, timeout: float = 10.0, **values: object) -> asyncio.Task[Any]:
-        """Let a piece run while the test goes on."""
-        return asyncio.create_task(self.run(code, timeout=timeout, **values))
+    async def begin(self, code: str) -> Pending:
+        """Begin with a piece; awaiting what this returns gives its result.
+
+        It has run up to its first `await` when this returns, so what it listens to is heard.
+        """
+        number = await self.run(
+            f"""
+            page.pending ??= [];
+            const pending = (async () => {{ {code} }})();
+            pending.catch(() => {{}});
+            return page.pending.push(pending) - 1;
+            """
+        )
+        return Pending(self, number)
 
     async def close(self) -> None:
         """Close all sockets."""

@@ -160,15 +160,13 @@ async def test_draining(site: Site) -> None:
 
     page = await site.page(io)
     await page.run("""
-        page.times = [];
         for (let i = 0; i < 10; i++) {
           const socket = await connect();
-          socket.on("disconnect", () => page.times.push(performance.now()));
           if (i === 0) socket.emit("work");
         }
     """)
-    closing = asyncio.create_task(io.close(drain=0.5))
-    await asyncio.sleep(0.1)
+    closing = asyncio.create_task(io.close(drain=1.5))
+    await gone.next()
     refused = await page.run("""
         const [error] = await once(open("/", { transports: ["polling"] }), "connect_error");
         const [other] = await once(open(), "connect_error");
@@ -179,11 +177,6 @@ async def test_draining(site: Site) -> None:
     await closing
     assert gone.all == [("server shutting down",)] * 10
     assert finished.all == [()]
-    first, last = await page.run("""
-        while (page.times.length < 10) await sleep(5);
-        return [page.times[0], page.times[9]];
-    """)
-    assert last - first > 200
 
 
 async def test_nothing_is_left(site: Site) -> None:

@@ -217,11 +217,10 @@ async def test_disconnecting_all_children(site: Site) -> None:
     parent = io.of(re.compile("^/game-"))
     page = await site.page(io)
     await page.run("page.a = await connect('/game-1'); page.b = await connect('/game-2')")
-    ended = page.start("""
+    ended = await page.begin("""
         return await Promise.all([page.a, page.b].map((socket) =>
           socket.disconnected ? "early" : once(socket, "disconnect").then(([reason]) => reason)));
     """)
-    await asyncio.sleep(0.05)
     parent.disconnect_sockets()
     assert set(await ended) <= {"io server disconnect", "early"}
 

@@ -490,14 +490,10 @@ async def test_the_engine_hears_of_connections(site: Site) -> None:
     engine_id = await page.run("return (await connect()).io.engine.id")
     [conn] = opened.first
     assert conn.id == engine_id
-    ended = page.start("""
-        const socket = await connect();
-        page.ready = true;
-        return (await once(socket, "disconnect"))[0];
-    """)
     await opened.next()
+    await page.run("page.socket = await connect()")
     [conn] = await opened.next()
-    await page.run("while (!page.ready) await sleep(5); await sleep(10)")
+    ended = await page.begin("return (await once(page.socket, 'disconnect'))[0]")
     conn.close()
     assert await ended == "transport close"
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from telex import ConfigurationError, ConnectError, Server, Socket
-from tests.features.scripts import Calls, Site
+from tests.features.scripts import Calls, Site, until
 
 
 async def test_middlewares_run_in_order_before_the_connection(site: Site) -> None:
@@ -110,19 +110,23 @@ async def test_a_refused_client_may_try_again(site: Site) -> None:
 
 async def test_a_client_that_leaves_meanwhile_never_connects(site: Site) -> None:
     io = Server()
-    connection, asked = Calls(), Calls()
+    connection, asked, finished = Calls(), Calls(), Calls()
+    go_on = asyncio.Event()
 
     @io.use
     async def slow(socket: Socket) -> None:
         asked(socket)
-        await asyncio.sleep(0.05)
+        await go_on.wait()
+        finished(socket)
 
     io.on("connection", connection)
     page = await site.page(io)
     await page.run("page.socket = open()")
     [socket] = await asked.next()
     await page.run("page.socket.io.engine.close()")
-    await asyncio.sleep(0.1)
+    await until(lambda: not io.engine.clients_count)
+    go_on.set()
+    await finished.next()
     assert connection.all == []
     assert not socket.connected
     assert not io.sockets.sockets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,8 +57,7 @@ async def test_dates_and_undefined(site: Site) -> None:
     _, date, undefined, buffer = await received.next()
     moment = datetime(2030, 12, 31, 23, 30, 45, 678000, UTC)
     assert [date, undefined, buffer] == [moment, None, b"\x01\x02"]
-    dates = page.start("return await once(page.socket, 'more')")
-    await asyncio.sleep(0.02)
+    dates = await page.begin("return await once(page.socket, 'more')")
     io.emit("more", moment, {"in": [moment]})
     assert await dates == [{"$date": 1924990245678}, {"in": [{"$date": 1924990245678}]}]
 
@@ -99,13 +97,16 @@ async def test_recovery_over_msgpack(site: Site) -> None:
     io.event("disconnect")(gone)
     page = await site.page(io, "msgpack")
     await page.run("""
-        page.socket = await connect("/", { reconnection: true, reconnectionDelay: 30 });
-        page.back = once(page.socket, "connect");
+        page.socket = await connect();
         page.socket.io.engine.transport.ws._socket.destroy();
     """)
     await gone.next()
     io.emit("missed", b"\x01")
-    assert await page.run("await page.back; return page.socket.recovered")
+    assert await page.run("""
+        page.socket.connect();
+        await once(page.socket, "connect");
+        return page.socket.recovered;
+    """)
     io.emit("done")
     [event] = await page.run("return await until(page.socket, 'done')")
     assert event[:2] == ["missed", b"\x01"]

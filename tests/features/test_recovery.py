@@ -10,14 +10,16 @@ import pytest
 from telex import ConnectError, Server, Socket
 from tests.features.scripts import Calls, Page, Site
 
-# The client comes back by itself, soon; `lose` cuts its connection without a word.
+# `lose` cuts the connection without a word, `back` comes back.
 SETUP = """
-    page.lose = (socket) => socket.io.engine.transport.ws._socket.destroy();
-    page.open = (namespace = "/", options = {}) => connect(namespace, {
-      reconnection: true, reconnectionDelay: 30, reconnectionDelayMax: 30, randomizationFactor: 0,
-      ...options,
-    });
-    page.socket = await page.open();
+    page.lose = () => page.socket.io.engine.transport.ws._socket.destroy();
+    page.back = async () => {
+      const connected = once(page.socket, "connect");
+      page.socket.connect();
+      await connected;
+      return page.socket.recovered;
+    };
+    page.socket = await connect();
 """
 
 
@@ -36,7 +38,7 @@ async def lose(io: Server, page: Page) -> None:
     """Cut the connection; returns when the server knows."""
     gone = Calls()
     only(io).on("disconnect", gone)
-    await page.run("page.back = once(page.socket, 'connect'); page.lose(page.socket)")
+    await page.run("page.lose()")
     await gone.next()
 
 
@@ -61,7 +63,7 @@ async def test_the_session_and_the_packets_come_back(site: Site) -> None:
     io.to(identity).emit("to the socket", 3)
     io.volatile.emit("volatile")
     missed = await page.run("""
-        await page.back;
+        await page.back();
         const { id, recovered } = page.socket;
         return [id, recovered];
     """)
@@ -89,7 +91,7 @@ async def test_a_quiet_connection_recovers_too(site: Site) -> None:
     identity = only(io).id
     await lose(io, page)
     io.emit("missed")
-    assert await page.run("await page.back; return [page.socket.id, page.socket.recovered]") == [
+    assert await page.run("await page.back(); return [page.socket.id, page.socket.recovered]") == [
         identity,
         True,
     ]
@@ -105,7 +107,7 @@ async def test_it_works_again_and_again(site: Site) -> None:
     for number in range(3):
         await lose(io, page)
         io.emit("missed", number)
-        assert await page.run("await page.back; return page.socket.recovered")
+        assert await page.run("return await page.back()")
         assert only(io).id == identity
     io.emit("done")
     received = await page.run("return await until(page.socket, 'done')")
@@ -119,7 +121,7 @@ async def test_it_is_off_unless_asked_for(site: Site) -> None:
     await lose(io, page)
     io.emit("missed")
     again, recovered, pid = await page.run(
-        "await page.back; return [page.socket.id, page.socket.recovered, page.socket._pid]"
+        "await page.back(); return [page.socket.id, page.socket.recovered, page.socket._pid]"
     )
     assert again != identity
     assert not recovered
@@ -134,14 +136,11 @@ async def test_leaving_on_purpose_is_final(site: Site) -> None:
     identity = only(io).id
     await page.run("""
         page.socket.disconnect();
-        const back = once(page.socket, "connect");
-        page.socket.connect();
-        await back;
+        await page.back();
     """)
     assert only(io).id != identity
     identity = only(io).id
-    ended = page.start("await once(page.socket, 'disconnect')")
-    await asyncio.sleep(0.02)
+    ended = await page.begin("await once(page.socket, 'disconnect')")
     only(io).disconnect()
     await ended
     assert (
@@ -161,7 +160,8 @@ async def test_being_away_too_long(site: Site) -> None:
     page = await recovering(site, io)
     identity = only(io).id
     await lose(io, page)
-    assert await page.run("await page.back; return page.socket.recovered") is False
+    await asyncio.sleep(0.02)
+    assert await page.run("return await page.back()") is False
     assert only(io).id != identity
 
 
@@ -189,7 +189,7 @@ async def test_an_offset_that_is_unknown_begins_anew(site: Site) -> None:
     for offset in ("nonsense", "1-1", "99999999999999-1"):
         await page.run("page.socket._lastOffset = offset", offset=offset)
         await lose(io, page)
-        assert await page.run("await page.back; return page.socket.recovered") is False, offset
+        assert await page.run("return await page.back()") is False, offset
 
 
 @pytest.mark.parametrize("skip", [True, False])
@@ -201,7 +201,7 @@ async def test_middlewares_run_unless_told_otherwise(site: Site, skip: bool) -> 
     io.use(asked)
     page = await recovering(site, io)
     await lose(io, page)
-    assert await page.run("await page.back; return page.socket.recovered")
+    assert await page.run("return await page.back()")
     assert len(asked.all) == (1 if skip else 2)
 
 
@@ -224,6 +224,7 @@ async def test_a_user_who_is_locked_out_meanwhile_receives_nothing(site: Site) -
     assert await page.run("""
         const packets = [];
         page.socket.io.on("packet", (packet) => packets.push(packet.type));
+        page.socket.connect();
         const [error] = await once(page.socket, "connect_error");
         return [error.message, packets];
     """) == ["locked out", [4]]
@@ -272,12 +273,13 @@ async def test_a_server_that_was_started_again(site: Site) -> None:
     io = Server(connection_state_recovery=True)
     page = await recovering(site, io)
     port = io.port
-    await page.run("page.back = once(page.socket, 'connect')")
+    ended = await page.begin("await once(page.socket, 'disconnect')")
     await io.close()
+    await ended
     other = Server(connection_state_recovery=True)
     await other.listen(port=port)
     try:
-        assert await page.run("await page.back; return page.socket.recovered") is False
+        assert await page.run("return await page.back()") is False
         assert len(other.sockets.sockets) == 1
     finally:
         await other.close()

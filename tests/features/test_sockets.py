@@ -340,8 +340,7 @@ async def test_disconnect_leaves_the_connection_to_others(site: Site) -> None:
     page = await site.page(io)
     await page.run("page.root = await connect(); page.chat = await share(page.root, '/chat')")
     [socket] = io.sockets.sockets.values()
-    ended = page.start("return (await once(page.root, 'disconnect'))[0]")
-    await asyncio.sleep(0.02)
+    ended = await page.begin("return (await once(page.root, 'disconnect'))[0]")
     socket.disconnect()
     assert await ended == "io server disconnect"
     assert await page.run("return [page.root.connected, page.chat.connected]") == [False, True]
@@ -356,11 +355,10 @@ async def test_disconnect_true_closes_the_connection(site: Site) -> None:
     page = await site.page(io)
     await page.run("page.root = await connect(); page.chat = await share(page.root, '/chat')")
     [socket] = io.sockets.sockets.values()
-    ended = page.start("""
+    ended = await page.begin("""
         const ended = [page.root, page.chat].map((socket) => once(socket, "disconnect"));
         return (await Promise.all(ended)).map(([reason]) => reason);
     """)
-    await asyncio.sleep(0.02)
     socket.disconnect(close=True)
     assert await ended == ["io server disconnect", "io server disconnect"]
     reasons = {await gone.next(), await gone.next()}
@@ -399,8 +397,7 @@ async def test_a_client_comes_back_to_a_server_that_was_started_again(site: Site
         });
     """)
     [first] = io.sockets.sockets
-    back = page.start("await once(page.socket, 'connect'); return page.socket.id")
-    await asyncio.sleep(0.02)
+    back = await page.begin("await once(page.socket, 'connect'); return page.socket.id")
     await io.close()
     await io.listen(port=port)
     second = await back

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from telex import Server, Socket
@@ -65,8 +64,7 @@ async def test_what_was_fetched_can_be_acted_on(site: Site) -> None:
         [],
         [],
     ]
-    ended = page.start("return (await once(page.sockets[0], 'disconnect'))[0]")
-    await asyncio.sleep(0.02)
+    ended = await page.begin("return (await once(page.sockets[0], 'disconnect'))[0]")
     await remote.disconnect()
     assert await ended == "io server disconnect"
     assert set(io.sockets.sockets) == {second.id, third.id}
@@ -107,18 +105,16 @@ async def test_disconnect_sockets(site: Site) -> None:
     io, page, [first, second, third] = await three(site)
     chat = io.of("/chat")
     await page.run("page.chat = await share(page.sockets[2], '/chat')")
-    ended = page.start("""
+    ended = await page.begin("""
         const reasons = page.sockets.slice(0, 2).map((socket) =>
           Promise.all([once(socket, "bye"), once(socket, "disconnect")]));
         return (await Promise.all(reasons)).map(([, [reason]]) => reason);
     """)
-    await asyncio.sleep(0.02)
     io.in_("b").emit("bye")
     await io.in_("b").disconnect_sockets()
     assert await ended == ["io server disconnect", "io server disconnect"]
     assert list(io.sockets.sockets) == [third.id]
-    closed = page.start("return (await once(page.chat, 'disconnect'))[0]")
-    await asyncio.sleep(0.02)
+    closed = await page.begin("return (await once(page.chat, 'disconnect'))[0]")
     io.disconnect_sockets(close=True)
     assert await closed == "io server disconnect"
     assert not chat.sockets
