@@ -124,6 +124,10 @@ class RecoveryLog:
         while moves and next(iter(moves))[0] < first:
             moves.popitem(last=False)
 
+    def forget(self, sid: str) -> None:
+        """A socket has gone: where it was does not matter any more."""
+        self._moves.pop(sid, None)
+
     # -- sessions -------------------------------------------------------------------------
 
     @property

@@ -232,7 +232,10 @@ class AsgiFront:
         allow_request = self.engine.options.allow_request
         if allow_request is not None:
             await allow(allow_request, request)
-        return await generate_id(self.generate_id, request)
+        sid = await generate_id(self.generate_id, request)
+        if self.engine.closing:  # since the request was verified
+            raise Refused(FORBIDDEN, "the server is shutting down")
+        return sid
 
     async def _poll(
         self,
@@ -385,10 +388,14 @@ class AsgiFront:
     def _receiver(
         self, request: Request, websocket: Transport, session: Session | None, sid: str
     ) -> Session | Probe | None:
-        """Who reads from a new WebSocket; nobody, if its session cannot be upgraded."""
-        if session is None:
+        """Who reads from a new WebSocket; nobody, if its session cannot be had any more."""
+        if session is not None:
+            return session.start_probe(websocket)
+        try:
             return self.engine.open(request, websocket, sid)
-        return session.start_probe(websocket)
+        except Refused as refused:  # since the request was verified
+            self.hooks.refused(request, refused)
+            return None
 
     async def _admit_websocket(self, request: Request) -> str:
         if self.engine.closing:

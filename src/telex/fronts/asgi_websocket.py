@@ -117,6 +117,18 @@ class AsgiWebSocket:
         self.receiver = receiver
         if receiver is None:
             self.close()
+        reason = TRANSPORT_ERROR
+        try:
+            reason = await self._read(receive, session, limit)
+        finally:  # also when the host cancels us
+            self._closed = True
+            if self.receiver is not None:
+                self.receiver.transport_ended(self, reason)
+
+    async def _read(
+        self, receive: Callable[[], Awaitable[Message]], session: Session | None, limit: int
+    ) -> str:
+        """Read to the end; the reason with which the session ends."""
         reason = TRANSPORT_CLOSE
         while True:
             await self._readable.wait()
@@ -135,9 +147,7 @@ class AsgiWebSocket:
                 self.receiver.receive(data)
             elif self.receiver.receive(data):
                 self.receiver = session
-        self._closed = True
-        if self.receiver is not None:
-            self.receiver.transport_ended(self, reason)
+        return reason
 
 
 def _size(data: str | bytes) -> int:

@@ -132,12 +132,13 @@ class FastWebSocket(WSListener):
                 self._patience = loop.call_later(CLOSE_TIMEOUT, self.hang_up)
 
     def hang_up(self) -> None:
-        """Close the connection once everything has been written."""
+        """Wait no longer for the client. What it has not read by now is dropped."""
         self._driver.leaving.discard(self)
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        self._socket.disconnect()
+        unread = self._socket.underlying_transport.get_write_buffer_size()
+        self._socket.disconnect(graceful=not unread)
 
     # -- picows ---------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from .packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPAC
 
 _MAX_ACK_ID = 10**16
 _JAVASCRIPT = 0
+_CONTAINERS = (list, dict)
 
 
 def _read_extension(code: int, data: memoryview[int]) -> Any:
@@ -94,10 +95,12 @@ def _check_depth(value: Any, depth: int = 0) -> None:
     kind = value.__class__
     if kind is list:
         for item in value:
-            _check_depth(item, depth + 1)
+            if item.__class__ in _CONTAINERS:
+                _check_depth(item, depth + 1)
     elif kind is dict:
         for item in value.values():
-            _check_depth(item, depth + 1)
+            if item.__class__ in _CONTAINERS:
+                _check_depth(item, depth + 1)
 
 
 class MsgpackParser:

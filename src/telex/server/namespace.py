@@ -136,6 +136,8 @@ class Namespace(NamespaceFace):
         if self._sockets.get(socket.id) is socket:
             del self._sockets[socket.id]
             self.adapter.remove(socket.id)
+            if self.parts.recovery is not None:
+                self.parts.recovery.forget(socket.id)
             self._check_empty()
 
     def _check_empty(self) -> None:
