@@ -15,6 +15,7 @@ from .cors import CorsPolicy, Origins
 from .handshake import (
     BAD_HANDSHAKE_METHOD,
     BAD_REQUEST,
+    FORBIDDEN,
     UNKNOWN_SID,
     OpenPacket,
     Refused,
@@ -128,6 +129,8 @@ class Engine:
         """Open a session for a verified handshake; its open packet is queued."""
         if not sid or sid in self.sessions:
             raise Refused(BAD_REQUEST, name="ID_GENERATION_ERROR")
+        if self.closing:
+            raise Refused(FORBIDDEN, "the server is shutting down")
         session = Session(
             sid,
             int(request.query["EIO"]),

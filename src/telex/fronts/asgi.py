@@ -232,10 +232,7 @@ class AsgiFront:
         allow_request = self.engine.options.allow_request
         if allow_request is not None:
             await allow(allow_request, request)
-        sid = await generate_id(self.generate_id, request)
-        if self.engine.closing:  # since the request was verified
-            raise Refused(FORBIDDEN, "the server is shutting down")
-        return sid
+        return await generate_id(self.generate_id, request)
 
     async def _poll(
         self,
