@@ -83,12 +83,17 @@ class _Children:
 
     def broadcast(self, packet: EncodedPacket, target: Target) -> Awaitable[None]:
         for child in list(self._children):
-            child.adapter.broadcast(self._for(child, packet, None), target)
+            child.adapter.broadcast(self._for(child, packet, target), target)
         return DONE
 
-    def _for(self, child: Namespace, packet: EncodedPacket, ack_id: int | None) -> EncodedPacket:
-        """The same event in the child's own name."""
-        encoded = self._runtime.parser.encode(EVENT, child.name, packet.event, ack_id)
+    def _for(
+        self, child: Namespace, packet: EncodedPacket, target: Target, ack_id: int | None = None
+    ) -> EncodedPacket:
+        """The same event in the child's own name, which also keeps it for those who come back."""
+        if ack_id is None:
+            encoded = child.parts.encode_kept(packet.event or [], target)
+        else:
+            encoded = self._runtime.parser.encode(EVENT, child.name, packet.event, ack_id)
         encoded.event = packet.event
         encoded.compress = packet.compress
         return encoded
@@ -105,7 +110,7 @@ class _Children:
         counts: list[int] = []
         for child in list(self._children):
             number = next(child.parts.ack_ids)
-            encoded = self._for(child, packet, number)
+            encoded = self._for(child, packet, target, number)
             adapter = child.adapter
             stops.append(adapter.broadcast_with_ack(encoded, target, number, counts.append, settle))
         counted(sum(counts))
