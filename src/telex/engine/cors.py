@@ -61,6 +61,12 @@ class CorsPolicy:
         if callable(origins):
             self._callable = origins
         elif origins is not None:
+            given: Any = origins
+            if not isinstance(given, Iterable):
+                raise ConfigurationError(
+                    "origins must be '*', an origin, several of them, or a function"
+                    f" (origin, request) -> bool, not {origins!r}"
+                )
             entries = [origins] if isinstance(origins, str) else list(origins)
             for entry in entries:
                 if entry in ("*", "*:*"):
@@ -83,6 +89,11 @@ class CorsPolicy:
         """From the options ``origins`` and ``cors`` of a server; at most one may be given."""
         if cors is None:
             return cls(origins)
+        given: Any = cors
+        if not isinstance(given, Mapping):
+            raise ConfigurationError(
+                f"cors must be a dict such as {{'origins': '*'}}, not {cors!r}"
+            )
         options = dict(cors)
         if origins is not None:
             raise ConfigurationError("give either origins or cors={'origins': …}, not both")
