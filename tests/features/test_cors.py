@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -184,6 +185,10 @@ async def test_options_that_cannot_work() -> None:
         Server(cors={"origin": "*"})
     with pytest.raises(ConfigurationError, match="not both"):
         Server(origins="*", cors={"origins": "*"})
+    mistakes: list[dict[str, Any]] = [{"origins": re.compile("x")}, {"origins": 5}, {"cors": "*"}]
+    for options in mistakes:
+        with pytest.raises(ConfigurationError, match="must be"):
+            Server(**options)
 
 
 @pytest.mark.parametrize("transport", ["polling", "upgrade", "websocket"])

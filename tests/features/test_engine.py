@@ -286,6 +286,36 @@ async def test_engine_middleware_may_answer_itself(site: Site, transport: str) -
     ) == ["xhr poll error" if transport == "polling" else "websocket error", True]
 
 
+@BOTH
+async def test_engine_middleware_that_fails(
+    site: Site, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is the host's business: 500, and a line in its log; nothing private is told."""
+    io = Server()
+
+    def failing(app: App) -> App:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            raise RuntimeError("password of the database")
+
+        return wrapped
+
+    io.engine.use(failing)
+    page = await site.page(io)
+    told = await page.run(
+        """
+        const socket = open("/", { transports: [transport] });
+        const [error] = await once(socket, "connect_error");
+        const { status, text } = await request("/socket.io/?EIO=4&transport=polling");
+        return [error.message, status, text];
+        """,
+        transport=transport,
+    )
+    assert told[1:] == [500, "Internal Server Error"]
+    assert told[0] == ("xhr poll error" if transport == "polling" else "websocket error")
+    assert "password of the database" in caplog.text
+    assert io.engine.clients_count == 0
+
+
 @pytest.mark.parametrize(
     ("cookie", "header"),
     [

@@ -341,6 +341,20 @@ async def test_listeners_that_fail_harm_nobody(
     assert "outgoing listener" in caplog.text
 
 
+async def test_events_named_by_numbers(site: Site) -> None:
+    """JavaScript may emit them; only listeners for any event hear of them."""
+    io = Server()
+    seen = Calls()
+
+    @io.on("connection")
+    def connection(socket: Socket) -> None:
+        socket.on_any(seen)
+
+    page = await site.page(io)
+    await page.run("(await connect()).emit(5, 'x')")
+    assert await seen.next() == (5, "x")
+
+
 async def test_a_client_may_emit_error(site: Site) -> None:
     """It is an ordinary name for clients: Node calls the same listeners."""
     io = Server()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
-from telex import ConnectError, Server, Socket
+from telex import AckTimeout, ConnectError, Disconnected, Server, Socket
 from tests.features.scripts import Calls, Page, Site
 
 # `lose` cuts the connection without a word, `back` comes back.
@@ -298,6 +299,72 @@ async def test_handlers_of_ours_do_not_see_offsets(site: Site) -> None:
         page.socket.on("ask", (...args) => args.pop()(args));
         return await page.socket.emitWithAck("echo", "a");
     """) == ["a", [1]]
+
+
+async def test_whatever_was_sent_can_be_recovered_from(site: Site) -> None:
+    """A text as last argument is never mistaken for an offset, however it was sent."""
+    io = Server(connection_state_recovery=True)
+
+    @io.use
+    def early(socket: Socket) -> None:
+        socket.emit("from the middleware", "text")
+
+    page = await recovering(site, io)
+    socket = only(io)
+    io.emit("broadcast", "text")
+    io.volatile.emit("volatile", "text")
+    socket.volatile.emit("volatile", "text")
+    socket.compress(False).emit("flagged", "text")
+    io.to(socket.id).emit("room", "text")
+    socket.send("text")
+    [remote] = await io.fetch_sockets()
+    remote.emit("remote", "text")
+    with pytest.raises(AckTimeout):
+        await socket.emit_with_ack("asked", "text", timeout=0.01)
+    await lose(io, page)
+    io.emit("missed")
+    assert await page.run("return await page.back()")
+    io.emit("done")
+    received = await page.run("return await until(page.socket, 'done')")
+    assert [event[0] for event in received] == [
+        *("from the middleware", "broadcast", "volatile", "volatile", "flagged"),
+        *("room", "message", "remote", "asked", "missed", "from the middleware"),
+    ]
+
+
+async def test_a_packet_that_asks_for_an_answer_is_not_repeated(site: Site) -> None:
+    """Who asked knows that there will be no answer."""
+    io = Server(connection_state_recovery=True)
+    page = await recovering(site, io)
+    socket = only(io)
+    asking = asyncio.create_task(socket.emit_with_ack("ask"))
+    await page.run("await until(page.socket, 'ask')")
+    await lose(io, page)
+    with pytest.raises(Disconnected):
+        await asking
+    assert await io.timeout(5).emit_with_ack("ask") == []
+    assert await page.run("return await page.back()")
+    io.emit("done")
+    assert await page.run("return await until(page.socket, 'done')") == []
+
+
+async def test_emits_of_a_parent_namespace_come_back(site: Site) -> None:
+    io = Server(connection_state_recovery=True)
+    parent = io.of(re.compile("^/game-"))
+    gone = Calls()
+    parent.event("disconnect")(gone)
+    page = await site.page(io)
+    await page.run(SETUP.replace("await connect()", "await connect('/game-1')"))
+    parent.emit("seen", "text")
+    await page.run("await until(page.socket, 'seen')")
+    await page.run("page.lose()")
+    await gone.next()
+    parent.emit("missed", 1)
+    io.of("/game-1").emit("missed", 2)
+    assert await page.run("return await page.back()")
+    parent.emit("done")
+    received = await page.run("return await until(page.socket, 'done')")
+    assert [event[1] for event in received] == [1, 2]
 
 
 async def test_old_clients_are_left_in_peace(site: Site) -> None:
