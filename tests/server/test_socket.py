@@ -83,6 +83,24 @@ class TestEmit:
         socket.volatile.emit("sent")
         assert client.heard() == ['2["waits"]', '2["sent"]']
 
+    async def test_flags_hold_for_questions_too(self) -> None:
+        _, client, socket = await joined()
+        client.transport.writable = False
+        dropped = asyncio.ensure_future(socket.volatile.emit_with_ack("dropped"))
+        await settle()
+        client.transport.writable = True
+        asked = asyncio.ensure_future(socket.timeout(60).compress(False).emit_with_ack("asked"))
+        await settle()
+        client.session.flush()
+        [[packet]] = client.transport.batches
+        assert packet.compress is False
+        assert client.heard() == ['21["asked"]']
+        client.say('31["answer"]')
+        assert await asked == "answer"
+        socket.disconnect()
+        with pytest.raises(Disconnected):
+            await dropped
+
     async def test_to_a_namespace(self) -> None:
         scene = Scene()
         scene.core.of("/chat")

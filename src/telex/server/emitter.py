@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from ..adapter.base import Target
 from .operators import BroadcastOperator, Rooms
 
 
 class Emitting(Protocol):
-    """The socket, as its emitters see it."""
+    """A socket, as its emitters see it."""
 
     def emit_flagged(
         self,
@@ -21,63 +20,76 @@ class Emitting(Protocol):
         timeout: float | None,
         compress: bool,
         volatile: bool,
-    ) -> Awaitable[None]: ...
+    ) -> Awaitable[None]:
+        """Emit; with a limit ``ack`` is called ``(error, *answer)``, else ``(*answer)``."""
+        ...
 
-    async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any: ...
+    async def ask_flagged(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        *,
+        timeout: float | None,
+        compress: bool,
+        volatile: bool,
+    ) -> Any:
+        """Emit, and wait for the answer."""
+        ...
 
-    def operator(self, target: Target, *, compress: bool) -> BroadcastOperator: ...
+
+class BroadcastEmitting(Emitting, Protocol):
+    """A socket that emits to others, too."""
+
+    @property
+    def broadcast(self) -> BroadcastOperator: ...
 
 
-class FlaggedEmitter:
-    """Emits to one socket with flags; each modifier returns a new emitter.
+E = TypeVar("E", bound=Emitting)
 
-    With a room it becomes a broadcast: ``socket.volatile.to("room").emit(…)``.
-    """
 
-    __slots__ = ("_compress", "_socket", "_target", "_timeout", "_volatile")
+class FlaggedEmitter(Generic[E]):
+    """Emits to one socket with flags; each modifier returns a new emitter."""
+
+    __slots__ = ("_compress", "_socket", "_timeout", "_volatile")
 
     def __init__(
         self,
-        socket: Emitting,
-        target: Target,
+        socket: E,
         *,
         volatile: bool = False,
         compress: bool = True,
         timeout: float | None = None,
     ) -> None:
         self._socket = socket
-        self._target = target
         self._volatile = volatile
         self._compress = compress
         self._timeout = timeout
 
-    def _with(
-        self, *, volatile: bool | None = None, compress: bool | None = None
-    ) -> FlaggedEmitter:
-        return FlaggedEmitter(
-            self._socket,
-            self._target,
-            volatile=self._volatile if volatile is None else volatile,
-            compress=self._compress if compress is None else compress,
-            timeout=self._timeout,
+    def _copy(self) -> Self:
+        return self.__class__(
+            self._socket, volatile=self._volatile, compress=self._compress, timeout=self._timeout
         )
 
     @property
-    def volatile(self) -> FlaggedEmitter:
-        """Drop the event if the client cannot take it at once."""
-        return self._with(volatile=True)
+    def volatile(self) -> Self:
+        """Drop the event if the peer cannot take it at once."""
+        emitter = self._copy()
+        emitter._volatile = True
+        return emitter
 
-    def compress(self, compress: bool) -> FlaggedEmitter:
+    def compress(self, compress: bool) -> Self:
         """Whether the event may be compressed."""
-        return self._with(compress=compress)
+        emitter = self._copy()
+        emitter._compress = compress
+        return emitter
 
-    def binary(self, binary: bool) -> FlaggedEmitter:
+    def binary(self, binary: bool) -> Self:
         """Accepted from Socket.IO 2; binary data is found without being announced."""
         return self
 
-    def timeout(self, seconds: float) -> FlaggedEmitter:
+    def timeout(self, seconds: float) -> Self:
         """Set the limit for the acknowledgement, in seconds."""
-        emitter = self._with()
+        emitter = self._copy()
         emitter._timeout = seconds
         return emitter
 
@@ -103,17 +115,20 @@ class FlaggedEmitter:
 
     async def emit_with_ack(self, event: str, *args: Any) -> Any:
         """Emit an event and wait for the answer (see ``Socket.emit_with_ack``)."""
-        return await self._socket.emit_with_ack(event, *args, timeout=self._timeout)
+        return await self._socket.ask_flagged(
+            event, args, timeout=self._timeout, compress=self._compress, volatile=self._volatile
+        )
 
-    # -- to many ------------------------------------------------------------------------
+
+class Broadcasting:
+    """The ways to the others that begin with ``broadcast``."""
+
+    __slots__ = ()
 
     @property
     def broadcast(self) -> BroadcastOperator:
         """To everybody in the namespace but this socket."""
-        operator = self._socket.operator(self._target, compress=self._compress)
-        if self._timeout is not None:
-            operator = operator.timeout(self._timeout)
-        return operator.volatile if self._volatile else operator
+        raise NotImplementedError
 
     def to(self, rooms: Rooms) -> BroadcastOperator:
         """To everybody in these rooms but this socket."""
@@ -131,3 +146,19 @@ class FlaggedEmitter:
     def local(self) -> BroadcastOperator:
         """To everybody on this server but this socket."""
         return self.broadcast.local
+
+
+class SocketEmitter(FlaggedEmitter[BroadcastEmitting], Broadcasting):
+    """An emitter that becomes a broadcast with a room: ``socket.volatile.to("a").emit(…)``."""
+
+    __slots__ = ()
+
+    @property
+    def broadcast(self) -> BroadcastOperator:
+        """To everybody in the namespace but this socket."""
+        operator = self._socket.broadcast
+        if not self._compress:
+            operator = operator.compress(False)
+        if self._timeout is not None:
+            operator = operator.timeout(self._timeout)
+        return operator.volatile if self._volatile else operator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar
 
 from ..adapter.base import Adapter, Settle, Target
 from ..adapter.recovery import Kept, Recovered
@@ -16,15 +16,15 @@ from ..types import Request
 from ..wire import EncodedPacket
 from .acks import into_callback, into_future
 from .dispatch import Dispatch, ExceptionHandlers, PacketMiddleware
-from .emitter import FlaggedEmitter
+from .emitter import Broadcasting, SocketEmitter
 from .engine_socket import EngineSocket
-from .handlers import LIFE_CYCLE, Function, Handler
+from .handlers import Function, Handler
 from .handshake import Handshake
+from .listeners import Listening
 from .middleware import check
 from .operators import BroadcastOperator, OperatorParts, Rooms, check_event, room_names
 from .runtime import Runtime, logger
 
-F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", bound=PacketMiddleware)
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Sent:
         return getattr(self._socket, name)
 
 
-class Socket:
+class Socket(Listening, Broadcasting):
     """One client in one namespace.
 
     Made by the server; handlers receive it. Users may set attributes of their own.
@@ -157,7 +157,7 @@ class Socket:
         self._last_rooms: AbstractSet[str] = frozenset()
         self._acks: dict[int, Settle] | None = None
         self._sent: Sent | None = None
-        self._outgoing: list[Handler] | None = None
+        self._outgoing = None
         self._spawned: set[asyncio.Task[Any]] | None = None
         self._log = nsp.parts.recovery if client.revision == 5 else None
         self._pid = pid
@@ -278,8 +278,8 @@ class Socket:
         settle: Settle | None,
         timeout: float | None,
         *,
-        compress: bool = True,
-        volatile: bool = False,
+        compress: bool,
+        volatile: bool,
     ) -> int | None:
         """Emit, and let ``settle`` take the answer; the id under which it will come."""
         check_event(event)
@@ -318,8 +318,21 @@ class Socket:
         Raises ``AckTimeout`` after ``timeout`` seconds, ``Disconnected`` if the client
         leaves first.
         """
+        return await self.ask_flagged(event, args, timeout=timeout, compress=True, volatile=False)
+
+    async def ask_flagged(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        *,
+        timeout: float | None,
+        compress: bool,
+        volatile: bool,
+    ) -> Any:
+        """Emit with flags, and wait for the answer (see ``FlaggedEmitter``)."""
         answer: asyncio.Future[Any] = self._runtime.loop.create_future()
-        ack_id = self._emit(event, args, into_future(answer), timeout)
+        settle = into_future(answer)
+        ack_id = self._emit(event, args, settle, timeout, compress=compress, volatile=volatile)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -328,24 +341,24 @@ class Socket:
             raise
 
     @property
-    def volatile(self) -> FlaggedEmitter:
+    def volatile(self) -> SocketEmitter:
         """Drop the event if the client cannot take it at once."""
-        return FlaggedEmitter(self, self._target(), volatile=True)
+        return SocketEmitter(self, volatile=True)
 
-    def compress(self, compress: bool) -> FlaggedEmitter:
+    def compress(self, compress: bool) -> SocketEmitter:
         """Whether the event may be compressed (it may, unless this says ``False``)."""
-        return FlaggedEmitter(self, self._target(), compress=compress)
+        return SocketEmitter(self, compress=compress)
 
-    def binary(self, binary: bool) -> FlaggedEmitter:
+    def binary(self, binary: bool) -> SocketEmitter:
         """Accepted from Socket.IO 2; binary data is found without being announced."""
-        return FlaggedEmitter(self, self._target())
+        return SocketEmitter(self)
 
-    def timeout(self, seconds: float) -> FlaggedEmitter:
+    def timeout(self, seconds: float) -> SocketEmitter:
         """Emit with a limit for the acknowledgement.
 
         ``socket.timeout(5).emit("event", ack=callback)`` calls ``callback(error, *answer)``.
         """
-        return FlaggedEmitter(self, self._target(), timeout=seconds)
+        return SocketEmitter(self, timeout=seconds)
 
     def _deliver_later(self, packet: EncodedPacket) -> None:
         """What is emitted before the socket has been accepted is sent when it is."""
@@ -359,13 +372,13 @@ class Socket:
         self._session.send(packet)
 
     def _show(self, packet: EncodedPacket) -> None:
-        if packet.event is None:
-            return
-        for listener in list(self._outgoing or ()):
-            try:
-                listener.call(*listener.most(*packet.event))
-            except (Exception, SystemExit) as error:
-                logger.error("a listener failed", exc_info=error)
+        if packet.event is not None:
+            self.show_outgoing(packet.event)
+
+    def watch_outgoing(self) -> None:
+        """The first listener of ``on_any_outgoing`` has come."""
+        if self.state is CONNECTED:
+            self.deliver = self._deliver_watched
 
     def deliver_volatile(self, packet: EncodedPacket) -> None:
         """Send a packet if the client can take it now, drop it otherwise."""
@@ -475,152 +488,10 @@ class Socket:
     @property
     def broadcast(self) -> BroadcastOperator:
         """To everybody in the namespace but this socket."""
-        return self._operator(self._target())
-
-    def to(self, rooms: Rooms) -> BroadcastOperator:
-        """To everybody in these rooms but this socket."""
-        return self.broadcast.to(rooms)
-
-    def in_(self, rooms: Rooms) -> BroadcastOperator:
-        """The same as ``to`` (Node: ``in``)."""
-        return self.broadcast.to(rooms)
-
-    def except_(self, rooms: Rooms) -> BroadcastOperator:
-        """To everybody but this socket and those in these rooms (Node: ``except``)."""
-        return self.broadcast.except_(rooms)
-
-    @property
-    def local(self) -> BroadcastOperator:
-        """To everybody on this server but this socket."""
-        return self.broadcast.local
-
-    def _target(self) -> Target:
-        return Target(excluded=frozenset((self.id,)))
-
-    def _operator(self, target: Target) -> BroadcastOperator:
+        target = Target(excluded=frozenset((self.id,)))
         return BroadcastOperator(self.nsp.parts, target)
 
-    def operator(self, target: Target, *, compress: bool) -> BroadcastOperator:
-        """A broadcast operator with the flags of an emitter."""
-        return BroadcastOperator(self.nsp.parts, target, compress=compress)
-
-    # -- handlers -------------------------------------------------------------------------
-
-    @overload
-    def on(
-        self, event: str, *, concurrent: bool = False, thread: bool = False
-    ) -> Callable[[F], F]: ...
-    @overload
-    def on(
-        self, event: str, handler: Function, *, concurrent: bool = False, thread: bool = False
-    ) -> Socket: ...
-    def on(
-        self,
-        event: str,
-        handler: Function | None = None,
-        *,
-        concurrent: bool = False,
-        thread: bool = False,
-    ) -> Any:
-        """Register a handler; as a decorator, or with the handler as second argument.
-
-        It receives the event's arguments; what it returns is the acknowledgement. A
-        ``concurrent`` handler does not wait for earlier events of the socket; with
-        ``thread`` a plain function runs in a worker thread.
-        """
-        return self._register(event, handler, concurrent=concurrent, thread=thread)
-
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: Function) -> Socket: ...
-    def once(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler for the next such event only."""
-        return self._register(event, handler, once=True)
-
-    def _register(self, event: str, handler: Function | None, **options: bool) -> Any:
-        handlers = self.dispatch.own_handlers()
-        options["checked"] = event not in LIFE_CYCLE
-        if handler is not None:
-            handlers.add(event, Handler(handler, **options))
-            return self
-
-        def decorate(function: F) -> F:
-            handlers.add(event, Handler(function, **options))
-            return function
-
-        return decorate
-
-    def off(self, event: str, handler: Function | None = None) -> Socket:
-        """Remove a handler, or all handlers of an event."""
-        self.dispatch.own_handlers().remove(event, handler)
-        return self
-
-    remove_listener = off
-
-    def remove_all_listeners(self, event: str | None = None) -> Socket:
-        """Remove all handlers of an event, or of every event."""
-        if event is None:
-            self.dispatch.own_handlers().clear()
-        else:
-            self.dispatch.own_handlers().remove(event)
-        return self
-
-    def event_names(self) -> list[str]:
-        """The events that have handlers on this socket."""
-        return list(self.dispatch.own_handlers().by_event)
-
-    def listeners(self, event: str) -> list[Function]:
-        """The handlers of an event on this socket."""
-        return self.dispatch.own_handlers().functions(event)
-
-    def on_any(self, listener: F) -> F:
-        """Call ``listener(event, *args)`` for every event of the client, before its handlers.
-
-        It sees events that a packet middleware refuses, too.
-        """
-        self.dispatch.own_extras().listeners.append(Handler(listener, checked=False))
-        return listener
-
-    def prepend_any(self, listener: F) -> F:
-        """As ``on_any``, before the listeners that are there."""
-        self.dispatch.own_extras().listeners.insert(0, Handler(listener, checked=False))
-        return listener
-
-    def off_any(self, listener: Function | None = None) -> Socket:
-        """Remove a listener of ``on_any``, or all of them."""
-        _remove(self.dispatch.own_extras().listeners, listener)
-        return self
-
-    def listeners_any(self) -> list[Function]:
-        """The listeners of ``on_any``."""
-        return [listener.function for listener in self.dispatch.own_extras().listeners]
-
-    def on_any_outgoing(self, listener: F) -> F:
-        """Call ``listener(event, *args)`` for every event sent to this client, broadcasts too."""
-        self._listen_outgoing().append(Handler(listener, checked=False))
-        return listener
-
-    def prepend_any_outgoing(self, listener: F) -> F:
-        """As ``on_any_outgoing``, before the listeners that are there."""
-        self._listen_outgoing().insert(0, Handler(listener, checked=False))
-        return listener
-
-    def off_any_outgoing(self, listener: Function | None = None) -> Socket:
-        """Remove a listener of ``on_any_outgoing``, or all of them."""
-        _remove(self._listen_outgoing(), listener)
-        return self
-
-    def listeners_any_outgoing(self) -> list[Function]:
-        """The listeners of ``on_any_outgoing``."""
-        return [listener.function for listener in self._outgoing or ()]
-
-    def _listen_outgoing(self) -> list[Handler]:
-        if self._outgoing is None:
-            self._outgoing = []
-            if self.state is CONNECTED:
-                self.deliver = self._deliver_watched
-        return self._outgoing
+    # -- packet middleware, tasks -----------------------------------------------------
 
     def use(self, middleware: M) -> M:
         """Register a packet middleware: ``middleware(event, args)``, plain or async.
@@ -758,13 +629,3 @@ class Socket:
 
 def _drop(packet: EncodedPacket) -> None:
     """What is emitted to a socket that has left goes nowhere."""
-
-
-def _remove(listeners: list[Handler], function: Function | None) -> None:
-    if function is None:
-        listeners.clear()
-        return
-    for listener in listeners:
-        if listener.function == function:
-            listeners.remove(listener)
-            return
