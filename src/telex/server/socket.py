@@ -24,6 +24,7 @@ from .listeners import Listening
 from .middleware import check
 from .operators import BroadcastOperator, OperatorParts, Rooms, check_event, room_names
 from .runtime import Runtime, logger
+from .tasks import Tasks
 
 M = TypeVar("M", bound=PacketMiddleware)
 T = TypeVar("T")
@@ -158,7 +159,7 @@ class Socket(Listening, Broadcasting):
         self._acks: dict[int, Settle] | None = None
         self._sent: Sent | None = None
         self._outgoing = None
-        self._spawned: set[asyncio.Task[Any]] | None = None
+        self._tasks: Tasks | None = None
         self._log = nsp.parts.recovery if client.revision == 5 else None
         self._pid = pid
         self._since = 0
@@ -513,21 +514,12 @@ class Socket(Listening, Broadcasting):
 
     def spawn(self, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine as a task that is cancelled when the socket disconnects."""
-        task: asyncio.Task[T] = self._runtime.loop.create_task(coro)
+        if self._tasks is None:
+            self._tasks = Tasks(self)
+        task = self._tasks.start(self._runtime.loop, coro)
         if self.state is DISCONNECTED:
             task.cancel()
-            return task
-        if self._spawned is None:
-            self._spawned = set()
-        self._spawned.add(task)
-        task.add_done_callback(self._spawn_done)
         return task
-
-    def _spawn_done(self, task: asyncio.Task[Any]) -> None:
-        if self._spawned is not None:
-            self._spawned.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a task of %r failed", self, exc_info=task.exception())
 
     # -- life -------------------------------------------------------------------------------
 
@@ -613,8 +605,8 @@ class Socket(Listening, Broadcasting):
         acks, self._acks = self._acks, None
         for settle in (acks or {}).values():
             settle(None, Disconnected(reason))
-        for task in list(self._spawned or ()):
-            task.cancel()
+        if self._tasks is not None:
+            self._tasks.cancel()
         if was_connected:
             self.dispatch.leave(reason)
 
