@@ -35,6 +35,31 @@ class TestStart:
             await _aio.start(asyncio.get_running_loop(), work())
 
 
+class TestDiscard:
+    @pytest.mark.filterwarnings("error")
+    async def test_closes_what_has_not_begun(self) -> None:
+        async def work() -> None:
+            raise AssertionError("begun")
+
+        coro = work()
+        _aio.discard(coro)
+        with pytest.raises(RuntimeError, match="already awaited"):
+            await coro
+
+    async def test_leaves_alone_what_has_begun(self) -> None:
+        async def work() -> int:
+            await asyncio.sleep(0)
+            return 5
+
+        coro = work()
+        task = asyncio.ensure_future(coro)
+        await asyncio.sleep(0)
+        _aio.discard(coro)
+        assert await task == 5
+        for other in (coro, task, None):
+            _aio.discard(other)
+
+
 class TestDone:
     async def test_may_be_awaited_often_or_never(self) -> None:
         assert await _aio.DONE is None  # type: ignore[func-returns-value]

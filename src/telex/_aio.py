@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine, Generator
+from inspect import CORO_CREATED, getcoroutinestate
+from types import CoroutineType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +22,15 @@ else:
     def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run ``coro`` as a task (stepping it outside one would break ``asyncio.timeout``)."""
         return loop.create_task(coro)
+
+
+def discard(coro: Any) -> None:
+    """Close a coroutine that nobody will begin, so that Python does not warn about it.
+
+    One that has begun is left alone, and so is anything else that can be awaited.
+    """
+    if coro.__class__ is CoroutineType and getcoroutinestate(coro) == CORO_CREATED:
+        coro.close()
 
 
 def cancelled_from_outside() -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from telex import Ack, Socket
 from telex.server import dispatch
+from telex.server.acks import call
+from telex.server.handlers import Handler
 
 from .scenes import Scene, note, note_args, returns, settle
 
@@ -440,6 +443,94 @@ class TestFailures:
             await settle()
         assert client.heard()[-1] == "1"
         assert scene.root.sockets == {}
+
+
+def handing_on(function: Callable[[], Any]) -> Callable[..., Any]:
+    """A plain function that hands on what another returns."""
+    return lambda *_: function()
+
+
+@pytest.mark.filterwarnings("error")
+class TestCancelledTasks:
+    """Whoever ends the loop cancels tasks, some of them before their first step."""
+
+    def cancel(self, room: Room) -> None:
+        tasks = room.scene.core.runtime.tasks
+        assert tasks
+        for task in list(tasks):
+            task.cancel()
+
+    async def test_of_coroutines_that_had_been_made(self, room: Room) -> None:
+        async def never() -> None:
+            await asyncio.Event().wait()
+
+        scene = room.scene
+
+        async def matches(name: str, _: Any) -> bool:
+            await never()
+            return True
+
+        scene.core.dynamic(matches)
+        scene.core.of("/greets").registry.events.add("connection", Handler(never))
+        room.socket.on("handed on", handing_on(never))
+        room.socket.on("error", handing_on(never))
+        room.say('2["handed on"]')
+        room.socket.dispatch.fire("error", ValueError())
+        room.say("0/dynamic,", "0/greets,")
+        call(scene.core.runtime, never)
+        room.socket.spawn(never())
+        self.cancel(room)
+        await settle()
+        gc.collect()
+        assert scene.core.runtime.tasks == set()
+
+    async def test_let_the_farewell_finish_and_nothing_else_begin(self, room: Room) -> None:
+        async def x(number: int) -> None:
+            room.log.append(number)
+            await asyncio.Event().wait()
+
+        async def disconnect(reason: str) -> None:
+            await asyncio.sleep(0)
+            room.log.append(reason)
+
+        room.socket.on("x", x)
+        room.socket.on("disconnect", disconnect)
+        room.say('2["x",1]', '2["x",2]', '2["x",3]')
+        await settle()
+        room.client.session.end("transport close")
+        self.cancel(room)
+        await settle()
+        assert room.log == [1, "transport close"]
+
+    @pytest.mark.parametrize(("after", "begun"), [(1000.0, [1]), (0.0, [1, 2, 3])])
+    async def test_begin_no_new_ones_at_once(
+        self, room: Room, monkeypatch: pytest.MonkeyPatch, after: float, begun: list[int]
+    ) -> None:
+        monkeypatch.setattr(dispatch, "_RESUME_AFTER", after)
+
+        async def x(number: int) -> None:
+            room.log.append(number)
+            if number == 1:
+                await asyncio.Event().wait()
+
+        room.socket.on("x", x)
+        room.say('2["x",1]', '2["x",2]', '2["x",3]')
+        await settle()
+        self.cancel(room)
+        await settle()
+        assert room.log == begun
+        assert room.scene.core.runtime.tasks == set()
+
+    async def test_spawned_after_the_end_never_begin(self, room: Room) -> None:
+        async def work() -> None:
+            room.log.append("begun")
+
+        room.client.session.end("transport close")
+        task = room.socket.spawn(work())
+        await settle()
+        gc.collect()
+        assert task.cancelled()
+        assert room.log == []
 
 
 class TestListeners:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..adapter.base import Settle
 from ..errors import AckTimeout
-from .runtime import Runtime, logged, logger
+from .runtime import Runtime, logger
 
 
 class Ack:
@@ -87,7 +87,7 @@ def call(runtime: Runtime, function: Callable[..., Any], *args: Any) -> None:
         logger.error("an acknowledgement callback failed", exc_info=error)
         return
     if result.__class__ is CoroutineType:
-        runtime.start(logged(result, "an acknowledgement callback"))
+        runtime.watch(result, "an acknowledgement callback")
 
 
 class Collected:

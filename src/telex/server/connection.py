@@ -194,7 +194,7 @@ class Connection:
             self._join(name, namespace, auth)
         else:
             self._asked.add(name)
-            self._runtime.start(self._join_later(name, namespace, auth))
+            self._runtime.start(self._join_later(name, namespace, auth), held=namespace)
 
     async def _join_later(
         self, name: str, found: Awaitable[Namespace | None], auth: dict[str, Any]

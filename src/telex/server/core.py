@@ -22,7 +22,7 @@ from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
 from .namespace import Namespace
 from .registry import Registry
-from .runtime import Runtime, logged, logger
+from .runtime import Runtime, logger
 
 ATTACHMENT_TIMEOUT = 30.0
 """How long a packet may wait for its attachments, in seconds."""
@@ -118,7 +118,7 @@ class Core:
             for handler in self._root.registry.take_own("new_namespace"):
                 result = handler.call(*handler.most(namespace))
                 if handler.is_async:
-                    self.runtime.start(logged(result, "handler of 'new_namespace'"))
+                    self.runtime.watch(result, "handler of 'new_namespace'")
         return namespace
 
     def _recovery_log(self) -> RecoveryLog | None:

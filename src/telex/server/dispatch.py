@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, Protocol
@@ -14,7 +16,7 @@ from ..parser.packet import event_arguments
 from .acks import Ack
 from .handlers import Handler, Handlers
 from .params import InvalidArguments
-from .runtime import Runtime, logged, logger
+from .runtime import Runtime, logger
 
 WAITING_LIMIT = 1024 * 1024
 """How many bytes of events may wait for a handler before the client is read no further."""
@@ -27,7 +29,11 @@ WAITING_LONG = 10.0
 
 _HARD_LIMIT = 4 * WAITING_LIMIT
 
+_RESUME_AFTER = 0.1
+"""How long the next event waits when the task of the one before was cancelled, in seconds."""
+
 Event = tuple["int | None", "list[Any]"]
+Work = partial[Any]
 PacketMiddleware = Callable[[str, list[Any]], Any]
 ExceptionHandlers = Mapping[type[BaseException], Handler]
 
@@ -187,7 +193,8 @@ class Dispatch:
         if result.__class__ is CoroutineType:  # a function that hands on somebody's coroutine
             self._busy = True
             self._running = name
-            self._runtime.start(self._finish(handler, name, ack_id, ack, result))
+            work = partial(self._finish, handler, name, ack_id, ack, result)
+            self._runtime.start(self._work(work), held=result)
         elif ack_id is not None and handler.ack is None:
             self._recipient.answer(ack_id, result)
 
@@ -206,8 +213,6 @@ class Dispatch:
         else:
             if ack_id is not None and handler.ack is None:
                 self._recipient.answer(ack_id, result)
-        finally:
-            self._go_on()
 
     # -- the queue ----------------------------------------------------------------------
 
@@ -246,15 +251,38 @@ class Dispatch:
             self._paused = False
             self._session.resume()
 
-    async def _work(self, item: Event | str | None) -> None:
+    async def _work(self, item: Event | str | Work | None) -> None:
         """Handle one event after the other until none is waiting."""
         try:
             while item is not None:
                 await self._process(item)
                 item = self._next()
-        except BaseException:  # the task itself was cancelled; the events are still there
-            self._go_on()
+        except asyncio.CancelledError:
+            await self._cancelled()
             raise
+
+    async def _cancelled(self) -> None:
+        """The running task itself has been cancelled, by its handler or by who ends the loop.
+
+        If the client has gone, what it sent is not begun any more, and its farewell is part
+        of this task. Otherwise the next event begins a little later: a loop that is ending
+        must not be given new tasks.
+        """
+        last = self._inbox[-1][0] if self._inbox else None
+        if isinstance(last, str):
+            self._drop_waiting()
+            await self._leave(last)
+        elif last is None:
+            self._go_on()
+        else:
+            self._runtime.call_later(_RESUME_AFTER, self._go_on)
+
+    def _drop_waiting(self) -> None:
+        if self._inbox is not None:
+            self._inbox.clear()
+        self._waiting = 0
+        self._since = None
+        self._next()
 
     def _next(self) -> Event | str | None:
         """The next event that waits; without one, the socket is not busy any more."""
@@ -268,7 +296,7 @@ class Dispatch:
             self._since = None
         if self._waiting < WAITING_LIMIT // 2:
             self.read_on()
-        self._running = item if isinstance(item, str) else item[1][0]
+        self._running = "disconnect" if isinstance(item, str) else item[1][0]
         return item
 
     def _go_on(self) -> None:
@@ -277,9 +305,12 @@ class Dispatch:
         if item is not None:
             self._runtime.start(self._work(item))
 
-    async def _process(self, item: Event | str) -> None:
+    async def _process(self, item: Event | str | Work) -> None:
         if isinstance(item, str):
             await self._leave(item)
+            return
+        if isinstance(item, partial):
+            await item()
             return
         handlers = self.find(item[1][0])
         if handlers and handlers[0].concurrent:
@@ -401,7 +432,7 @@ class Dispatch:
                 logger.error("handler of %r failed", event, exc_info=error)
                 continue
             if result.__class__ is CoroutineType:
-                self._runtime.start(logged(result, f"handler of {event!r}"))
+                self._runtime.watch(result, f"handler of {event!r}")
 
     def greet(self, handlers: Iterable[Handler], failed: Callable[[BaseException], None]) -> None:
         """Run the handlers of ``connection``; the client's events wait until they are done."""
@@ -416,7 +447,8 @@ class Dispatch:
                 failed(error)
                 break
             if result.__class__ is CoroutineType:
-                self._runtime.start(self._greet(result, rest, failed))
+                work = partial(self._greet, result, rest, failed)
+                self._runtime.start(self._work(work), held=result)
                 return
         self._go_on()
 
@@ -434,8 +466,6 @@ class Dispatch:
                     await result
         except BaseException as error:
             failed(harmless(error))
-        finally:
-            self._go_on()
 
     def leave(self, reason: str) -> None:
         """Run the handlers of ``disconnecting`` and ``disconnect`` after what is waiting."""

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from ..types import Buffer, Request
 from ..wire import EncodedPacket
 from .handlers import Function, Handler, Handlers
-from .runtime import Runtime, logged, logger
+from .runtime import Runtime, logger
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -154,7 +154,7 @@ class EngineSocket:
                 logger.exception("handler of the engine event %r failed", event)
                 continue
             if inspect.iscoroutine(result):
-                self._runtime.start(logged(result, f"handler of the engine event {event!r}"))
+                self._runtime.watch(result, f"handler of the engine event {event!r}")
 
     @property
     def is_open(self) -> bool:

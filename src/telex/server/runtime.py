@@ -37,21 +37,36 @@ class Runtime:
         """Run on this loop from now on."""
         self._loop = loop
 
-    def start(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a coroutine; on Python 3.12 and later its first step runs at once."""
-        task = _aio.start(self.loop, coro)
+    def start(self, coro: Coroutine[Any, Any, Any], held: object = None) -> asyncio.Task[Any]:
+        """Run a coroutine; on Python 3.12 and later its first step runs at once.
+
+        ``held`` is a coroutine that ``coro`` is going to await: without it, a task that is
+        cancelled before its first step would leave a coroutine that nobody has begun.
+        """
+        try:
+            loop = self.loop
+        except ConfigurationError:
+            coro.close()
+            _aio.discard(held)
+            raise
+        task = _aio.start(loop, coro)
         if not task.done():
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+            if held is not None:
+                task.add_done_callback(lambda _: _aio.discard(held))
         return task
+
+    def watch(self, coro: Awaitable[Any], what: str) -> None:
+        """Run something that nobody waits for; what it raises is logged."""
+        self.start(_logged(coro, what), coro)
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         """Call back after ``delay`` seconds."""
         return self.loop.call_later(delay, callback)
 
 
-async def logged(coro: Awaitable[Any], what: str) -> None:
-    """Await something that nobody waits for; what it raises is logged."""
+async def _logged(coro: Awaitable[Any], what: str) -> None:
     try:
         await coro
     except BaseException as error:
