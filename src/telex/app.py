@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from .adapter.base import Adapter, Target
 from .config import EngineOptions, Origins, ServerOptions, read
@@ -105,43 +105,69 @@ def _plain(function: Function) -> Function:
     return function
 
 
-class _Hosted:
-    """An ASGI application that can also serve itself; both servers have one."""
+class _Served:
+    """An ASGI application that can also serve itself: what both servers share."""
 
-    def __init__(self, front: AsgiFront) -> None:
-        self.front = front
+    def __init__(self, front: AsgiFront, engine: EngineFace, port: int = 3000) -> None:
+        self._front = front
+        self._port = port
         self._listening: serve.Listening | None = None
+        self.engine = engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._front(scope, receive, send)
 
     @property
     def port(self) -> int | None:
-        """The port of ``listen``."""
+        """The port of ``listen``, once it has started."""
         return self._listening.port if self._listening else None
 
-    async def listen(self, app: Any, port: int, host: str, options: dict[str, Any]) -> None:
-        """Start to serve in the running loop."""
+    @property
+    def per_message_deflate(self) -> bool:
+        """Whether WebSockets are compressed (then they take the plain ASGI path)."""
+        return self._front.engine.options.per_message_deflate
+
+    def answers_at_once(self, scope: Scope) -> bool:
+        """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
+        return self._front.answers_at_once(scope)
+
+    def attach(self, app: App) -> Self:
+        """Let another ASGI application have everything outside the path."""
+        self._front.other = _asgi(app)
+        return self
+
+    async def listen(
+        self, port: int | None = None, host: str = "127.0.0.1", **options: Any
+    ) -> None:
+        """Serve in the running loop; returns when connections are accepted.
+
+        Port 0 takes a free one: ``port`` tells which. Further options are uvicorn's.
+        """
         if self._listening is not None:
             raise ConfigurationError(f"the server is listening already, on port {self.port}")
-        self.front.engine.closing = False
-        options = {**self._limits(), **options}
-        self._listening = await serve.listen(app, host=host, port=port, **options)
+        self._front.engine.closing = False
+        self._listening = await serve.listen(
+            self, host=host, port=self._port if port is None else port, **self._hosting(options)
+        )
 
-    def run(self, app: Any, port: int, host: str, options: dict[str, Any]) -> None:
-        """Serve until the process is told to stop."""
-        serve.run(app, host=host, port=port, **{**self._limits(), **options})
+    def run(self, port: int | None = None, host: str = "127.0.0.1", **options: Any) -> None:
+        """Serve until the process is told to stop (blocking). Further options are uvicorn's."""
+        serve.run(
+            self, host=host, port=self._port if port is None else port, **self._hosting(options)
+        )
 
-    def _limits(self) -> dict[str, Any]:
-        """What uvicorn's own WebSockets must know, where they are used."""
-        return {"ws_max_size": self.front.engine.options.max_http_buffer_size}
+    def _hosting(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options of the host; its own WebSockets, where they are used, know our limit."""
+        return {"ws_max_size": self._front.engine.options.max_http_buffer_size, **options}
 
-    async def stop_listening(self) -> None:
-        """Free the port."""
+    async def _stop_listening(self) -> None:
         listening, self._listening = self._listening, None
         if listening is not None:
             await listening.stop()
-        self.front.driver.stop()
+        self._front.driver.stop()
 
 
-class EngineServer:
+class EngineServer(_Served):
     """Engine.IO on its own: the transports without Socket.IO (Node: ``engine.io``).
 
     ::
@@ -166,11 +192,7 @@ class EngineServer:
         front = AsgiFront(self._engine, other=None if app is None else _asgi(app))
         front.on_bind = self._runtime.bind
         front.on_shutdown = self.close_connections
-        self._hosted = _Hosted(front)
-        self.engine = EngineFace(self._engine, front, [])
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._hosted.front(scope, receive, send)
+        super().__init__(front, EngineFace(self._engine, front, []))
 
     @property
     def clients_count(self) -> int:
@@ -181,25 +203,6 @@ class EngineServer:
     def path(self) -> str:
         """The path that the engine answers at."""
         return self._options.path
-
-    @property
-    def port(self) -> int | None:
-        """The port of ``listen``, once it has started."""
-        return self._hosted.port
-
-    @property
-    def per_message_deflate(self) -> bool:
-        """Whether WebSockets are compressed (then they take the plain ASGI path)."""
-        return self._options.per_message_deflate
-
-    def answers_at_once(self, scope: Scope) -> bool:
-        """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
-        return self._hosted.front.answers_at_once(scope)
-
-    def attach(self, app: App) -> EngineServer:
-        """Let another ASGI application have everything outside the path."""
-        self._hosted.front.other = _asgi(app)
-        return self
 
     @overload
     def on(self, event: str) -> Callable[[F], F]: ...
@@ -233,14 +236,6 @@ class EngineServer:
             if handler.is_async:
                 self._runtime.start(_or_close(result, session))
 
-    async def listen(self, port: int = 3000, host: str = "127.0.0.1", **options: Any) -> None:
-        """Serve in the running loop; returns when connections are accepted."""
-        await self._hosted.listen(self, port, host, options)
-
-    def run(self, port: int = 3000, host: str = "127.0.0.1", **options: Any) -> None:
-        """Serve until the process is told to stop (blocking)."""
-        self._hosted.run(self, port, host, options)
-
     def close_at_once(self) -> None:
         """End all connections."""
         self._engine.close("forced close")
@@ -248,19 +243,20 @@ class EngineServer:
     async def close_connections(self) -> None:
         """End all connections."""
         self.close_at_once()
-        self._hosted.front.driver.hang_up()
+        self._front.driver.hang_up()
 
     async def close(self) -> None:
         """End all connections and stop listening."""
         await self.close_connections()
-        await self._hosted.stop_listening()
+        await self._stop_listening()
 
 
 def _asgi(app: Any) -> App:
     """Refuse what cannot be an ASGI application, and say what would help."""
     if isinstance(app, int):
         raise ConfigurationError("a port is for listen(port=…) or run(port=…)")
-    if not hasattr(app, "__call__"):  # noqa: B004 - callable() would forget what app is
+    given: Any = app  # callable() would let type checkers forget what app is
+    if not callable(given):
         raise ConfigurationError(f"app must be an ASGI application, not {app!r}")
     try:
         parameters = list(inspect.signature(app).parameters)
@@ -270,8 +266,7 @@ def _asgi(app: Any) -> App:
         raise ConfigurationError(
             "app is a WSGI application: wrap it, for example in a2wsgi.WSGIMiddleware(app)"
         )
-    given: Any = app
-    asgi: App = given
+    asgi: App = app
     return asgi
 
 
@@ -283,7 +278,7 @@ async def _or_close(result: Awaitable[Any], session: Session) -> None:
         session.close()
 
 
-class Server(NamespaceFace):
+class Server(NamespaceFace, _Served):
     """A Socket.IO server, and an ASGI 3 application.
 
     ::
@@ -304,7 +299,6 @@ class Server(NamespaceFace):
 
     def __init__(self, app: App | int | None = None, **options: Any) -> None:
         self._options = read(ServerOptions, options)
-        self._port = app if isinstance(app, int) else 3000
         self._core = Core(self._options)
         self._core.runtime.server = self
         self._root = self._core.of("/")
@@ -315,12 +309,10 @@ class Server(NamespaceFace):
         )
         front.on_bind = self._core.runtime.bind
         front.on_shutdown = self.close_connections
-        self._hosted = _Hosted(front)
-        self.engine = EngineFace(self._core.engine, front, self._core.opened)
-        super().__init__(self._root.registry, BroadcastOperator(self._root.parts, Target()))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._hosted.front(scope, receive, send)
+        engine = EngineFace(self._core.engine, front, self._core.opened)
+        _Served.__init__(self, front, engine, app if isinstance(app, int) else 3000)
+        everybody = BroadcastOperator(self._root.parts, Target())
+        NamespaceFace.__init__(self, self._root.registry, everybody)
 
     def __repr__(self) -> str:
         return f"<Server {self.path!r} with {self.engine.clients_count} connections>"
@@ -330,40 +322,26 @@ class Server(NamespaceFace):
     @property
     def path(self) -> str:
         """The path that the engine answers at; may be set before the first connection."""
-        return self._hosted.front.path
+        return self._front.path
 
     @path.setter
     def path(self, path: str) -> None:
         self._before_the_first_connection("path")
-        self._hosted.front.path = read(ServerOptions, {"path": path}).path
+        self._front.path = read(ServerOptions, {"path": path}).path
 
     @property
     def serve_client(self) -> bool:
         """Whether the JavaScript client is served; may be set before the first connection."""
-        return self._hosted.front.serve_client
+        return self._front.serve_client
 
     @serve_client.setter
     def serve_client(self, serve_client: bool) -> None:
         self._before_the_first_connection("serve_client")
-        self._hosted.front.serve_client = bool(serve_client)
+        self._front.serve_client = bool(serve_client)
 
     def _before_the_first_connection(self, what: str) -> None:
         if self.engine.clients_count:
             raise ConfigurationError(f"{what} can be set before the first connection only")
-
-    @property
-    def port(self) -> int | None:
-        """The port of ``listen``, once it has started."""
-        return self._hosted.port
-
-    @property
-    def per_message_deflate(self) -> bool:
-        """Whether WebSockets are compressed (then they take the plain ASGI path)."""
-        return self._options.per_message_deflate
-
-    def answers_at_once(self, scope: Scope) -> bool:
-        """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
-        return self._hosted.front.answers_at_once(scope)
 
     @property
     def adapter(self) -> Adapter:
@@ -388,11 +366,11 @@ class Server(NamespaceFace):
     @property
     def origins(self) -> Origins:
         """Which origins may connect; may be set before the first connection."""
-        return self._hosted.front.engine.origins
+        return self._front.engine.origins
 
     @origins.setter
     def origins(self, origins: Origins) -> None:
-        self._hosted.front.engine.allow_origins(origins)
+        self._front.engine.allow_origins(origins)
 
     @property
     def sockets(self) -> Namespace:
@@ -421,11 +399,6 @@ class Server(NamespaceFace):
         register(namespace.registry, handlers)
         return namespace
 
-    def attach(self, app: App) -> Server:
-        """Let another ASGI application have everything outside the path."""
-        self._hosted.front.other = _asgi(app)
-        return self
-
     def bind(self, engine: EngineServer) -> Server:
         """Speak Socket.IO on the connections of another engine."""
         engine.on("connection", self.on_connection)
@@ -433,29 +406,16 @@ class Server(NamespaceFace):
 
     def on_connection(self, conn: EngineSocket) -> Server:
         """Speak Socket.IO on one connection of another engine (Node: ``onconnection``)."""
-        self._hosted.front.bind()
+        self._front.bind()
         self._core.adopt(conn)
         return self
 
     # -- running ------------------------------------------------------------------------
 
-    async def listen(
-        self, port: int | None = None, host: str = "127.0.0.1", **options: Any
-    ) -> None:
-        """Serve in the running loop; returns when connections are accepted.
-
-        Port 0 takes a free one: ``io.port`` tells which. Further options are uvicorn's.
-        """
-        await self._hosted.listen(self, self._port if port is None else port, host, options)
-
-    def run(self, port: int | None = None, host: str = "127.0.0.1", **options: Any) -> None:
-        """Serve until the process is told to stop (blocking). Further options are uvicorn's."""
-        self._hosted.run(self, self._port if port is None else port, host, options)
-
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, Any]]:
         """For ``FastAPI(lifespan=io.lifespan)``: closes the server with the application."""
-        self._hosted.front.bind()
+        self._front.bind()
         self._core.engine.closing = False
         try:
             yield {}
@@ -469,7 +429,7 @@ class Server(NamespaceFace):
     async def close_connections(self, drain: float = 0.0) -> None:
         """End all connections, and let handlers and adapters finish."""
         await self._core.close(drain)
-        self._hosted.front.driver.hang_up()
+        self._front.driver.hang_up()
 
     async def close(self, drain: float = 0.0) -> None:
         """End all connections, let handlers finish, and stop listening.
@@ -478,4 +438,4 @@ class Server(NamespaceFace):
         seconds, so that the clients do not all come back in the same moment.
         """
         await self.close_connections(drain)
-        await self._hosted.stop_listening()
+        await self._stop_listening()
