@@ -62,6 +62,29 @@ async def test_dates_and_undefined(site: Site) -> None:
     assert await dates == [{"$date": 1924990245678}, {"in": [{"$date": 1924990245678}]}]
 
 
+async def test_buffers_as_long_as_dates(site: Site) -> None:
+    """Buffers and typed arrays of 8 bytes are no dates, those of one byte not `undefined`."""
+    io = Server(parser="msgpack")
+    received = Calls()
+    io.event("buffers")(received)
+    page = await site.page(io, "msgpack")
+    await page.run("""
+        page.socket = await connect();
+        const { buffer } = new Uint8Array(8);
+        const floats = new Float64Array([1.5]);
+        const short = new Uint8Array([0]);
+        page.socket.emit("buffers", buffer, new Date(0), [{ floats, short }], undefined, short);
+    """)
+    floats = bytes.fromhex("000000000000f83f")
+    assert (await received.next())[1:] == (
+        bytes(8),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        [{"floats": floats, "short": b"\0"}],
+        None,
+        b"\0",
+    )
+
+
 async def test_the_rest_of_the_protocol(site: Site) -> None:
     """Namespaces, auth, refusals, rooms, broadcasts with answers, leaving."""
     io = Server(parser="msgpack")

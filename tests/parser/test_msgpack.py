@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -117,6 +117,117 @@ class TestJavaScript:
         kind, nsp, ack_id, _, data = decode(message)
         assert (kind, nsp, ack_id) == packet[:3]
         assert as_javascript(data) == as_javascript(packet[3])
+
+
+class Buffer(NamedTuple):
+    """An ArrayBuffer: an extension of type 0 whose length takes so many bytes."""
+
+    data: bytes
+    width: int
+
+
+UTC_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+UNDEFINED_BYTES = b"\xd4\x00\x00"
+buffers = st.builds(
+    Buffer,
+    st.one_of(st.binary(max_size=20), st.sampled_from([b"\0", b"\5", bytes(8), b"\xc7\x08\0" * 2])),
+    st.sampled_from([1, 2, 4]),
+)
+moments = st.integers(-(2**40), 2**40).map(lambda ms: UTC_1970 + timedelta(milliseconds=ms))
+# Data that looks like the heads that are searched for.
+disguises = st.sampled_from([b"\xc7\x08\0", b"\xc7\x01\0", b"\xc8\0\x08\0", b"\xc9\0\0\0\1\0"])
+decoys = st.lists(disguises, max_size=20).map(b"".join)
+extended = st.recursive(
+    st.one_of(buffers, moments, st.just(UNDEFINED), decoys, json_values, texts),
+    lambda values: st.one_of(
+        st.lists(values, max_size=5), st.dictionaries(keys, values, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def write(value: Any) -> bytes:
+    """Pack a value with the extensions of the JavaScript encoder."""
+    if isinstance(value, Buffer):
+        width = max(value.width, 1)
+        head = {1: b"\xc7", 2: b"\xc8", 4: b"\xc9"}[width]
+        return head + len(value.data).to_bytes(width, "big") + b"\0" + value.data
+    if is_a(value, datetime):
+        milliseconds = (value - UTC_1970) // timedelta(milliseconds=1)
+        return b"\xd7\0" + int(milliseconds).to_bytes(8, "big", signed=True)
+    if value is UNDEFINED:
+        return UNDEFINED_BYTES
+    if is_a(value, list):
+        head = pack([None] * len(value))[: -len(value) or None]
+        return head + b"".join(map(write, value))
+    if is_a(value, dict):
+        count = len(value)
+        head = bytes([0x80 + count]) if count < 16 else b"\xde" + count.to_bytes(2, "big")
+        return head + b"".join([pack(key) + write(item) for key, item in value.items()])
+    return pack(value)
+
+
+def read(value: Any) -> Any:
+    """What is to become of such a value."""
+    if isinstance(value, Buffer):
+        return value.data
+    if value is UNDEFINED:
+        return None
+    if is_a(value, list):
+        return [read(item) for item in value]
+    if is_a(value, dict):
+        return {key: read(item) for key, item in value.items()}
+    return value
+
+
+def event_of(values: Any) -> bytes:
+    return write({"type": EVENT, "nsp": "/", "data": ["x", *values]})
+
+
+class TestExtensions:
+    """Type 0 is a date, ``undefined`` or a buffer: the form tells which."""
+
+    @given(st.lists(extended, max_size=5))
+    @example([Buffer(bytes(8), 1), UTC_1970, Buffer(b"\0", 1), UNDEFINED])
+    @example([Buffer(bytes(8), 2), Buffer(bytes(8), 4), {"a": [Buffer(b"\1", 2)] * 20}])
+    def test_are_told_apart(self, values: Any) -> None:
+        assert decode(event_of(values))[4] == ["x", *map(read, values)]
+        assert decode(b"\x04" + event_of(values), 1)[4] == ["x", *map(read, values)]
+
+    @given(st.lists(extended, min_size=1, max_size=5), st.data())
+    def test_damage_is_a_packet_error_or_another_packet(self, values: Any, data: Any) -> None:
+        message = event_of([Buffer(bytes(8), 1), *values])
+        at = data.draw(st.integers(0, len(message) - 1))
+        with pytest.raises(PacketError):
+            decode(message[:at])
+        with pytest.raises(PacketError):
+            decode(message + message[at:])
+        try:
+            decode(message[:at] + bytes([data.draw(st.integers(0, 255))]) + message[at + 1 :])
+        except PacketError:
+            pass
+
+    @given(data=st.lists(extended, max_size=5))
+    def test_are_what_javascript_reads(self, javascript: JavaScriptParsers, data: Any) -> None:
+        (theirs,) = javascript.decode_msgpack([event_of(data)])
+        assert theirs.error is None
+        ((_, _, _, arguments),) = theirs.packets
+        assert as_javascript(arguments) == as_javascript(["x", *map(seen, data)])
+
+    def test_other_lengths_of_buffers(self) -> None:
+        values = [Buffer(b"x" * length, 4) for length in (0, 1, 2, 4, 7, 8, 9, 16, 300, 70_000)]
+        assert decode(event_of(values))[4][1:] == [value.data for value in values]
+
+
+def seen(value: Any) -> Any:
+    """The value as the JavaScript parsers of the tests show it."""
+    if is_a(value, list):
+        return [seen(item) for item in value]
+    if is_a(value, dict):
+        return {key: seen(item) for key, item in value.items()}
+    if is_a(value, datetime):
+        return {}  # a date has no members
+    return value.data if isinstance(value, Buffer) else value
 
 
 OK: dict[str, Any] = {"type": EVENT, "nsp": "/", "data": ["x"]}

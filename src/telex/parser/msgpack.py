@@ -1,12 +1,14 @@
 """The msgpack format: a whole packet in one binary message (Node: ``socket.io-msgpack-parser``).
 
 A packet is a map with ``type``, ``nsp`` and, where there are any, ``data`` and ``id``;
-keys that are not known are ignored. The JavaScript encoder writes ``undefined`` and
-dates as extension type 0.
+keys that are not known are ignored. The JavaScript encoder writes ``undefined``, dates and
+array buffers as extension type 0: the first two in the forms for 1 and 8 bytes, buffers in
+the forms with a length, whatever it is.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time
@@ -25,12 +27,64 @@ _MAX_ACK_ID = 10**16
 _JAVASCRIPT = 0
 _CONTAINERS = (list, dict)
 
+_LIKE_DATES = re.compile(rb"(?:\xc7|\xc8\x00|\xc9\x00\x00\x00)[\x01\x08]\x00").search
+"""Finds what may be a buffer of 1 or 8 bytes, or lies within other data."""
+
+_BINARY = b"\xc4"
+_EXTENSIONS = (0xC7, 0xC8, 0xC9)
+_LENGTH_BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+
+
+def _fixed_sizes() -> list[int]:
+    """By first byte: the size of a value, or of a container's head; 0 where a length follows."""
+    sizes = [1] * 256
+    for length in range(32):
+        sizes[0xA0 + length] = 1 + length
+    for kind in (0xC1, *_LENGTH_BYTES):  # 0xC1 means nothing
+        sizes[kind] = 0
+    numbers = {0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5}
+    extensions = {0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18}
+    containers = {0xDC: 3, 0xDD: 5, 0xDE: 3, 0xDF: 5}
+    for kind, size in (numbers | {0xD3: 9} | extensions | containers).items():
+        sizes[kind] = size
+    return sizes
+
+
+_FIXED_SIZES = _fixed_sizes()
+
+
+def _with_plain_buffers(message: bytes) -> bytes:
+    """The same message, with buffers of 1 and 8 bytes written as binary data.
+
+    msgspec does not tell in which form an extension came. Heads need no order to be read one
+    after the other, so this is one pass without a stack. What is no msgpack is left to msgspec.
+    """
+    pieces: list[bytes] = []
+    copied = at = 0
+    end = len(message)
+    while at < end:
+        kind = message[at]
+        size = _FIXED_SIZES[kind]
+        if not size:
+            width = _LENGTH_BYTES.get(kind)
+            if width is None:
+                return message
+            length = int.from_bytes(message[at + 1 : at + 1 + width], "big")
+            size = 1 + width + length
+            if kind in _EXTENSIONS:
+                size += 1
+                if length in (1, 8) and message[at + 1 + width : at + 2 + width] == b"\0":
+                    pieces += message[copied:at], _BINARY, bytes([length])
+                    copied = at + 2 + width
+        at += size
+    return b"".join([*pieces, message[copied:]])
+
 
 def _read_extension(code: int, data: memoryview[int]) -> Any:
-    """Extension type 0: ``undefined`` (one zero byte), a date (8 bytes), or a buffer."""
+    """Extension type 0: ``undefined`` (1 byte), a date (8 bytes), or a buffer."""
     if code != _JAVASCRIPT:
         return msgspec.msgpack.Ext(code, bytes(data))
-    if len(data) == 1 and not data[0]:
+    if len(data) == 1:
         return None
     if len(data) == 8:
         try:
@@ -55,8 +109,11 @@ class MsgpackDecoder:
         """Take one message and return its packet."""
         if isinstance(data, str):
             raise PacketError("a text message: this server speaks msgpack")
+        message = data[pos:] if pos else data
+        if _LIKE_DATES(message) is not None:
+            message = _with_plain_buffers(message)
         try:
-            packet: Any = _decode(data[pos:] if pos else data)
+            packet: Any = _decode(message)
         except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
             raise PacketError(f"invalid payload: {error}") from None
         if packet.__class__ is not dict:
