@@ -113,7 +113,7 @@ class Dispatch:
         self._exceptions = exceptions
         self._busy = False
         self._greeting = False
-        self._inbox: deque[tuple[Event | str, int]] | None = None
+        self._inbox: deque[tuple[Event | str | Work, int]] | None = None
         self._waiting = 0
         self._paused = False
         self._since: float | None = None
@@ -216,7 +216,7 @@ class Dispatch:
 
     # -- the queue ----------------------------------------------------------------------
 
-    def _queue(self, item: Event | str, weight: int) -> None:
+    def _queue(self, item: Event | str | Work, weight: int) -> None:
         if self._inbox is None:
             self._inbox = deque()
         weight += ITEM_WEIGHT
@@ -284,7 +284,7 @@ class Dispatch:
         self._since = None
         self._next()
 
-    def _next(self) -> Event | str | None:
+    def _next(self) -> Event | str | Work | None:
         """The next event that waits; without one, the socket is not busy any more."""
         self._greeting = False
         if not self._inbox:
@@ -296,7 +296,10 @@ class Dispatch:
             self._since = None
         if self._waiting < WAITING_LIMIT // 2:
             self.read_on()
-        self._running = "disconnect" if isinstance(item, str) else item[1][0]
+        if isinstance(item, partial):
+            self._running = item.args[0]
+        else:
+            self._running = "disconnect" if isinstance(item, str) else item[1][0]
         return item
 
     def _go_on(self) -> None:
@@ -433,6 +436,29 @@ class Dispatch:
                 continue
             if result.__class__ is CoroutineType:
                 self._runtime.watch(result, f"handler of {event!r}")
+
+    def own(self, event: str, *args: Any) -> None:
+        """Run the handlers of an event of our own in its turn, behind what is waiting."""
+        if self.find(event) is None:
+            return
+        work = partial(self._own, event, args)
+        if self._busy:
+            self._queue(work, 0)
+        else:
+            self._busy = True
+            self._running = event
+            self._runtime.start(self._work(work))
+
+    async def _own(self, event: str, args: tuple[Any, ...]) -> None:
+        for handler in self.find(event) or ():
+            if handler.once and not self._use_up(event, handler):
+                continue
+            try:
+                result = handler.call(*handler.most(*args))
+                if result.__class__ is CoroutineType:
+                    await result
+            except BaseException as error:
+                self._failed(event, None, harmless(error))
 
     def greet(self, handlers: Iterable[Handler], failed: Callable[[BaseException], None]) -> None:
         """Run the handlers of ``connection``; the client's events wait until they are done."""
