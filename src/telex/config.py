@@ -42,10 +42,10 @@ class EngineOptions:
     slow_consumer: Literal["disconnect", "drop_volatile"] = "disconnect"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", _path(self.path))
-        object.__setattr__(self, "transports", _transports(self.transports))
+        object.__setattr__(self, "path", path_option(self.path))
+        object.__setattr__(self, "transports", transports_option(self.transports))
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
-            _positive(name, getattr(self, name), "seconds")
+            positive(name, getattr(self, name), "seconds")
         for name in ("max_http_buffer_size", "send_buffer_limit"):
             _count(name, getattr(self, name), "bytes")
         _one_of("slow_consumer", self.slow_consumer, ("disconnect", "drop_volatile"))
@@ -80,7 +80,7 @@ class ServerOptions(EngineOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("connect_timeout", self.connect_timeout, "seconds")
+        positive("connect_timeout", self.connect_timeout, "seconds")
         _count("max_attachments", self.max_attachments, "attachments")
         if self.adapter is not None and not callable(self.adapter):
             raise ConfigurationError("adapter must be callable(namespace) -> adapter")
@@ -106,7 +106,8 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"unknown option {name!r}: {hint}"
 
 
-def _positive(name: str, value: Any, unit: str) -> None:
+def positive(name: str, value: Any, unit: str) -> None:
+    """Check a positive number."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 0 < value < math.inf:
         raise ConfigurationError(f"{name} must be a positive number of {unit}, not {value!r}")
@@ -127,17 +128,19 @@ def _recovery(option: bool | Mapping[str, Any]) -> Recovery:
         return Recovery(enabled=option)
     recovery = read(Recovery, {**option, "enabled": True})
     duration = recovery.max_disconnection_duration
-    _positive("max_disconnection_duration", duration, "seconds")
+    positive("max_disconnection_duration", duration, "seconds")
     return recovery
 
 
-def _path(path: Any) -> str:
+def path_option(path: Any) -> str:
+    """Check the path of an engine; a slash at its end is dropped."""
     if not isinstance(path, str) or not path.strip("/"):
         raise ConfigurationError(f"path must be a path such as '/socket.io', not {path!r}")
     return "/" + path.strip("/")
 
 
-def _transports(transports: Any) -> tuple[str, ...]:
+def transports_option(transports: Any) -> tuple[str, ...]:
+    """Check the names of transports: one, or several in order."""
     names: tuple[Any, ...] = (transports,)
     if not isinstance(transports, str):
         try:

@@ -6,6 +6,7 @@
     ├── ConfigurationError (ValueError)     an option or a call that cannot work
     │   └── UnknownOptionError (TypeError)  a misspelt option; names the nearest right one
     ├── ConnectError                        a namespace refused the connection
+    │   └── TransportError                  the connection could not be made, or broke
     ├── Disconnected                        the connection ended before the answer came
     ├── AckTimeout (TimeoutError)           acknowledgements did not come in time
     └── ProtocolError
@@ -37,17 +38,40 @@ class ConnectError(TelexError):
     then receives exactly this ``message`` and ``data``.
     """
 
+    description: Any = None
+    context: Any = None
+
     def __init__(self, message: str, data: Any = None) -> None:
         super().__init__(message)
         self.message = message
         self.data = data
 
 
+class TransportError(ConnectError):
+    """A client's connection could not be made, or has broken.
+
+    ``message`` is the JavaScript client's (``xhr poll error``, ``xhr post error``,
+    ``websocket error``), ``description`` an HTTP status or the cause in words, ``context``
+    the body of the answer or the exception behind it.
+    """
+
+    def __init__(self, message: str, description: Any = None, context: Any = None) -> None:
+        super().__init__(message)
+        self.description = description
+        self.context = context
+
+    def __str__(self) -> str:
+        if self.description is None:
+            return self.message
+        what = "HTTP status " if isinstance(self.description, int) else ""
+        return f"{self.message}: {what}{self.description}"
+
+
 class Disconnected(TelexError):
     """The connection ended while an answer was awaited; ``reason`` says why."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the client has disconnected: {reason}")
+        super().__init__(f"the other side has disconnected: {reason}")
         self.reason = reason
 
 

@@ -14,9 +14,8 @@ from ..config import ServerOptions
 from ..engine.engine import Engine
 from ..engine.session import Session
 from ..errors import ConfigurationError
-from ..parser.default import DEFAULT_PARSER
-from ..parser.msgpack import MSGPACK_PARSER
-from ..parser.packet import MAX_NAMESPACE, Parser
+from ..parser.choice import choose
+from ..parser.packet import MAX_NAMESPACE
 from .connection import Connection
 from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
@@ -41,7 +40,7 @@ class Core:
 
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
-        self.runtime = Runtime(_parser(options.parser))
+        self.runtime = Runtime(choose(options.parser))
         self.engine = Engine(options, time.monotonic, json_text=True)
         self.engine.on_session = self._session_opened
         self.namespaces: dict[str, Namespace] = {}
@@ -237,16 +236,3 @@ class Core:
                 task.cancel()
         for namespace in list(self.namespaces.values()):
             await namespace.adapter.close()
-
-
-def _parser(option: object) -> Parser:
-    if option == "json":
-        return DEFAULT_PARSER
-    if option == "msgpack":
-        return MSGPACK_PARSER
-    if isinstance(option, str) or not hasattr(option, "decoder"):
-        raise ConfigurationError(
-            f"parser must be 'json', 'msgpack' or a parser object, not {option!r}"
-        )
-    parser: Parser = option  # type: ignore[assignment]
-    return parser

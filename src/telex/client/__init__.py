@@ -1,0 +1,1 @@
+"""The other end: a client for Socket.IO and Engine.IO servers."""

@@ -1,0 +1,89 @@
+"""What waits for somebody who asks: the pull style of receiving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar
+
+from ..errors import Disconnected
+from ..server.runtime import logger
+
+T = TypeVar("T")
+
+
+class Mailbox(Generic[T]):
+    """A bounded queue that can be closed. Past its limit the oldest item is dropped."""
+
+    __slots__ = ("_asked", "_items", "_limit", "_reason", "_waiting")
+
+    def __init__(self, limit: int) -> None:
+        self._items: deque[T] = deque()
+        self._limit = limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._reason: str | None = None
+        self._asked = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> None:
+        """Something has come."""
+        if len(self._items) >= self._limit:
+            self._items.popleft()
+            if self._asked:
+                self._asked = False  # once, until somebody asks again
+                logger.warning(
+                    "more than %d events wait for receive(): the oldest are dropped"
+                    " (option receive_limit)",
+                    self._limit,
+                )
+        self._items.append(item)
+        self._wake()
+
+    async def get(self, timeout: float | None = None) -> T:
+        """The oldest item.
+
+        Raises ``Disconnected`` when nothing waits and nothing will come, ``TimeoutError``
+        after ``timeout`` seconds.
+        """
+        self._asked = True
+        if not self._items:
+            async with asyncio.timeout(timeout):
+                await self._wait()
+        return self._items.popleft()
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._items:
+            if self._reason is not None:
+                raise Disconnected(self._reason)
+            turn: asyncio.Future[None] = loop.create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn in self._waiting:
+                    self._waiting.remove(turn)
+                elif self._items:
+                    self._wake()  # it was our turn: somebody else's now
+                raise
+
+    def _wake(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def close(self, reason: str) -> None:
+        """Nothing will come any more."""
+        self._reason = reason
+        waiting, self._waiting = self._waiting, deque()
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)
+
+    def reopen(self) -> None:
+        """Something may come again."""
+        self._reason = None

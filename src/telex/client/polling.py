@@ -1,0 +1,261 @@
+"""Long-polling, the client's end: one GET waits, one POST at a time sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..engine import payload
+from ..engine.packet import CLOSE_PACKET
+from ..errors import PacketError, TransportError
+from ..wire import EncodedPacket
+from .network import Network
+from .session import ClientSession
+
+if TYPE_CHECKING:
+    import aiohttp
+
+GOODBYE_TIMEOUT = 2.0
+"""How long the server may take to answer our goodbye, in seconds."""
+
+_TEXT_TYPE = {"Content-Type": "text/plain;charset=UTF-8"}
+
+
+class PollingTransport:
+    """A session's polling transport."""
+
+    name = "polling"
+
+    def __init__(
+        self, session: ClientSession, network: Network, keep: Callable[[asyncio.Task[None]], None]
+    ) -> None:
+        self.writable = False
+        self._session = session
+        self._network = network
+        self._http: aiohttp.ClientSession | None = None
+        self._url = ""
+        self._paused: Callable[[], None] | None = None
+        self._held: asyncio.Event | None = None
+        self._polling = False
+        self._ended = False
+        self._keep = keep
+        self._post: asyncio.Task[None] | None = None
+        self._poll = asyncio.get_running_loop().create_task(self._run())
+        keep(self._poll)
+
+    # -- from the server ----------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Poll until the session pauses or ends."""
+        try:
+            self._http = self._network.http()
+        except ValueError as error:
+            self._fail("xhr poll error", str(error), error)
+            return
+        while not self._ended and self._paused is None:
+            if self._held is not None:
+                await self._held.wait()
+                continue
+            self._polling = True
+            try:
+                items = await self._fetch()
+            finally:
+                self._polling = False
+            if items is None:
+                return
+            self._take(items)
+        self._stopped()
+
+    async def _fetch(self) -> Iterator[str | bytes] | None:
+        """One GET; ``None`` if it failed."""
+        sid = self._session.id
+        url = self._network.url(self.name, sid)
+        try:
+            request: Any = self._client().get(_raw(url))
+            async with request as response:
+                body: bytes = await response.read()
+                status: int = response.status
+                kind: str = response.content_type
+        except Exception as error:
+            self._fail("xhr poll error", _cause(error), error)
+            return None
+        if status != 200:
+            self._fail("xhr poll error", status, body.decode("utf-8", "replace"))
+            return None
+        if self._session.protocol == 4:
+            return payload.decode(body)
+        if kind == "application/octet-stream":
+            return payload.decode3_binary(body)
+        try:
+            return payload.decode3(body.decode())
+        except UnicodeDecodeError as error:
+            self._fail("server error", "the payload is not UTF-8", error)
+            return None
+
+    def _take(self, items: Iterator[str | bytes]) -> None:
+        """Hand on what one answer contained."""
+        session = self._session
+        opening = session.id is None
+        outer, session.corked = session.corked, True
+        try:
+            for item in items:
+                if self._ended:
+                    break
+                session.receive(self, item)
+        except PacketError as error:
+            self._explain(error, opening)
+        finally:
+            if opening and session.id is not None:
+                self.writable = True
+            if not outer:
+                session.flush()
+
+    def _explain(self, error: PacketError, opening: bool) -> None:
+        hint = ""
+        if opening:
+            hint = (
+                "; a server of Socket.IO 2 wants protocol=4"
+                if self._session.protocol == 4
+                else "; a server of Socket.IO 3 or 4 wants protocol=5"
+            )
+        self._fail("server error", f"{error}{hint}", error)
+
+    def _fail(self, message: str, description: Any, context: Any) -> None:
+        if not self._ended:
+            self._session.failed(self, TransportError(message, description, context))
+
+    def hold(self) -> None:
+        """Poll no more until ``release``."""
+        if self._held is None:
+            self._held = asyncio.Event()
+
+    def release(self) -> None:
+        """Poll again."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            held.set()
+
+    # -- to the server --------------------------------------------------------------------
+
+    def send(self, packets: list[EncodedPacket]) -> None:
+        """Send a batch in one POST."""
+        self.writable = False
+        self._post = asyncio.get_running_loop().create_task(self._send(packets))
+        self._keep(self._post)
+
+    async def _send(self, packets: list[EncodedPacket]) -> None:
+        failure = await self._post_now(packets)
+        self._post = None
+        if self._ended:
+            return
+        if failure is not None:
+            self._fail("xhr post error", *failure)
+            return
+        self.writable = True
+        if self._paused is None:
+            self._session.drained(self)
+        self._stopped()
+
+    async def _post_now(self, packets: list[EncodedPacket]) -> tuple[Any, Any] | None:
+        """One POST; description and context if it failed."""
+        if self._session.protocol == 4:
+            body = payload.encode(packets)
+        else:
+            body = payload.encode3(packets, str)
+        url = self._url or self._network.url(self.name, self._session.id)
+        try:
+            request: Any = self._client().post(_raw(url), data=body, headers=_TEXT_TYPE)
+            async with request as response:
+                answer: bytes = await response.read()
+                if response.status != 200:
+                    return response.status, answer.decode("utf-8", "replace")
+        except Exception as error:
+            return _cause(error), error
+        return None
+
+    # -- the end --------------------------------------------------------------------------
+
+    def pause(self, paused: Callable[[], None]) -> None:
+        """Stop polling; call back when nothing is under way any more."""
+        self._paused = paused
+        self.release()
+        self._stopped()
+
+    def _stopped(self) -> None:
+        if self._paused is not None and not self._polling and self._post is None:
+            paused, self._paused = self._paused, _nobody
+            paused()
+
+    def unpause(self) -> None:
+        """Poll again: the upgrade has failed."""
+        self._paused = None
+        if not self._ended:
+            if self._post is None:
+                self.writable = True
+            if self._poll.done():
+                self._poll = asyncio.get_running_loop().create_task(self._run_again())
+                self._keep(self._poll)
+
+    async def _run_again(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+        await self._run()
+
+    def close(self) -> None:
+        """Say goodbye, then let go."""
+        if not self._ended:
+            self._url = self._network.url(self.name, self._session.id)
+            self._end(self._goodbye())
+
+    def abandon(self) -> None:
+        """Let go without a word."""
+        if not self._ended:
+            self._end(self._finish())
+
+    def _end(self, last: Any) -> None:
+        self._ended = True
+        self.writable = False
+        self._paused = None
+        self.release()
+        self._keep(asyncio.get_running_loop().create_task(last))
+
+    async def _goodbye(self) -> None:
+        try:
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
+                if self._post is not None:
+                    await asyncio.wait([self._post])
+                await self._post_now([CLOSE_PACKET])
+        except TimeoutError:
+            pass
+        finally:
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """Cancel what is under way, and close the connections."""
+        me = asyncio.current_task()
+        for task in (self._poll, self._post):
+            if task is not None and task is not me and not task.done():
+                task.cancel()
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            raise RuntimeError("the transport has ended")
+        return self._http
+
+
+def _raw(url: str) -> Any:
+    from yarl import URL
+
+    return URL(url, encoded=True)
+
+
+def _cause(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _nobody() -> None:
+    """The pause has been announced."""

@@ -1,0 +1,329 @@
+"""WebSocket, the client's end, on picows.
+
+``picows.picows.WSProtocol`` is not public API of picows: its public ``ws_connect`` leaves
+a connection behind when it is cancelled, and does not tell how a connection was lost.
+What picows leaves to its user is done here: reassembly of fragments, UTF-8, size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows import picows as _picows
+
+from ..errors import TransportError
+from ..wire import EncodedPacket
+from .network import Network
+from .session import ClientSession, Details
+
+logger = logging.getLogger("telex")
+
+MAX_MESSAGE = 100 * 1024 * 1024
+"""Largest message a server may send, in bytes (as JavaScript's client has it)."""
+
+READ_BUFFER = 2048
+"""First size of a connection's read buffer; it grows with the messages that come."""
+
+GOODBYE_TIMEOUT = 2.0
+"""How long the server may take to answer our close frame, in seconds."""
+
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_CLOSE = WSMsgType.CLOSE
+_Base: Any = vars(_picows)["WSProtocol"]
+
+
+class _Protocol(_Base):  # type: ignore[misc]
+    """picows' protocol, which also tells why a connection was lost."""
+
+    lost: BaseException | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.lost = exc
+        super().connection_lost(exc)
+
+
+class WebSocketTransport(WSListener):
+    """A session's WebSocket."""
+
+    name = "websocket"
+
+    def __init__(
+        self, session: ClientSession, network: Network, keep: Callable[[asyncio.Task[None]], None]
+    ) -> None:
+        self.writable = False
+        self._session = session
+        self._network = network
+        self._keep = keep
+        self._protocol: Any = None
+        self._socket: WSTransport | None = None
+        self._ended = False
+        self._corking = False
+        self._kind: WSMsgType | None = None
+        self._fragments: bytearray | None = None
+        self._life = asyncio.get_running_loop().create_task(self._run())
+        self._patience: asyncio.TimerHandle | None = None
+        keep(self._life)
+
+    # -- opening and the end --------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Connect, then wait until the connection has gone."""
+        try:
+            protocol = await self._connect()
+            transport: WSTransport = protocol.transport
+        except Exception as error:
+            if not self._ended:
+                self._session.failed(self, _explain(error))
+            return
+        try:
+            await transport.wait_disconnected()
+        except Exception as error:
+            logger.debug("a WebSocket was closed: %s", error)
+        finally:
+            if not transport.is_disconnected:
+                transport.disconnect(graceful=False)
+
+    async def _connect(self) -> Any:
+        network = self._network
+        target, url = network.target, network.url(self.name, self._session.id)
+        headers = network.headers(self.name)
+        cookies = network.cookie_header()
+        if cookies:
+            theirs = headers.pop("Cookie", "")
+            headers["Cookie"] = f"{theirs}; {cookies}" if theirs else cookies
+        resource = "/" + url.split("://", 1)[1].partition("/")[2]
+
+        def create() -> Any:
+            self._protocol = _Protocol(
+                target.authority,
+                resource,
+                True,  # the client's side
+                lambda: self,
+                _SILENCE,
+                False,  # an exception of ours ends nothing behind our back
+                network.options.request_timeout,
+                False,  # no pings: Engine.IO has its own
+                0,
+                0,
+                0,
+                True,  # pongs
+                MAX_MESSAGE,
+                headers,
+                READ_BUFFER,
+            )
+            return self._protocol
+
+        loop = asyncio.get_running_loop()
+        context = network.ssl()
+        server = target.host if context is not None else None
+        proxy = network.options.proxy
+        if proxy is None:
+            transport, protocol = await loop.create_connection(
+                create, target.host, target.port, ssl=context, server_hostname=server
+            )
+        else:
+            from python_socks.async_.asyncio import Proxy
+
+            sock = await Proxy.from_url(proxy).connect(target.host, target.port)
+            transport, protocol = await loop.create_connection(
+                create, sock=sock, ssl=context, server_hostname=server
+            )
+        try:
+            await protocol.wait_until_handshake_complete()
+        except BaseException:
+            transport.abort()
+            raise
+        if protocol.listener is None:
+            raise protocol.lost or ConnectionResetError("the server closed the connection")
+        return protocol
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The handshake is complete."""
+        self._socket = transport
+        if self._ended:
+            transport.disconnect(graceful=False)
+            return
+        headers: Any = transport.response.headers
+        self._network.take_cookies(headers.getall("Set-Cookie", []))
+        self.writable = True
+        self._session.opened(self)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection has gone."""
+        self.writable = False
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._ended:
+            return
+        lost = self._protocol.lost
+        if lost is not None:
+            self._session.failed(self, TransportError("websocket error", str(lost), lost))
+        else:
+            self._session.closed(self, Details("websocket connection closed"))
+
+    def close(self) -> None:
+        """Send a close frame, and give the server a moment to answer it."""
+        socket = self._socket
+        if self._ended or socket is None or socket.is_disconnected:
+            self.abandon()
+            return
+        self._ended = True
+        self.writable = False
+        socket.send_close(WSCloseCode.OK)
+        self._patience = asyncio.get_running_loop().call_later(GOODBYE_TIMEOUT, self._hang_up)
+
+    def _hang_up(self) -> None:
+        if self._socket is not None and not self._socket.is_disconnected:
+            self._socket.disconnect(graceful=False)
+
+    def abandon(self) -> None:
+        """Let go without a word."""
+        self._ended = True
+        self.writable = False
+        if self._socket is None:
+            self._life.cancel()
+        else:
+            self._hang_up()
+
+    # -- to the server --------------------------------------------------------------------
+
+    def send(self, packets: list[EncodedPacket]) -> None:
+        """Write a batch of packets."""
+        socket = self._socket
+        if socket is None:
+            return
+        prefix = b"\x04" if self._session.protocol == 3 else b""
+        for packet in packets:
+            if packet.text is not None:
+                socket.send(_TEXT, packet.text)
+            for data in packet.attachments:
+                socket.send(_BINARY, prefix + data if prefix else data)
+
+    def pause_writing(self) -> None:
+        """The server does not read as fast as we write."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """The server has read enough."""
+        if not self._ended:
+            self.writable = True
+            self._session.drained(self)
+
+    def pause(self, paused: Callable[[], None]) -> None:
+        """Only polling is paused for an upgrade."""
+        paused()
+
+    def unpause(self) -> None:
+        """Only polling is paused for an upgrade."""
+
+    def hold(self) -> None:
+        """Read no further until ``release``."""
+        if self._socket is not None:
+            self._socket.underlying_transport.pause_reading()
+
+    def release(self) -> None:
+        """Read again."""
+        if self._socket is not None and not self._socket.is_disconnected:
+            self._socket.underlying_transport.resume_reading()
+
+    # -- from the server ------------------------------------------------------------------
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame has come. What is sent meanwhile leaves at the end of this read."""
+        kind = frame.msg_type
+        if kind == _CLOSE:
+            if not transport.is_close_frame_sent:
+                transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+            return
+        if self._ended:
+            return
+        session = self._session
+        if not session.corked:
+            session.corked = self._corking = True
+        try:
+            data = self._message(kind, frame)
+            if data is not None:
+                session.receive(self, data)
+        except _Broken as error:
+            self._refuse(error)
+        except UnicodeDecodeError:
+            self._refuse(_Broken(WSCloseCode.INVALID_TEXT, "a text that is not UTF-8"))
+        except Exception:
+            logger.exception("a message could not be handled; its connection is closed")
+            self._refuse(_Broken(WSCloseCode.INTERNAL_ERROR, "what could not be handled"))
+        if self._corking and frame.last_in_buffer:
+            self._corking = False
+            session.flush()
+
+    def _message(self, kind: WSMsgType, frame: WSFrame) -> str | bytes | None:
+        """The message that a frame completes, if it completes one."""
+        if kind in (_TEXT, _BINARY):
+            if self._fragments is not None:
+                raise _Broken(WSCloseCode.PROTOCOL_ERROR, "a message inside another one")
+            if frame.fin:
+                if kind == _TEXT:
+                    return frame.get_payload_as_utf8_text()
+                return frame.get_payload_as_bytes()
+            self._kind = kind
+            self._fragments = bytearray(frame.get_payload_as_bytes())
+        elif kind == _CONTINUATION:
+            fragments = self._fragments
+            if fragments is None:
+                raise _Broken(WSCloseCode.PROTOCOL_ERROR, "a fragment of nothing")
+            if len(fragments) + frame.payload_size > MAX_MESSAGE:
+                raise _Broken(WSCloseCode.MESSAGE_TOO_BIG, "a message that is too big")
+            fragments += frame.get_payload_as_memoryview()
+            if frame.fin:
+                self._fragments = None
+                return fragments.decode() if self._kind == _TEXT else bytes(fragments)
+        return None
+
+    def _refuse(self, error: _Broken) -> None:
+        """The server breaks the rules of WebSockets: it is told, and left."""
+        if self._socket is not None:
+            self._socket.send_close(error.code)
+        self._session.failed(self, TransportError("websocket error", str(error)))
+
+
+class _Broken(Exception):
+    """The server has sent what it must not."""
+
+    def __init__(self, code: WSCloseCode, what: str) -> None:
+        super().__init__(f"the server sent {what}")
+        self.code = code
+
+
+def _explain(error: Exception) -> TransportError:
+    """Why no WebSocket could be opened."""
+    response: Any = getattr(error, "response", None)
+    if response is not None:
+        body = response.body or b""
+        return TransportError(
+            "websocket error", int(response.status), body.decode("utf-8", "replace")
+        )
+    return TransportError("websocket error", str(error) or type(error).__name__, error)
+
+
+class _Silence:
+    """A logger for picows: what there is to say is said in events."""
+
+    name = "picows"
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name that logging has
+        return False
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return _say_nothing
+
+
+def _say_nothing(*args: object, **kwargs: object) -> None:
+    """What a silent logger does."""
+
+
+_SILENCE = _Silence()
