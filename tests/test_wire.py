@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,23 @@ class TestForms:
         assert head.decode() == text.replace("\x1e", "")
         assert all(item[:1] == b"b" for item in rest)
         assert tuple(b64decode(item[1:], validate=True) for item in rest) == data
+
+    def test_without_an_offset(self) -> None:
+        asked: list[object] = []
+
+        def encode(event: list[Any]) -> EncodedPacket:
+            asked.append(event)
+            return encoded('42["x"]')
+
+        packet = encoded('42["x","1-1"]')
+        packet.event = ["x"]
+        assert packet.without_offset(encode) is packet
+        packet.has_offset()
+        packet.compress = False
+        plain = packet.without_offset(encode)
+        assert (plain.text, plain.event, plain.compress) == (b'42["x"]', ["x"], False)
+        assert packet.without_offset(encode) is plain
+        assert asked == [["x"]]
 
     def test_part_of_only_binary_data(self) -> None:
         assert encoded(None, (b"\x00", b"")).part() == b"bAA==\x1eb"

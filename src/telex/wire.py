@@ -8,6 +8,7 @@ nothing can ever come between them. Each wire form is built on first need and ke
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 _SMALL_TEXT_HEADERS = tuple(bytes((0x81, n)) for n in range(126))
@@ -45,6 +46,21 @@ class EncodedPacket:
         self.event: list[Any] | None = None
         self._frames: bytes | None = None
         self._others: _OtherForms | None = None
+
+    def has_offset(self) -> None:
+        """The event's last argument is its offset (connection state recovery)."""
+        self._other_forms().has_offset = True
+
+    def without_offset(self, encode: Callable[[list[Any]], EncodedPacket]) -> EncodedPacket:
+        """The event for clients that cannot recover; ``encode`` is asked once, if at all."""
+        forms = self._others
+        if forms is None or not forms.has_offset or self.event is None:
+            return self
+        if forms.plain is None:
+            forms.plain = encode(self.event)
+            forms.plain.event = self.event
+            forms.plain.compress = self.compress
+        return forms.plain
 
     def frames(self) -> bytes:
         """WebSocket frames for Engine.IO 4 (for 3 as well if nothing is binary)."""
@@ -100,9 +116,11 @@ class EncodedPacket:
 class _OtherForms:
     """The wire forms of a packet that most packets never need."""
 
-    __slots__ = ("frames3", "messages", "part")
+    __slots__ = ("frames3", "has_offset", "messages", "part", "plain")
 
     def __init__(self) -> None:
+        self.has_offset = False
+        self.plain: EncodedPacket | None = None
         self.frames3: bytes | None = None
         self.messages: list[str | bytes] | None = None
         self.part: bytes | None = None

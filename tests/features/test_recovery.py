@@ -367,11 +367,39 @@ async def test_emits_of_a_parent_namespace_come_back(site: Site) -> None:
     assert [event[1] for event in received] == [1, 2]
 
 
-async def test_old_clients_are_left_in_peace(site: Site) -> None:
-    """There is no recovery in 2.x, and no extra argument."""
+@pytest.mark.parametrize("watched", [False, True])
+async def test_old_clients_are_left_in_peace(site: Site, watched: bool) -> None:
+    """There is no recovery in 2.x, and no extra argument, whoever else is in the room."""
     io = Server(connection_state_recovery=True)
     page = await site.page(io, "2")
     await page.run("page.socket = await connect()")
-    only(io).emit("a", 1)
-    only(io).emit("done")
-    assert await page.run("return await until(page.socket, 'done')") == [["a", 1]]
+    socket = only(io)
+    shown: list[Any] = []
+    if watched:
+
+        @socket.on_any_outgoing
+        def show(*event: Any) -> None:
+            shown.append(list(event))
+
+    new = site.page_at(page.url)
+    await new.run(SETUP)
+    socket.join("room")
+    socket.emit("direct", 1)
+    socket.volatile.emit("volatile", 2)
+    socket.compress(False).emit("flagged", 3)
+    io.emit("to all", 4, b"\x01")
+    io.volatile.emit("volatile to all", 5)
+    io.to("room").compress(False).emit("to a room", "6-6")
+    io.timeout(5).emit("question", 7, ack=lambda *answer: None)
+    io.emit("done")
+    expected = [
+        *(["direct", 1], ["volatile", 2], ["flagged", 3], ["to all", 4, b"\x01"]),
+        *(["volatile to all", 5], ["to a room", "6-6"], ["question", 7]),
+    ]
+    heard = await page.run("return await until(page.socket, 'done')")
+    assert heard == expected
+    assert shown == ([*expected, ["done"]] if watched else [])
+    [to_all, volatile, _] = await new.run("return await until(page.socket, 'done')")
+    assert to_all[:3] == ["to all", 4, b"\x01"]
+    assert re.fullmatch(r"[0-9]+-[0-9]+", to_all[3])
+    assert volatile[2] == to_all[3]

@@ -54,7 +54,12 @@ class OperatorParts(NamedTuple):
         packet = self.runtime.parser.encode(EVENT, self.nsp, [*event, offset])
         if not target.volatile:
             log.keep(packet, target)
+        packet.has_offset()
         return packet
+
+    def encode_plain(self, event: list[Any]) -> EncodedPacket:
+        """Encode an event without an offset."""
+        return self.runtime.parser.encode(EVENT, self.nsp, event)
 
 
 class Emitted:

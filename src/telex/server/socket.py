@@ -285,7 +285,9 @@ class Socket(Listening, Broadcasting):
         """Emit, and let ``settle`` take the answer; the id under which it will come."""
         check_event(event)
         ack_id = None
-        if settle is None:
+        if settle is None and self._log is None:
+            packet = self.nsp.parts.encode_plain([event, *args])
+        elif settle is None:
             target = self._myself(volatile=volatile)
             packet = self.nsp.parts.encode_kept([event, *args], target)
         else:
@@ -370,7 +372,16 @@ class Socket(Listening, Broadcasting):
     def _deliver_watched(self, packet: EncodedPacket) -> None:
         """Show a packet to the outgoing listeners, then send it."""
         self._show(packet)
-        self._session.send(packet)
+        self._session.send(self._readable(packet))
+
+    def _deliver_readable(self, packet: EncodedPacket) -> None:
+        self._session.send(self._readable(packet))
+
+    def _readable(self, packet: EncodedPacket) -> EncodedPacket:
+        """Clients of Socket.IO 1 and 2 cannot recover: the offset would be an argument to them."""
+        if self._log is None:
+            return packet.without_offset(self.nsp.parts.encode_plain)
+        return packet
 
     def _show(self, packet: EncodedPacket) -> None:
         if packet.event is not None:
@@ -387,7 +398,7 @@ class Socket(Listening, Broadcasting):
             return
         if self._outgoing is not None:
             self._show(packet)
-        self._session.send_volatile(packet)
+        self._session.send_volatile(self._readable(packet))
 
     async def wait_writable(self) -> None:
         """Wait until the client has taken enough of what is queued for it."""
@@ -533,7 +544,12 @@ class Socket(Listening, Broadcasting):
             for missed in returned.packets:
                 session.send(missed)
         session.send(packet)
-        self.deliver = session.send if self._outgoing is None else self._deliver_watched
+        if self._outgoing is not None:
+            self.deliver = self._deliver_watched
+        elif self._log is None and self.nsp.parts.recovery is not None:
+            self.deliver = self._deliver_readable
+        else:
+            self.deliver = session.send
         early, self._early = self._early, None
         for waiting in early or ():
             self.deliver(waiting)
