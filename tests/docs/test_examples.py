@@ -1,0 +1,138 @@
+"""Every Python example of the documentation is run, most of them by real clients.
+
+An example is all Python blocks under one heading. Whoever writes one adds a function here, under
+``@runs(page, heading)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import pytest
+
+from telex import Server
+from tests.docs.hosting import hosted
+from tests.docs.pages import Block, execute, pages, read
+from tests.features.scripts import Site
+
+Example: TypeAlias = tuple[str, str]
+Runner: TypeAlias = Callable[[list[Block], Site], Awaitable[None]]
+
+RUNNERS: dict[Example, Runner] = {}
+
+
+def runs(page: str, heading: str) -> Callable[[Runner], Runner]:
+    """Register what runs an example."""
+
+    def register(runner: Runner) -> Runner:
+        RUNNERS[page, heading] = runner
+        return runner
+
+    return register
+
+
+def blocks(page: str, heading: str, language: str) -> list[Block]:
+    """The blocks of a language under a heading."""
+    found = read(page).blocks
+    return [block for block in found if (block.heading, block.language) == (heading, language)]
+
+
+def examples() -> list[Example]:
+    """Every heading that has a Python block below it."""
+    found = [block for name in pages() for block in read(name).blocks]
+    return sorted({(b.page, b.heading) for b in found if b.language == "python"})
+
+
+@pytest.mark.parametrize("example", examples(), ids=": ".join)
+async def test_example(example: Example, site: Site) -> None:
+    assert example in RUNNERS, "nobody runs this example: write a function under @runs here"
+    await RUNNERS[example](blocks(*example, "python"), site)
+
+
+def test_every_runner_has_its_example() -> None:
+    assert set(RUNNERS) <= set(examples())
+
+
+@runs("README.md", "Ten lines")
+async def ten_lines(examples: list[Block], site: Site) -> None:
+    """The server, and the page beside it: its script runs as it is."""
+    [server] = examples
+    [html] = blocks("README.md", "Ten lines", "html")
+    io: Server = (await execute(server))["io"]
+    page = await site.page(io)
+    source = html.text.partition('<script src="')[2].partition('"')[0]
+    script = html.text.partition("<script>")[2].partition("</script>")[0]
+    assert await page.run(f"""
+        const logged = [];
+        const run = (io, console) => {{ {script} }};
+        run(() => open(), {{ log: (text) => logged.push(text) }});
+        while (logged.length < 2) await sleep(2);
+        return [(await request("{source}")).status, logged];
+    """) == [200, ["hello", "delivered"]]
+
+
+@runs("README.md", "Beside your application")
+async def beside_an_application(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    app = (await execute(example))["app"]
+
+    def hello() -> str:
+        return "hello"
+
+    app.get("/hello")(hello)
+    async with hosted(app, site) as page:
+        assert await page.run("""
+            const socket = await connect();
+            const kept = await request("/socket.io/?EIO=4&transport=polling",
+              { headers: { Origin: "https://app.example" } });
+            const refused = await request("/socket.io/?EIO=4&transport=polling",
+              { headers: { Origin: "https://other.example" } });
+            const hello = await request("/hello");
+            return [socket.connected, kept.status, refused.status, hello.text];
+        """) == [True, 200, 403, '"hello"']
+
+
+FROM_PYTHON = "docs/from-python-socketio.md"
+
+LOBBY = """
+    const ana = await connect("/", { auth: { token: "secret", name: "ana" } });
+    const joined = once(ana, "joined");
+    const ben = await connect("/", { auth: { token: "secret", name: "ben" } });
+    const said = once(ana, "chat message");
+    const answer = await new Promise((resolve) => ben.emit("chat message", "hello", resolve));
+    const left = once(ana, "left");
+    ben.disconnect();
+    const refused = await connect("/", { auth: {} }).catch((error) => error.message);
+    return [await joined, await said, answer, await left, refused];
+"""
+HEARD = [["ben"], [{"from": "ben", "text": "hello"}], "delivered", ["ben"], "not authorized"]
+
+
+@runs(FROM_PYTHON, "Before")
+async def before(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    names = await execute(example)
+    async with hosted(names["app"], site) as page:
+        assert await page.run(LOBBY) == HEARD
+    await names["sio"].shutdown()
+
+
+@runs(FROM_PYTHON, "After")
+async def after(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    page = await site.page((await execute(example))["io"])
+    assert await page.run(LOBBY) == HEARD
+
+
+@runs("docs/from-node.md", "The first chapter")
+async def the_first_chapter(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    page = await site.page((await execute(example))["io"])
+    assert await page.run("""
+        const ana = await connect();
+        const ben = await connect();
+        const heard = [once(ana, "chat message"), once(ben, "chat message")];
+        ana.emit("chat message", "hello");
+        return await Promise.all(heard);
+    """) == [["hello"], ["hello"]]
