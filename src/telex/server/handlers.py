@@ -214,10 +214,9 @@ class Handlers:
 
 
 def _is_async(function: Function) -> bool:
-    call = getattr(function, "__call__", None)  # noqa: B004 - the method, to see if it is async
-    return inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(
-        call
-    )
+    given: Any = function
+    functions = (inspect.unwrap(function), given.__call__)  # objects may have an async __call__
+    return any(map(inspect.iscoroutinefunction, functions))
 
 
 def _hints(function: Function) -> dict[str, Any]:
