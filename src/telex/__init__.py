@@ -2,6 +2,10 @@
 
 from ._version import __version__
 from .app import EngineServer, Server
+from .client.connect import connect, connect_engine
+from .client.engine import ClientEngine
+from .client.manager import Manager
+from .client.socket import ClientSocket
 from .errors import (
     AckTimeout,
     ConfigurationError,
@@ -11,6 +15,7 @@ from .errors import (
     PacketError,
     ProtocolError,
     TelexError,
+    TransportError,
     UnknownOptionError,
 )
 from .server.acks import Ack
@@ -27,6 +32,8 @@ __all__ = [
     "Ack",
     "AckTimeout",
     "BroadcastOperator",
+    "ClientEngine",
+    "ClientSocket",
     "ConfigurationError",
     "ConnectError",
     "Disconnected",
@@ -34,6 +41,7 @@ __all__ = [
     "EngineServer",
     "EngineSocket",
     "Handshake",
+    "Manager",
     "Namespace",
     "NamespaceHandlers",
     "PacketError",
@@ -44,6 +52,9 @@ __all__ = [
     "Server",
     "Socket",
     "TelexError",
+    "TransportError",
     "UnknownOptionError",
     "__version__",
+    "connect",
+    "connect_engine",
 ]

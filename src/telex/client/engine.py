@@ -10,7 +10,7 @@ from ..engine.packet import message
 from ..errors import ConfigurationError, ConnectError, Disconnected
 from ..server.events import Events
 from ..server.handlers import Handlers
-from ..server.runtime import Runtime
+from ..server.runtime import Runtime, logger
 from ..types import Buffer
 from .mailbox import Mailbox
 from .network import Network
@@ -96,6 +96,7 @@ class ClientEngine(Events):
         self._ended = asyncio.Event()
         self._error: ConnectError | None = None
         self._reason = ""
+        self._gone: Callable[[], object] | None = None
         self._opened: list[asyncio.Future[None]] = []
         self._mail: Mailbox[str | bytes] = Mailbox(receive_limit)
         self.session = ClientSession(
@@ -145,6 +146,18 @@ class ClientEngine(Events):
         """Close the connection; what is queued is still sent. May be awaited."""
         self.session.close()
         return Waiting(self, self.wait_closed)
+
+    def leave(self, gone: Callable[[], object]) -> None:
+        """The observer wants to hear no more, but that everything has gone."""
+        self._observer = None
+        self._gone = gone
+        self.session.close()
+        self._look_around()
+
+    def _look_around(self) -> None:
+        if not self._tasks and self._ended.is_set() and self._gone is not None:
+            gone, self._gone = self._gone, None
+            gone()
 
     async def wait_closed(self) -> None:
         """Wait until the connection has gone, with all that belongs to it."""
@@ -262,6 +275,7 @@ class ClientEngine(Events):
             self._timer.cancel()
             self._timer = None
         self._ended.set()
+        self._look_around()
 
     def _settle(self, error: ConnectError | None) -> None:
         waiting, self._opened = self._opened, []
@@ -280,7 +294,13 @@ class ClientEngine(Events):
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a connection of %r failed", self, exc_info=task.exception())
+        self._look_around()
 
     def _cork(self) -> None:
         self._loop.call_soon(self.session.flush)

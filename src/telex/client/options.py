@@ -140,9 +140,12 @@ def _whole(value: Any) -> bool:
 
 
 def _texts(name: str, value: Any) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name} must be a mapping of names to texts, not {value!r}")
-    items: Mapping[Any, Any] = value
+    try:
+        items = dict[Any, Any](value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"{name} must be a mapping of names to texts, not {value!r}"
+        ) from None
     texts: dict[str, str] = {}
     for key, item in items.items():
         if isinstance(item, bool):

@@ -43,7 +43,7 @@ class _Protocol(_Base):  # type: ignore[misc]
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.lost = exc
-        super().connection_lost(exc)
+        _Base.connection_lost(self, exc)
 
 
 class WebSocketTransport(WSListener):

@@ -11,7 +11,6 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from .._aio import harmless
-from ..engine.session import Session
 from ..parser.packet import event_arguments
 from .acks import Ack
 from .handlers import Handler, Handlers
@@ -59,6 +58,16 @@ class Recipient(Protocol):
         ...
 
 
+class Source(Protocol):
+    """Where a socket's events come from, as its dispatch sees it."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def end(self, reason: str) -> None: ...
+
+
 class Extras:
     """What few sockets have: listeners for every event, middleware for packets."""
 
@@ -98,7 +107,7 @@ class Dispatch:
     def __init__(
         self,
         recipient: Recipient,
-        session: Session,
+        session: Source,
         runtime: Runtime,
         shared: Mapping[str, tuple[Handler, ...]],
         exceptions: ExceptionHandlers,
@@ -234,6 +243,8 @@ class Dispatch:
                 self._recipient,
                 self._running,
             )
+        if isinstance(item, str):
+            return  # the client has left
         if self._waiting > _HARD_LIMIT:
             logger.error("too many events of %r wait: it is disconnected", self._recipient)
             self._session.end("forced close")

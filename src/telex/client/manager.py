@@ -1,0 +1,381 @@
+"""Managers: one connection to one server, for all namespaces; it reconnects."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any, ClassVar, Self
+
+from ..config import read
+from ..errors import ConnectError, PacketError
+from ..parser.choice import choose
+from ..parser.packet import Decoder
+from ..server.events import Events
+from ..server.handlers import Handlers
+from ..server.runtime import Runtime, logger
+from ..wire import EncodedPacket
+from .backoff import Backoff
+from .engine import ClientEngine, running_loop
+from .network import Network
+from .options import Auth, ClientOptions
+from .session import FORCED_CLOSE, Details
+from .socket import ClientSocket
+from .url import Target, parse
+from .waiting import Waiting
+from .websocket import MAX_MESSAGE
+
+MAX_ATTACHMENTS = 10_000
+"""How many attachments a server's packet may have."""
+
+_FORWARDED = frozenset(
+    {"ping", "pong", "reconnect", "reconnect_attempt", "reconnect_error", "reconnect_failed"}
+)
+"""Events that sockets hear of, too, as they did in Socket.IO 2."""
+
+
+class Manager(Events):
+    """The connection to one server, shared by the sockets of its namespaces.
+
+    Events: ``open()``, ``close(reason, details)``, ``error(error)``, ``ping()``,
+    ``packet(packet)``, ``reconnect(attempt)``, ``reconnect_attempt(attempt)``,
+    ``reconnect_error(error)``, ``reconnect_failed()``, with servers of Socket.IO 2 also
+    ``pong(latency)``.
+    """
+
+    known_events: ClassVar[frozenset[str]] = _FORWARDED | {"open", "close", "error", "packet"}
+
+    def __init__(self, url: str | Target, **options: Any) -> None:
+        self.options = read(ClientOptions, options)
+        self.target = url if isinstance(url, Target) else parse(url)
+        self.sockets: dict[str, ClientSocket] = {}
+        self.engine: ClientEngine | None = None
+        self.reconnection = self.options.reconnection is not False
+        attempts = self.options.reconnection_attempts
+        self.reconnection_attempts = math.inf if attempts is None else attempts
+        self.timeout = self.options.timeout
+        self.ready_state = "closed"
+        self.runtime = Runtime(choose(self.options.parser))
+        self._network = Network(self.target, self.options)
+        self._handlers = Handlers()
+        self._runtime = self.runtime
+        self._backoff = Backoff(
+            self.options.reconnection_delay,
+            self.options.reconnection_delay_max,
+            self.options.randomization_factor,
+        )
+        self._decoder: Decoder | None = None
+        self._leaving: set[ClientEngine] = set()
+        self._reconnecting = False
+        self._stopped = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._held: set[ClientSocket] = set()
+
+    def __repr__(self) -> str:
+        return f"<Manager {self.target.authority} {self.ready_state}>"
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a socket uses the connection, or may yet."""
+        return self.ready_state != "closed" or any(s.active for s in self.sockets.values())
+
+    # -- options that may change ------------------------------------------------------------
+
+    @property
+    def reconnection_delay(self) -> float:
+        """The first delay before reconnecting, in seconds."""
+        return self._backoff.low
+
+    @reconnection_delay.setter
+    def reconnection_delay(self, seconds: float) -> None:
+        self._backoff.low = seconds
+
+    @property
+    def reconnection_delay_max(self) -> float:
+        """The longest delay before reconnecting, in seconds."""
+        return self._backoff.high
+
+    @reconnection_delay_max.setter
+    def reconnection_delay_max(self, seconds: float) -> None:
+        self._backoff.high = seconds
+
+    @property
+    def randomization_factor(self) -> float:
+        """How much the delays vary, from 0 to 1."""
+        return self._backoff.jitter
+
+    @randomization_factor.setter
+    def randomization_factor(self, factor: float) -> None:
+        self._backoff.jitter = factor
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether the connection was lost and is being made again."""
+        return self._reconnecting
+
+    # -- namespaces -------------------------------------------------------------------------
+
+    def socket(
+        self,
+        nsp: str = "/",
+        *,
+        auth: Auth = None,
+        ack_timeout: float | None = None,
+        retries: int | None = None,
+    ) -> ClientSocket:
+        """The socket of a namespace; it connects at once, unless ``auto_connect`` is off."""
+        if not nsp.startswith("/"):
+            nsp = f"/{nsp}"
+        socket = self.sockets.get(nsp)
+        if socket is None:
+            options = self.options
+            socket = ClientSocket(
+                self,
+                nsp,
+                auth=options.auth if auth is None else auth,
+                ack_timeout=options.ack_timeout if ack_timeout is None else ack_timeout,
+                retries=options.retries if retries is None else retries,
+            )
+            self.sockets[nsp] = socket
+        if self.options.auto_connect:
+            socket.connect()
+        return socket
+
+    # -- connecting -------------------------------------------------------------------------
+
+    def open(self) -> Waiting[Self]:
+        """Connect, unless that has been done (JavaScript: also ``connect``).
+
+        Awaiting the result waits until the connection is open; raises ``ConnectError``.
+        """
+        self._open()
+        return Waiting(self, self._wait_open)
+
+    def connect(self) -> Waiting[Self]:
+        """The same as ``open``."""
+        return self.open()
+
+    async def _wait_open(self) -> None:
+        if self.engine is not None:
+            await self.engine
+
+    def _open(self) -> None:
+        if self.ready_state != "closed":
+            return
+        loop = running_loop()
+        self.ready_state = "opening"
+        self._stopped = False
+        engine = ClientEngine(self._network, self.runtime, self._engine_event)
+        self.engine = engine
+        self._leaving.add(engine)
+        if self.timeout is not None:
+            self._patience = loop.call_later(self.timeout, self._timed_out)
+        engine.open()
+
+    def _timed_out(self) -> None:
+        self._patience = None
+        if self.ready_state == "opening":
+            self._open_failed(ConnectError("timeout"))
+
+    def _engine_event(self, event: str, args: tuple[Any, ...]) -> None:
+        """The engine of this moment has something to tell."""
+        if event == "open":
+            self._opened()
+        elif event == "error":
+            if self.ready_state == "opening":
+                self._open_failed(args[0])
+            else:
+                self._tell_error(args[0])
+        elif event == "close":
+            if self.ready_state == "opening":  # no error: closed before it was open
+                self._open_failed(ConnectError(args[0]))
+            elif self.ready_state == "open":
+                self._closed(args[0], args[1])
+        elif event in ("ping", "pong"):
+            self._tell(event, *args)
+
+    def _opened(self) -> None:
+        engine = self.engine
+        if engine is None:
+            return
+        self._forget_timer()
+        self.ready_state = "open"
+        self._decoder = self.runtime.parser.decoder(
+            max_attachments=MAX_ATTACHMENTS, max_bytes=MAX_MESSAGE
+        )
+        engine.session.on_message = self._message
+        self.fire("open")
+        for socket in list(self.sockets.values()):
+            if socket.active:
+                socket.opened()
+        if self._reconnecting:
+            attempt = self._backoff.attempts
+            self._reconnecting = False
+            self._backoff.reset()
+            self._tell("reconnect", attempt)
+
+    def _open_failed(self, error: ConnectError) -> None:
+        self._drop_engine()
+        self.ready_state = "closed"
+        self._tell_error(error)
+        if self._reconnecting:
+            self._reconnecting = False
+            self._reconnect()
+            self._tell("reconnect_error", error)
+        elif self.reconnection and not self._stopped and not self._backoff.attempts:
+            self._reconnect()
+
+    def _tell_error(self, error: ConnectError) -> None:
+        self.fire("error", error)
+        for socket in list(self.sockets.values()):
+            if socket.active:
+                socket.connection_failed(error)
+
+    def _forget_timer(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _drop_engine(self) -> None:
+        """Have nothing to do any more with the engine of this moment."""
+        self._forget_timer()
+        engine, self.engine = self.engine, None
+        self._decoder = None
+        if engine is not None:
+            engine.leave(lambda: self._leaving.discard(engine))
+
+    # -- reconnecting -----------------------------------------------------------------------
+
+    def _reconnect(self) -> None:
+        if self._reconnecting or self._stopped:
+            return
+        if self._backoff.attempts >= self.reconnection_attempts:
+            self._backoff.reset()
+            self._tell("reconnect_failed")
+            for socket in list(self.sockets.values()):
+                socket.gave_up()
+            return
+        self._reconnecting = True
+        self._retry = running_loop().call_later(self._backoff.next(), self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        if self._stopped:
+            return
+        self._tell("reconnect_attempt", self._backoff.attempts)
+        if not self._stopped:
+            self._open()
+
+    @property
+    def will_retry(self) -> bool:
+        """Whether another attempt to connect is going to be made."""
+        return self._reconnecting and not self._stopped
+
+    # -- closing ----------------------------------------------------------------------------
+
+    def _closed(self, reason: str, details: Any) -> None:
+        self._drop_engine()
+        self._backoff.reset()
+        self.ready_state = "closed"
+        self._held.clear()
+        self.fire("close", reason, details)
+        for socket in list(self.sockets.values()):
+            if socket.active:
+                socket.connection_lost(reason, details)
+        if self.reconnection and not self._stopped:
+            self._reconnect()
+
+    def leave(self, socket: ClientSocket) -> None:
+        """A socket needs the connection no more; without any that does, it is closed."""
+        self.release(socket)
+        if not any(other.active for other in self.sockets.values()):
+            self._close()
+
+    def _close(self) -> None:
+        self._stopped = True
+        self._reconnecting = False
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self.ready_state == "open":
+            self._closed(FORCED_CLOSE, None)
+        elif self.ready_state == "opening":
+            self._drop_engine()
+            self.ready_state = "closed"
+            self._backoff.reset()
+            self.fire("close", FORCED_CLOSE, None)
+        else:
+            self._backoff.reset()
+
+    def close(self) -> Waiting[Self]:
+        """Disconnect all sockets and close the connection (JavaScript: ``disconnect``).
+
+        Awaiting the result waits until the connection has gone.
+        """
+        for socket in list(self.sockets.values()):
+            socket.disconnect()
+        self._close()
+        return Waiting(self, self.wait_closed)
+
+    disconnect = close
+
+    async def wait_closed(self) -> None:
+        """Wait until the connections that are being closed have gone."""
+        for engine in list(self._leaving):
+            if engine is not self.engine:
+                await engine.wait_closed()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    # -- packets ----------------------------------------------------------------------------
+
+    def _message(self, data: str | bytes, pos: int) -> None:
+        decoder = self._decoder
+        if decoder is None:
+            return
+        try:
+            packet = decoder.receive(data, pos)
+            if packet is None:
+                return
+            if "packet" in self._handlers.by_event:
+                self.fire("packet", packet)
+            socket = self.sockets.get(packet[1])
+            if socket is not None and socket.active:
+                socket.receive_packet(packet)
+        except PacketError as error:
+            logger.warning("%r sent what cannot be decoded: %s", self, error)
+            self._closed("parse error", Details(str(error), error))
+
+    def send(self, packet: EncodedPacket) -> None:
+        """Send a packet over the connection."""
+        if self.engine is not None:
+            self.engine.session.send(packet)
+
+    # -- reading no faster than handlers work -----------------------------------------------
+
+    def hold(self, socket: ClientSocket) -> None:
+        """A socket's handlers are behind: read no further until ``release``."""
+        self._held.add(socket)
+        if self.engine is not None:
+            self.engine.session.hold()
+
+    def release(self, socket: ClientSocket) -> None:
+        """A socket's handlers have caught up."""
+        self._held.discard(socket)
+        if not self._held and self.engine is not None:
+            self.engine.session.release()
+
+    # -- events -----------------------------------------------------------------------------
+
+    def _tell(self, event: str, *args: Any) -> None:
+        """Fire an event here and, as Socket.IO 2 did, on the sockets."""
+        self.fire(event, *args)
+        for socket in list(self.sockets.values()):
+            if socket.active:
+                socket.dispatch.own(event, *args)
+                if event == "reconnect_attempt":
+                    socket.dispatch.own("reconnecting", *args)

@@ -1,0 +1,709 @@
+"""Client sockets: one namespace of a server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from inspect import isawaitable
+from typing import Any, ClassVar, Protocol, Self, TypeVar, overload
+from urllib.parse import urlencode
+
+from ..errors import ConfigurationError, ConnectError, Disconnected, EncodeError, PacketError
+from ..parser.packet import (
+    ACK,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+    Packet,
+    ack_arguments,
+    event_arguments,
+)
+from ..server.acks import Ack, into_callback, into_future
+from ..server.dispatch import Dispatch
+from ..server.handlers import Function, Handler
+from ..server.listeners import Listening
+from ..server.operators import check_event
+from ..server.runtime import Runtime, logger
+from ..server.tasks import Tasks
+from ..wire import EncodedPacket
+from .buffer import Acks, Outgoing, Retried, RetryQueue, Settle
+from .emitter import ClientEmitter
+from .engine import ClientEngine, running_loop
+from .mailbox import Mailbox
+from .offsets import is_offset
+from .options import Auth, ClientOptions
+from .waiting import Waiting
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+IO_CLIENT_DISCONNECT = "io client disconnect"
+IO_SERVER_DISCONNECT = "io server disconnect"
+
+_OLD_SERVER = (
+    "It seems you are trying to reach a Socket.IO server in v2.x with a v3.x client, but they"
+    " are not compatible: connect with protocol=4"
+)
+
+
+class Connection(Protocol):
+    """The manager, as its sockets see it."""
+
+    @property
+    def options(self) -> ClientOptions: ...
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+    @property
+    def engine(self) -> ClientEngine | None: ...
+
+    @property
+    def ready_state(self) -> str: ...
+
+    @property
+    def reconnecting(self) -> bool: ...
+
+    @property
+    def will_retry(self) -> bool: ...
+
+    def open(self) -> object: ...
+
+    def leave(self, socket: ClientSocket) -> None: ...
+
+    def send(self, packet: EncodedPacket) -> None: ...
+
+    def hold(self, socket: ClientSocket) -> None: ...
+
+    def release(self, socket: ClientSocket) -> None: ...
+
+    async def wait_closed(self) -> None: ...
+
+
+class ReceivedEvent(list[Any]):
+    """An event for those who ask: ``[name, *arguments]``.
+
+    ``ack`` answers it, if the server asked for an acknowledgement; otherwise it does
+    nothing.
+    """
+
+    ack: Callable[..., None]
+
+
+class ClientSocket(Listening):
+    """One namespace of a server.
+
+    Events: ``connect()``, ``connect_error(error)``, ``disconnect(reason, details)``, what the
+    server emits, and ``error(exception)`` when a handler of ours fails. As in Socket.IO 2,
+    ``reconnect(attempt)``, ``reconnect_attempt(attempt)``, ``reconnect_error(error)``,
+    ``reconnect_failed()``, ``ping()`` and ``pong(latency)`` of the connection are fired here,
+    too. Methods take effect when they are called; awaiting what they return is optional.
+    """
+
+    own_events: ClassVar[frozenset[str]] = frozenset(
+        {
+            "connect",
+            "connect_error",
+            "disconnect",
+            "error",
+            "ping",
+            "pong",
+            "reconnect",
+            "reconnect_attempt",
+            "reconnect_error",
+            "reconnect_failed",
+            "reconnecting",
+        }
+    )
+
+    def __init__(
+        self,
+        io: Connection,
+        nsp: str,
+        *,
+        auth: Auth,
+        ack_timeout: float | None,
+        retries: int | None,
+    ) -> None:
+        if io.options.protocol == 4 and nsp == "/" and auth is not None:
+            raise ConfigurationError("servers of Socket.IO 2 read query=, not auth=, in '/'")
+        self.io: Any = io
+        self.nsp = nsp
+        self.auth = auth
+        self.id: str | None = None
+        self.connected = False
+        self.recovered = False
+        self.active = False
+        self.ack_timeout = ack_timeout
+        self._manager = io
+        self._runtime = io.runtime
+        self._encode = io.runtime.parser.encode
+        self._loads = io.runtime.parser.loads
+        self._exceptions: dict[type[BaseException], Handler] = {}
+        self.dispatch = Dispatch(self, _Throttle(self), io.runtime, {}, self._exceptions)
+        self._outgoing: list[Handler] | None = None
+        self._acks = Acks()
+        self._retries = None if retries is None else RetryQueue(retries, self)
+        self._buffer: list[Outgoing] = []
+        self._early: list[tuple[int | None, list[Any]]] = []
+        self._mail: Mailbox[ReceivedEvent] = Mailbox(io.options.receive_limit)
+        self._tasks: Tasks | None = None
+        self._pid: str | None = None
+        self._offset: str | None = None
+        self._reason = "not connected"
+        self._verdicts: list[asyncio.Future[None]] = []
+        self._ever_connected = False
+        self._last_error: ConnectError | None = None
+        self._mail.close(self._reason)
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "disconnected"
+        return f"<ClientSocket {self.nsp!r} {state}>"
+
+    @property
+    def disconnected(self) -> bool:
+        """The opposite of ``connected``."""
+        return not self.connected
+
+    # -- connecting -------------------------------------------------------------------------
+
+    def connect(self) -> Waiting[Self]:
+        """Connect (JavaScript: also ``open``). Awaiting the result waits as ``await socket``."""
+        if not self.connected and not self.active:
+            running_loop()
+            self.active = True
+            self._last_error = None
+            self._mail.reopen()
+            if not self._manager.reconnecting:
+                self._manager.open()
+            if self._manager.ready_state == "open":
+                self.opened()
+        return Waiting(self, self._wait_connected)
+
+    open = connect
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        yield from self._wait_connected().__await__()
+        return self
+
+    async def _wait_connected(self) -> None:
+        """Wait for the verdict: connected, or ``ConnectError``."""
+        if not self.connected and not self.active:
+            if self._last_error is not None:
+                raise self._last_error
+            self.connect()
+        if not self.connected:
+            verdict: asyncio.Future[None] = running_loop().create_future()
+            self._verdicts.append(verdict)
+            await verdict
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await self
+        except BaseException:
+            await self.disconnect()
+            raise
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.disconnect()
+
+    def _settle(self, error: Exception | None) -> None:
+        verdicts, self._verdicts = self._verdicts, []
+        for verdict in verdicts:
+            if verdict.done():
+                continue
+            if error is None:
+                verdict.set_result(None)
+            else:
+                verdict.set_exception(error)
+
+    def opened(self) -> None:
+        """The connection to the server is open: join the namespace."""
+        if self._manager.options.protocol == 4 and self.nsp == "/":
+            return  # Socket.IO 2: everybody is in it from the beginning
+        if callable(self.auth):
+            self._runtime.start(self._ask_and_join(self.auth, self._manager.engine))
+        else:
+            self._join(self.auth)
+
+    async def _ask_and_join(self, auth: Callable[[], Any], engine: ClientEngine | None) -> None:
+        try:
+            found = auth()
+            if isawaitable(found):
+                found = await found
+        except Exception as error:
+            logger.error("the auth callable of %r failed", self, exc_info=error)
+            self._refused(ConnectError(f"the auth callable failed: {type(error).__name__}"))
+            return
+        if self.active and engine is self._manager.engine:
+            self._join(found)
+
+    def _join(self, auth: Any) -> None:
+        try:
+            packet = self._connect_packet(auth)
+        except (EncodeError, TypeError, ValueError) as error:
+            self._refused(ConnectError(f"auth must be a dict that can be sent: {error}"))
+        else:
+            self._manager.send(packet)
+
+    def _connect_packet(self, auth: Any) -> EncodedPacket:
+        if self._manager.options.protocol == 4:  # Socket.IO 2 reads a query
+            query = urlencode(auth) if auth else ""
+            return self._encode(CONNECT, f"{self.nsp}?{query}" if query else self.nsp)
+        data: dict[str, Any] = {}
+        if self._pid is not None:
+            data["pid"] = self._pid
+            if self._offset is not None:
+                data["offset"] = self._offset
+        if auth is not None:
+            data.update(auth)
+        return self._encode(CONNECT, self.nsp, data or None)
+
+    def _joined(self, sid: str | None, pid: Any) -> None:
+        """The server has let us in."""
+        self.id = sid
+        self.recovered = pid is not None and pid == self._pid
+        self._pid = pid if isinstance(pid, str) else None
+        if not self.recovered:
+            self._offset = None
+        self.connected = True
+        self._ever_connected = True
+        early, self._early = self._early, []
+        for ack_id, event in early:
+            self._take(ack_id, event)
+        self.dispatch.own("connect")
+        waiting, self._buffer = self._buffer, []
+        for item in waiting:
+            if self.connected:
+                self._send(item.packet, item.event)
+            else:
+                self._buffer.append(item)
+        if self._retries is not None:
+            self._retries.drain()
+        self._settle(None)
+
+    # -- the end of a connection ------------------------------------------------------------
+
+    def connection_failed(self, error: ConnectError) -> None:
+        """The connection could not be made, or has an error."""
+        if self.connected:
+            return
+        self._last_error = error
+        self.dispatch.own("connect_error", error)
+        patient = self._manager.options.patient or self._ever_connected
+        if self._verdicts and not patient:
+            self._give_up(error)
+
+    def gave_up(self) -> None:
+        """The manager makes no further attempt."""
+        if self.active and not self.connected:
+            self._give_up(self._last_error or ConnectError("the attempts are used up"))
+
+    def _give_up(self, error: Exception) -> None:
+        """Whoever waits for the connection is told; nothing goes on behind their back."""
+        self._leave(IO_CLIENT_DISCONNECT, error)
+
+    def _refused(self, error: ConnectError) -> None:
+        """The server has refused us; there is no use in trying again."""
+        self._last_error = error
+        self._leave(IO_SERVER_DISCONNECT, error)
+        self.dispatch.own("connect_error", error)
+
+    def connection_lost(self, reason: str, details: Any) -> None:
+        """The connection has gone; the manager may make another."""
+        self._lost(reason, details)
+        if not self._manager_retries():
+            self._finish(reason, Disconnected(reason))
+            self.active = False
+
+    def _manager_retries(self) -> bool:
+        return bool(self.io.reconnection)
+
+    def _lost(self, reason: str, details: Any) -> None:
+        self.connected = False
+        self.id = None
+        self._early.clear()
+        self._acks.lost(reason, {item.ack_id for item in self._buffer})
+        self.dispatch.own("disconnect", reason, details)
+
+    def _leave(self, reason: str, error: Exception) -> None:
+        """Need the connection no more."""
+        self.active = False
+        self._finish(reason, error)
+        self._manager.leave(self)
+
+    def _finish(self, reason: str, error: Exception) -> None:
+        """Not going to connect again by itself: nobody waits for ever."""
+        self._reason = reason
+        self._mail.close(reason)
+        self._settle(error)
+        gone = Disconnected(reason)
+        lost = self._acks.strict()
+        self._buffer = [item for item in self._buffer if item.ack_id not in lost]
+        self._acks.lost(reason, {item.ack_id for item in self._buffer})
+        if self._retries is not None:
+            self._retries.fail(gone)
+        if self._tasks is not None:
+            self._tasks.cancel()
+
+    def disconnect(self) -> Waiting[Self]:
+        """Disconnect (JavaScript: also ``close``). It does not connect again by itself.
+
+        Awaiting the result waits until the connection has gone, unless other sockets use it.
+        """
+        if self.active:
+            if self.connected:
+                self._manager.send(self._encode(DISCONNECT, self.nsp))
+                self._lost(IO_CLIENT_DISCONNECT, None)
+            self._leave(IO_CLIENT_DISCONNECT, Disconnected(IO_CLIENT_DISCONNECT))
+        return Waiting(self, self._manager.wait_closed)
+
+    close = disconnect
+
+    # -- packets ----------------------------------------------------------------------------
+
+    def receive_packet(self, packet: Packet) -> None:
+        """Take a packet of this namespace. Raises ``PacketError`` if it is not well formed."""
+        kind, _, ack_id, text, data = packet
+        if text is not None:
+            data = self._loads(text)
+        if kind == EVENT:
+            self._event(ack_id, event_arguments(data))
+        elif kind == ACK:
+            if ack_id is not None:
+                self._acks.settle(ack_id, ack_arguments(data))
+        elif kind == CONNECT:
+            self._connect_answered(data)
+        elif kind == DISCONNECT:
+            if self.active:
+                self.active = False
+                self._lost(IO_SERVER_DISCONNECT, None)
+                self._leave(IO_SERVER_DISCONNECT, Disconnected(IO_SERVER_DISCONNECT))
+        elif kind == CONNECT_ERROR:
+            self._error_packet(data)
+        else:
+            raise PacketError(f"a packet of type {kind} from a server")
+
+    def _connect_answered(self, data: Any) -> None:
+        if self.connected:
+            return
+        if self._manager.options.protocol == 4:
+            engine = self._manager.engine
+            sid = None if engine is None else engine.id
+            self._joined(sid if self.nsp == "/" or sid is None else f"{self.nsp}#{sid}", None)
+            return
+        answer: dict[str, Any] = data if data.__class__ is dict else {}
+        sid = answer.get("sid")
+        if isinstance(sid, str):
+            self._joined(sid, answer.get("pid"))
+        else:
+            self._refused(ConnectError(_OLD_SERVER))
+
+    def _error_packet(self, data: Any) -> None:
+        error = _connect_error(data)
+        if self.connected:  # Socket.IO 2: a packet middleware has refused an event
+            self.dispatch.own("error", error)
+        else:
+            self._refused(error)
+
+    def _event(self, ack_id: int | None, event: list[Any]) -> None:
+        if self._pid is not None and ack_id is None and len(event) > 1:
+            last = event[-1]
+            if last.__class__ is str and is_offset(last, time.time()):
+                self._offset = last
+                del event[-1]
+        if self.connected:
+            self._take(ack_id, event)
+        else:
+            self._early.append((ack_id, event))
+
+    def _take(self, ack_id: int | None, event: list[Any]) -> None:
+        """Hand an event to its handlers, or keep it for those who ask."""
+        if self.dispatch.find(event[0]) is None:
+            if self.dispatch.extras is not None:
+                self.dispatch.receive(None, None, list(event))
+            received = ReceivedEvent(event)
+            received.ack = Ack(self._answer_later(ack_id))
+            self._mail.put(received)
+        else:
+            self.dispatch.receive(ack_id, None, event)
+
+    def _answer_later(self, ack_id: int | None) -> Callable[[tuple[Any, ...]], None]:
+        def answer(args: tuple[Any, ...]) -> None:
+            if ack_id is not None:
+                self.answer(ack_id, args)
+
+        return answer
+
+    # -- what the dispatch asks for ---------------------------------------------------------
+
+    def answer(self, ack_id: int, result: Any) -> None:
+        """Acknowledge an event: with nothing, one value, or a tuple of several."""
+        if not self.connected:
+            return
+        if result is None:
+            args: list[Any] = []
+        else:
+            args = list(result) if result.__class__ is tuple else [result]
+        try:
+            packet = self._encode(ACK, self.nsp, args, ack_id)
+        except EncodeError as error:
+            logger.error("an acknowledgement cannot be sent", exc_info=error)
+            self.dispatch.fire("error", error)
+            failure = {"type": "HandlerError", "message": "the handler failed"}
+            packet = self._encode(ACK, self.nsp, [{"error": failure}], ack_id)
+        self._manager.send(packet)
+
+    def refused(self, error: Exception) -> None:
+        """A packet middleware has kept an event from its handlers."""
+        self.dispatch.fire("error", error)
+
+    def ended(self) -> None:
+        """Nothing to do: a client socket lives on."""
+
+    @property
+    def expects_answers(self) -> bool:
+        """Whether the server owes acknowledgements."""
+        return len(self._acks) > 0
+
+    # -- emitting ---------------------------------------------------------------------------
+
+    def emit(self, event: str, *args: Any, ack: Function | None = None) -> Waiting[Self]:
+        """Emit an event. Without a connection it is kept, and sent with the next one.
+
+        ``ack`` is called with the server's answer; with ``ack_timeout`` or ``retries`` as
+        ``ack(error, *answer)``. Awaiting the result waits until little is queued.
+        """
+        self.emit_flagged(event, args, ack, timeout=None, compress=True, volatile=False)
+        return Waiting(self, self._wait_writable)
+
+    def emit_flagged(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        ack: Function | None,
+        *,
+        timeout: float | None,
+        compress: bool,
+        volatile: bool,
+    ) -> Waiting[Self]:
+        """Emit with flags (see ``ClientEmitter``)."""
+        settle = None
+        strict = timeout is not None or self.ack_timeout is not None or self._retries is not None
+        if ack is not None:
+            settle = into_callback(self._runtime, ack, error_first=strict)
+        self._emit(event, args, settle, timeout, strict, compress=compress, volatile=volatile)
+        return Waiting(self, self._wait_writable)
+
+    def _emit(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        settle: Settle | None,
+        timeout: float | None,
+        strict: bool,
+        *,
+        compress: bool = True,
+        volatile: bool = False,
+    ) -> int | None:
+        check_event(event)
+        running_loop()
+        if timeout is None:
+            timeout = self.ack_timeout
+        if self._retries is not None and not volatile:
+            self._encode(EVENT, self.nsp, [event, *args])  # what cannot be sent fails here
+            self._retries.add(Retried(event, args, settle, timeout, compress=compress))
+            return None
+        alive = self._alive()
+        if volatile and not (alive and self._writable()):
+            if settle is not None:
+                settle(None, Disconnected("a volatile event was dropped"))
+            return None
+        payload = [event, *args]
+        ack_id = None if settle is None else self._acks.next_id()
+        packet = self._encode(EVENT, self.nsp, payload, ack_id)
+        packet.compress = compress
+        if settle is not None and ack_id is not None:
+            self._acks.expect(
+                ack_id, settle, strict=strict, timeout=timeout, expired=self._unbuffer
+            )
+        if alive:
+            self._send(packet, payload)
+        else:
+            self._buffer.append(Outgoing(packet, payload, ack_id))
+        return ack_id
+
+    def emit_try(self, item: Retried, settle: Settle) -> int:
+        """One try of a socket with ``retries``."""
+        ack_id = self._acks.next_id()
+        payload = [item.event, *item.args]
+        packet = self._encode(EVENT, self.nsp, payload, ack_id)
+        packet.compress = item.compress
+        self._acks.expect(ack_id, settle, strict=True, timeout=item.timeout, expired=None)
+        self._send(packet, payload)
+        return ack_id
+
+    def _send(self, packet: EncodedPacket, event: list[Any]) -> None:
+        if self._outgoing is not None:
+            self.show_outgoing(event)
+        self._manager.send(packet)
+
+    def forget(self, ack_id: int) -> None:
+        """An acknowledgement is not waited for any more."""
+        self._acks.forget(ack_id)
+
+    def _alive(self) -> bool:
+        """Whether what is sent now has a chance to arrive."""
+        engine = self._manager.engine
+        return self.connected and engine is not None and not engine.session.overdue()
+
+    def _writable(self) -> bool:
+        engine = self._manager.engine
+        return engine is not None and engine.session.writable
+
+    def _unbuffer(self, ack_id: int) -> None:
+        """The acknowledgement of an event has timed out: it need not be sent any more."""
+        self._buffer = [item for item in self._buffer if item.ack_id != ack_id]
+
+    async def _wait_writable(self) -> None:
+        engine = self._manager.engine
+        if engine is not None and self.connected:
+            await engine.wait_writable()
+
+    def send(self, *args: Any, ack: Function | None = None) -> Waiting[Self]:
+        """Emit the event ``message``."""
+        return self.emit("message", *args, ack=ack)
+
+    async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
+        """Emit an event and wait for the answer: one value, a tuple of several, or ``None``.
+
+        Raises ``AckTimeout`` after ``timeout`` (or ``ack_timeout``) seconds, ``Disconnected``
+        if the connection goes first. Without a connection the event waits for the next one.
+        """
+        answer: asyncio.Future[Any] = running_loop().create_future()
+        settle = into_future(answer)
+        ack_id = self._emit(event, args, settle, timeout, strict=True)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if ack_id is not None:
+                self._acks.forget(ack_id)
+            elif self._retries is not None:
+                self._retries.cancel(settle)
+            raise
+
+    @property
+    def volatile(self) -> ClientEmitter:
+        """Drop the event if it cannot be sent at once."""
+        return ClientEmitter(self, volatile=True)
+
+    def compress(self, compress: bool) -> ClientEmitter:
+        """Whether the event may be compressed."""
+        return ClientEmitter(self, compress=compress)
+
+    def binary(self, binary: bool) -> ClientEmitter:
+        """Accepted from Socket.IO 2; binary data is found without being announced."""
+        return ClientEmitter(self)
+
+    def timeout(self, seconds: float) -> ClientEmitter:
+        """Emit with a limit for the acknowledgement, in seconds.
+
+        ``socket.timeout(5).emit("event", ack=callback)`` calls ``callback(error, *answer)``.
+        """
+        return ClientEmitter(self, timeout=seconds)
+
+    # -- receiving --------------------------------------------------------------------------
+
+    async def receive(self, timeout: float | None = None) -> ReceivedEvent:
+        """The next event that no handler took: ``[name, *arguments]``.
+
+        Raises ``Disconnected`` when the socket is disconnected and will not come back by
+        itself, ``TimeoutError`` after ``timeout`` seconds.
+        """
+        return await self._mail.get(timeout)
+
+    async def __aiter__(self) -> AsyncIterator[ReceivedEvent]:
+        while True:
+            try:
+                event = await self._mail.get()
+            except Disconnected:
+                return
+            yield event
+
+    # -- handlers ---------------------------------------------------------------------------
+
+    @overload
+    def event(self, name: F) -> F: ...
+    @overload
+    def event(
+        self, name: str | None = None, *, concurrent: bool = False, thread: bool = False
+    ) -> Callable[[F], F]: ...
+    def event(self, name: Any = None, *, concurrent: bool = False, thread: bool = False) -> Any:
+        """Register a handler under its own name, or under a given one, as a decorator."""
+        if callable(name):
+            self.on(_name_of(name), name)
+            return name
+
+        def decorate(function: F) -> F:
+            event = _name_of(function) if name is None else name
+            self.on(event, function, concurrent=concurrent, thread=thread)
+            return function
+
+        return decorate
+
+    def exception_handler(self, kind: type[BaseException]) -> Callable[[F], F]:
+        """Register ``handler(socket, exception)`` for what handlers raise, as a decorator.
+
+        What it returns is the acknowledgement.
+        """
+
+        def decorate(function: F) -> F:
+            self._exceptions[kind] = Handler(function, with_socket=True, checked=False)
+            return function
+
+        return decorate
+
+    def spawn(self, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine as a task that ends when the socket is disconnected for good."""
+        if self._tasks is None:
+            self._tasks = Tasks(self)
+        return self._tasks.start(running_loop(), coro)
+
+
+class _Throttle:
+    """What a dispatch sees of the connection: it can be held up."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: ClientSocket) -> None:
+        self._socket = socket
+
+    def pause(self) -> None:
+        """The handlers are behind."""
+        self._socket.io.hold(self._socket)
+
+    def resume(self) -> None:
+        """The handlers have caught up."""
+        self._socket.io.release(self._socket)
+
+    def end(self, reason: str) -> None:
+        """Too much waits for the handlers."""
+        engine = self._socket.io.engine
+        if engine is not None:
+            engine.session.end(reason)
+
+
+def _connect_error(data: Any) -> ConnectError:
+    if data.__class__ is dict:
+        answer: dict[str, Any] = data
+        return ConnectError(str(answer.get("message", "")), answer.get("data"))
+    return ConnectError(data if isinstance(data, str) else "refused", data)
+
+
+def _name_of(function: Any) -> str:
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise ConfigurationError(f"name the event: {function!r} has no name of its own")
+    return name
