@@ -26,6 +26,7 @@ from .server.face import NamespaceFace
 from .server.handlers import Function, Handler, Handlers
 from .server.namespace import Namespace
 from .server.operators import BroadcastOperator
+from .server.registry import registering
 from .server.runtime import Runtime, logger
 from .types import Scope
 
@@ -87,16 +88,7 @@ class EngineFace:
         }
         if event not in hooks:
             raise ConfigurationError(f"the engine has no event {event!r}: there are {list(hooks)}")
-        registered = hooks[event]
-        if handler is not None:
-            registered.append(_plain(handler))
-            return self
-
-        def decorate(function: F) -> F:
-            registered.append(_plain(function))
-            return function
-
-        return decorate
+        return registering(self, lambda each: hooks[event].append(_plain(each)), handler)
 
 
 def _plain(function: Function) -> Function:
@@ -212,15 +204,8 @@ class EngineServer(_Served):
         """Register a handler for ``connection``; it receives an engine socket."""
         if event != "connection":
             raise ConfigurationError(f"an engine server has no event {event!r}: use 'connection'")
-        if handler is not None:
-            self._handlers.add(event, Handler(handler, checked=False))
-            return self
-
-        def decorate(function: F) -> F:
-            self._handlers.add(event, Handler(function, checked=False))
-            return function
-
-        return decorate
+        add = self._handlers.add
+        return registering(self, lambda each: add(event, Handler(each, checked=False)), handler)
 
     def _session_opened(self, session: Session) -> None:
         socket = EngineSocket(session, self._runtime)

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, overload
 
 from .handlers import Function
 from .operators import BroadcastOperator, Emitted, RemoteSocket, Rooms
-from .registry import Registry
+from .registry import Registry, registering
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,15 +60,9 @@ class NamespaceFace:
         return self._register(event, handler, once=True)
 
     def _register(self, event: str, handler: Function | None, *, once: bool) -> Any:
-        if handler is not None:
-            self._registry.add_own(event, handler, once=once)
-            return self
-
-        def decorate(function: F) -> F:
-            self._registry.add_own(event, function, once=once)
-            return function
-
-        return decorate
+        return registering(
+            self, lambda each: self._registry.add_own(event, each, once=once), handler
+        )
 
     def off(self, event: str, handler: Function | None = None) -> Self:
         """Remove a handler of an own event, or all of them."""

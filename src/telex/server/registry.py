@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
 from .handlers import LIFE_CYCLE, Function, Handler, Handlers
 from .middleware import Middleware, check
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 CONNECTION = "connection"
 _ALIASES = {"connect": CONNECTION}
+
+
+def registering(owner: Any, add: Callable[[Function], object], handler: Function | None) -> Any:
+    """Register a handler that was given, or be the decorator that registers one."""
+    if handler is not None:
+        add(handler)
+        return owner
+
+    def decorate(function: F) -> F:
+        add(function)
+        return function
+
+    return decorate
 
 
 class Registry:
