@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
-from typing import Annotated
+from collections.abc import Coroutine
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,7 +15,10 @@ from rich.text import Text
 
 from .._version import __version__
 from .address import AddressError, check_address, explain, url_of
+from .place import PlaceError, headers_of, origin_of
+from .place import read as read_place
 from .target import TargetError, load
+from .values import ValueProblem, read_value
 
 app = typer.Typer(
     help="Socket.IO for Python.",
@@ -29,10 +34,33 @@ Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
 
-def fail(sentence: str) -> typer.Exit:
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="Where the server is; its path is the namespace.")
+]
+Path = Annotated[str, typer.Option(metavar="PATH", help="The path of the engine.")]
+NamespaceOption = Annotated[
+    str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Instead of the URL's path.")
+]
+Auth = Annotated[
+    str | None, typer.Option(metavar="JSON", help="What the server reads as handshake.auth.")
+]
+Header = Annotated[
+    list[str] | None,
+    typer.Option("--header", "-H", metavar="NAME:VALUE", help="Sent with every request; several."),
+]
+Query = Annotated[
+    list[str] | None,
+    typer.Option("--query", metavar="KEY=VALUE", help="Added to the query; several."),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", "-k", help="Accept certificates that do not verify.")
+]
+
+
+def fail(sentence: str, status: int = 1) -> typer.Exit:
     """Print what is wrong; raise what this returns."""
     err.print(Text.assemble(("telex: ", "bold red"), sentence))
-    return typer.Exit(1)
+    return typer.Exit(status)
 
 
 def _version(wanted: bool) -> None:
@@ -130,3 +158,64 @@ def _import_string(target: str) -> str:
         return target
     os.environ["TELEX_SERVE"] = target
     return "telex.cli.worker:app"
+
+
+@app.command()
+def doctor(
+    url: Url,
+    path: Path = "/socket.io",
+    namespace: NamespaceOption = None,
+    auth: Auth = None,
+    header: Header = None,
+    query: Query = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(metavar="ORIGIN", help="Also examine pages of this origin (CORS)."),
+    ] = None,
+    insecure: Insecure = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="S", help="Seconds to wait for any one answer.")
+    ] = 10.0,
+    sessions: Annotated[
+        int, typer.Option(min=1, max=50, help="Sessions that look for stickiness.")
+    ] = 4,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until a heartbeat has been seen.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a report for machines.")] = False,
+) -> None:
+    """Find out why clients cannot connect, and what to change.
+
+    Exit status: 0 nothing stands in the way, 1 problems were found, 2 no server was reached.
+    """
+    from .doctor import Case, Findings, Lines, examine, to_json
+
+    lines = Lines(out)
+    try:
+        case = Case(
+            read_place(url, path=path, namespace=namespace, query=query or []),
+            Findings((lambda _: None) if as_json else lines.show),
+            headers=headers_of(header or []),
+            auth=None if auth is None else read_value(auth),
+            origin=None if origin is None else origin_of(origin),
+            insecure=insecure,
+            timeout=timeout,
+            wait=wait,
+            sessions=sessions,
+        )
+    except (PlaceError, ValueProblem) as error:
+        raise fail(str(error), 2) from None
+    status = _run(examine(case))
+    if as_json:
+        print(json.dumps(to_json(case, url, __version__), indent=2, ensure_ascii=False))
+    else:
+        lines.conclude(case)
+    raise typer.Exit(status)
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    """Run to the end; Ctrl+C is no traceback."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,412 @@
+"""Long-polling, WebSocket and the way from one to the other."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from http.cookies import Morsel
+
+from .case import Case, forward_upgrades, intermediary
+from .namespace import namespace_over
+from .wire import (
+    Answer,
+    Closed,
+    NoAnswer,
+    NotOpened,
+    Open,
+    Visitor,
+    WebSocket,
+    parse_open,
+    read_open,
+    read_packets,
+)
+
+ROUND_TRIPS = 5
+
+
+# -- long-polling ---------------------------------------------------------------------------
+
+
+async def polling(case: Case) -> None:
+    """Open a session, send to it and see what its answers carry."""
+    if not case.polling:
+        return
+    async with case.visitor() as visitor:
+        try:
+            answer = await visitor.handshake()
+            opened = read_open(answer)
+            if opened is None:
+                _polling_failed(case, answer)
+                return
+            sent = await visitor.post(opened.sid, visitor.heartbeat())
+            await visitor.leave(opened.sid)
+        except NoAnswer as reason:
+            case.findings.add(
+                "polling",
+                "problem",
+                f"Long-polling breaks off: {reason}",
+                "The server, or a proxy before it, closes connections or holds requests back.",
+                "Look into the logs of both.",
+            )
+            return
+    if sent.status == 200 or (sent.refusal is not None and sent.refusal.code == 1):
+        _polling_works(case, answer, opened)
+    else:
+        case.findings.add(
+            "polling",
+            "problem",
+            f"Sessions open, but sending is answered {sent.status} “{sent.excerpt}”",
+            "Something before the server does not let POST requests with text/plain through.",
+            "Allow GET, POST and OPTIONS for the path in the proxy or firewall.",
+            http_status=sent.status,
+            excerpt=sent.excerpt,
+        )
+    _cookies(case, answer)
+
+
+def _polling_works(case: Case, answer: Answer, opened: Open) -> None:
+    case.opened = opened
+    compressed = answer.headers.get("content-encoding")
+    case.findings.add(
+        "polling",
+        "ok",
+        "Long-polling: sessions open, requests are answered",
+        sid=opened.sid,
+        upgrades=opened.upgrades,
+        content_encoding=compressed,
+    )
+    for name in ("x-cache", "cf-cache-status", "x-cache-status"):
+        if answer.headers.get(name, "").upper().startswith("HIT"):
+            cached(case, f"the answer to a handshake carries {name}: {answer.headers[name]}")
+            break
+
+
+def _polling_failed(case: Case, answer: Answer) -> None:
+    case.findings.add(
+        "polling",
+        "problem",
+        f"A second handshake is answered {answer.status} “{answer.excerpt}”",
+        "Requests reach servers that differ, or the number of sessions is limited.",
+        "Compare the servers behind the balancer; look into their logs.",
+        http_status=answer.status,
+        excerpt=answer.excerpt,
+    )
+
+
+def cached(case: Case, sign: str) -> None:
+    case.findings.add(
+        "polling",
+        "problem",
+        f"Answers come from a cache: {sign}",
+        "A proxy or CDN keeps answers of the engine, and gives one client what belongs to another.",
+        f"Exclude {case.place.path}/ from caching.",
+    )
+
+
+def _cookies(case: Case, answer: Answer) -> None:
+    cookies: list[Morsel[str]] = list(answer.cookies.values())
+    data = {
+        "cookies": [
+            {
+                "name": one.key,
+                "path": one["path"] or None,
+                "secure": bool(one["secure"]),
+                "http_only": bool(one["httponly"]),
+                "same_site": one["samesite"] or None,
+            }
+            for one in cookies
+        ]
+    }
+    if not cookies:
+        case.findings.add("cookies", "info", "No cookies are set", data=data)
+        return
+    names = ", ".join(one.key for one in cookies)
+    for one in cookies:
+        lax = one["samesite"].lower()
+        if lax == "none" and not one["secure"]:
+            cause = f"{one.key} has SameSite=None without Secure."
+        elif one["secure"] and not case.place.secure and case.place.host != "localhost":
+            cause = f"{one.key} is Secure, but the address is http."
+        else:
+            continue
+        case.findings.add(
+            "cookies",
+            "warning",
+            f"Cookies: {names}; browsers drop {one.key}",
+            cause,
+            "Serve over HTTPS and set Secure together with SameSite=None.",
+            data=data,
+        )
+        return
+    case.findings.add("cookies", "info", f"Cookies: {names}", data=data)
+
+
+# -- WebSocket -------------------------------------------------------------------------------------
+
+
+async def websocket(case: Case) -> None:
+    """Open a session by WebSocket alone, and time round trips."""
+    async with case.visitor() as visitor:
+        try:
+            socket = await visitor.websocket()
+        except NotOpened as refused:
+            await _websocket_refused(case, refused)
+            return
+        except NoAnswer as reason:
+            case.findings.add(
+                "websocket",
+                "problem",
+                f"WebSocket: {reason}",
+                "Something before the server breaks WebSocket connections off, or holds them back.",
+                forward_upgrades(case),
+            )
+            return
+        try:
+            opened = parse_open(await socket.receive(case.timeout), case.revision, [])
+            if opened is None:
+                raise Closed(None, "another packet than the open packet came")
+            await _websocket_works(case, socket, opened)
+        except (TimeoutError, Closed) as error:
+            case.findings.add(
+                "websocket",
+                "problem",
+                "A WebSocket opens, but no session: "
+                + (str(error) if isinstance(error, Closed) else "the open packet does not come"),
+                "The WebSocket was taken by another application or a proxy, or the server refuses "
+                f"revision {case.revision} only after opening.",
+                "Let the proxy pass the path on to the Socket.IO server.",
+            )
+        finally:
+            await socket.close()
+
+
+async def _websocket_works(case: Case, socket: WebSocket, opened: Open) -> None:
+    case.websocket = True
+    case.opened = case.opened or opened
+    case.findings.add(
+        "websocket",
+        "ok",
+        "WebSocket: sessions open directly",
+        sid=opened.sid,
+        per_message_deflate=socket.compressed,
+    )
+    if "websocket" not in case.opened.upgrades and case.polling:
+        case.findings.add(
+            "websocket",
+            "warning",
+            "Upgrades to WebSocket are not offered, although WebSockets work",
+            "allow_upgrades (allowUpgrades) is off on the server.",
+            "Turn it on, or let clients begin with WebSocket: "
+            'transports: ["websocket", "polling"].',
+        )
+    try:
+        for _ in range(ROUND_TRIPS):
+            case.websocket_seconds.append(await socket.ping(case.timeout))
+    except (TimeoutError, Closed):
+        pass  # the latency says that none came
+
+
+async def _websocket_refused(case: Case, refused: NotOpened) -> None:
+    answer, place = refused.answer, case.place
+    refusal = answer.refusal
+    message = refusal.message if refusal else answer.excerpt
+    data = {
+        "http_status": answer.status,
+        "code": refusal.code if refusal else None,
+        "message": message,
+    }
+    told = f"{answer.status}" + (f" “{message}”" if message else "")
+    unoffered = case.opened is not None and "websocket" not in case.opened.upgrades
+    if (refusal and refusal.code == 0) or (unoffered and message.startswith("Transport unknown")):
+        case.findings.add(
+            "websocket",
+            "info" if case.polling else "problem",
+            "WebSocket is not offered by the server",
+            f"The server answers “{message}”: its transports do not include websocket.",
+            'Allow it: transports=("polling", "websocket").',
+            data=data,
+        )
+    elif answer.status == 101:
+        case.findings.add(
+            "websocket",
+            "problem",
+            f"The WebSocket handshake is answered wrongly: {refused.detail}",
+            "What stands between changes the headers of the answer.",
+            forward_upgrades(case),
+            data=data,
+        )
+    elif answer.status == 403 or (refusal and refusal.code == 4):
+        case.findings.add(
+            "websocket",
+            "problem",
+            f"WebSocket: {told}",
+            "The server or a proxy refuses it: a check of the origin or of the request, or a "
+            "firewall that lets no WebSockets through.",
+            "Compare with the server's log; --origin examines the origin of a page.",
+            data=data,
+        )
+    else:
+        behind = intermediary(answer.headers) or case.intermediary or "a proxy"
+        stripped = answer.status in (200, 400, 426)
+        case.findings.add(
+            "websocket",
+            "problem",
+            f"WebSocket: {told}, although the server offers it"
+            if case.opened is not None and not unoffered
+            else f"WebSocket: {told}",
+            f"The request reached {place.path}/ without its upgrade: {behind} does not pass it on."
+            if stripped
+            else f"The handshake was answered by {behind}, not by the engine.",
+            forward_upgrades(case) + " Until then clients stay with long-polling.",
+            data=data,
+        )
+
+
+# -- upgrade ---------------------------------------------------------------------------------------
+
+
+class _Failed(Exception):
+    """An upgrade that did not come about: where it stopped, the cause, the cure."""
+
+    def __init__(self, stop: str, cause: str, cure: str) -> None:
+        super().__init__(stop)
+        self.cause = cause
+        self.cure = cure
+
+
+async def upgrade(case: Case) -> bool:
+    """Go the whole way from polling to WebSocket; whether the namespace answered over it."""
+    opened = case.opened
+    if not case.polling or opened is None or "websocket" not in opened.upgrades:
+        return False
+    async with case.visitor() as visitor:
+        poll: asyncio.Task[Answer] | None = None
+        socket: WebSocket | None = None
+        try:
+            started = read_open(await visitor.handshake())
+            if started is None:
+                raise _Failed("the handshake failed this time", "See above.", "")
+            # What came with the handshake is not fetched again.
+            waiting = [one for one in started.rest if one[:1] == "4"]
+            poll = asyncio.create_task(visitor.poll(started.sid, case.timeout))
+            socket = await _probe(case, visitor, started.sid)
+            held = await _released(case, poll)
+            await socket.send("5")
+            case.findings.add(
+                "upgrade",
+                "ok" if held else "warning",
+                "Upgrade: probe answered, poll released, WebSocket taken over"
+                if held
+                else "Upgrade: the WebSocket is taken over, but the pending poll was not released",
+                "" if held else "A proxy holds answers of long-polling back.",
+                "" if held else "Turn buffering off for the path (nginx: proxy_buffering off).",
+            )
+            return await namespace_over(case, socket, waiting)
+        except (_Failed, NoAnswer, Closed, TimeoutError) as error:
+            _upgrade_failed(case, error)
+            return False
+        finally:
+            if poll is not None:
+                poll.cancel()
+                await asyncio.gather(poll, return_exceptions=True)
+            if socket is not None:
+                await socket.close()
+
+
+def _upgrade_failed(case: Case, error: Exception) -> None:
+    if not case.websocket:
+        case.findings.add(
+            "upgrade",
+            "warning",
+            "Upgrade: not possible while WebSockets do not open",
+            "See above.",
+            "Clients work, over long-polling, with more requests and later events.",
+        )
+        return
+    stop = str(error) or "the server fell silent"
+    cause = error.cause if isinstance(error, _Failed) else "The connection broke off."
+    cure = error.cure if isinstance(error, _Failed) else "Look into the logs of proxy and server."
+    case.findings.add("upgrade", "problem", f"Upgrade: {stop}", cause, cure)
+
+
+async def _probe(case: Case, visitor: Visitor, sid: str) -> WebSocket:
+    try:
+        socket = await visitor.websocket(sid)
+    except NotOpened as refused:
+        if refused.answer.refusal is not None and refused.answer.refusal.code == 1:
+            raise _not_sticky() from None
+        raise _Failed(
+            f"the WebSocket of a session is answered {refused.answer.status}",
+            "A WebSocket of its own opens, but not one that continues a session.",
+            "Let the proxy pass the whole query on, sid included.",
+        ) from None
+    try:
+        await socket.send("2probe")
+        answer = await socket.receive(case.timeout)
+    except (Closed, TimeoutError) as error:
+        await socket.close()
+        if not case.sticky:
+            raise _not_sticky() from None
+        raise _Failed(
+            "the probe is not answered"
+            if isinstance(error, TimeoutError)
+            else f"the probe {error}",
+            "The server does not know the session any more, or does not allow upgrades.",
+            "Compare allow_upgrades, and the time limits of proxy and server.",
+        ) from None
+    if answer != "3probe":
+        await socket.close()
+        raise _Failed(
+            "the probe is answered wrongly", "Another application took the WebSocket.", ""
+        )
+    return socket
+
+
+def _not_sticky() -> _Failed:
+    return _Failed(
+        "the WebSocket reached another server than the polling session",
+        "Requests of one client reach different servers.",
+        "Make the balancer sticky (see stickiness), or use transports: "
+        '["websocket"] only, which needs no stickiness.',
+    )
+
+
+async def _released(case: Case, poll: asyncio.Task[Answer]) -> bool:
+    try:
+        answer = await poll
+    except NoAnswer:
+        return False
+    return any(packet[:1] in "64" for packet in read_packets(answer, case.revision))
+
+
+# -- latency ---------------------------------------------------------------------------------------
+
+
+async def latency(case: Case) -> None:
+    """Round trips of both transports."""
+    polled: list[float] = []
+    if case.polling and case.sticky:
+        async with case.visitor() as visitor:
+            try:
+                opened = read_open(await visitor.handshake())
+                if opened is not None:
+                    for _ in range(ROUND_TRIPS):
+                        answer = await visitor.post(opened.sid, visitor.heartbeat())
+                        if answer.status == 200:
+                            polled.append(answer.seconds)
+                    await visitor.leave(opened.sid)
+            except NoAnswer:
+                pass
+    shown: list[str] = []
+    data: dict[str, object] = {}
+    for name, times in (("polling", polled), ("websocket", case.websocket_seconds)):
+        if times:
+            middle = statistics.median(times)
+            shown.append(f"{name} {1000 * middle:.1f} ms (at most {1000 * max(times):.1f})")
+            data[name] = {
+                "median": round(middle, 6),
+                "worst": round(max(times), 6),
+                "times": [round(one, 6) for one in times],
+            }
+    if shown:
+        case.findings.add("latency", "info", f"Round trip: {', '.join(shown)}", data=data)

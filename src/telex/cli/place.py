@@ -1,0 +1,125 @@
+"""Addresses to connect to, as the commands read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+_SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
+_PORTS = {"http": 80, "https": 443}
+
+
+class PlaceError(Exception):
+    """This is no address of a server; the message says what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a Socket.IO server is said to be.
+
+    ``path`` is the engine's, without a slash at its end; ``namespace`` is what a Socket.IO client
+    makes of the path of a URL.
+    """
+
+    secure: bool
+    host: str
+    port: int
+    path: str = "/socket.io"
+    namespace: str = "/"
+    query: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def authority(self) -> str:
+        """The host, and the port unless it goes without saying."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = _PORTS["https" if self.secure else "http"]
+        return host if self.port == default else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """The origin of pages that this server serves itself."""
+        return f"{'https' if self.secure else 'http'}://{self.authority}"
+
+    def url(
+        self, query: dict[str, str] | None = None, *, path: str | None = None, slash: bool = True
+    ) -> str:
+        """The address of the engine, with the user's query and then ``query``."""
+        path = self.path if path is None else path
+        pairs = [*self.query, *(query or {}).items()]
+        tail = f"?{urlencode(pairs)}" if pairs else ""
+        return f"{self.origin}{path}{'/' if slash and not path.endswith('/') else ''}{tail}"
+
+
+def read(
+    url: str, *, path: str = "/socket.io", namespace: str | None = None, query: list[str]
+) -> Place:
+    """The place that a URL names.
+
+    Raises:
+        PlaceError: it names none.
+    """
+    if "://" not in url:
+        url = f"http://{url}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise PlaceError(f"{url!r} is not an address: write http://host:port.") from None
+    scheme = _SCHEMES.get(parts.scheme)
+    if scheme is None:
+        raise PlaceError(f"{parts.scheme}:// is not an address of a server: write http or https.")
+    if not parts.hostname:
+        raise PlaceError(f"{url!r} names no host: write http://host:port.")
+    named = parts.path.rstrip("/") or "/"
+    if namespace is not None:
+        named = "/" + namespace.lstrip("/")
+    return Place(
+        secure=scheme == "https",
+        host=parts.hostname,
+        port=port or _PORTS[scheme],
+        path="/" + path.strip("/"),
+        namespace=named,
+        query=(*parse_qsl(parts.query, keep_blank_values=True), *pairs_of(query)),
+    )
+
+
+def pairs_of(given: list[str]) -> list[tuple[str, str]]:
+    """``--query`` as pairs: ``key=value``, several of them joined by ``&``."""
+    pairs: list[tuple[str, str]] = []
+    for text in given:
+        found = parse_qsl(text, keep_blank_values=True)
+        if not found or "=" not in text:
+            raise PlaceError(f"--query {text!r} is not of the form key=value.")
+        pairs += found
+    return pairs
+
+
+def headers_of(given: list[str]) -> dict[str, str]:
+    """``--header`` as a dict: ``Name: value``."""
+    headers: dict[str, str] = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            raise PlaceError(f"--header {text!r} is not of the form 'Name: value'.")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def origin_of(given: str) -> str:
+    """``--origin`` as browsers write it: lower case, without the port that goes without saying.
+
+    Raises:
+        PlaceError: no page can have this origin.
+    """
+    if given == "null":
+        return given
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if not parts.scheme or not parts.hostname or parts.path not in ("", "/"):
+        raise PlaceError(f"--origin {given!r} is not an origin: write https://app.example.")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    shown = "" if port in (None, _PORTS.get(parts.scheme)) else f":{port}"
+    return f"{parts.scheme}://{host}{shown}"
