@@ -205,6 +205,8 @@ class Connection:
             self._asked.discard(name)
         if self.session.state is OPEN and name not in self._sockets:
             self._join(name, namespace, auth)
+        elif namespace is not None:
+            namespace.check_empty()  # it may have been made for this client alone
 
     def _join(self, name: str, namespace: Namespace | None, auth: dict[str, Any]) -> None:
         if namespace is None:

@@ -104,7 +104,7 @@ class Namespace(NamespaceFace):
         finally:
             self._pending -= 1
         if socket.state is not PENDING:
-            self._check_empty()  # the client has gone meanwhile
+            self.check_empty()  # the client has gone meanwhile
         elif refusal is None:
             self._accept(socket, revision, accepted)
         else:
@@ -116,7 +116,7 @@ class Namespace(NamespaceFace):
             elif refusal.data is not None:
                 data = refusal.data
             socket.turned_away(self._runtime.parser.encode(CONNECT_ERROR, self.name, data))
-            self._check_empty()
+            self.check_empty()
 
     def _accept(self, socket: Socket, revision: int, accepted: Callable[[Socket], None]) -> None:
         self.ever_joined = True
@@ -138,8 +138,9 @@ class Namespace(NamespaceFace):
             self.adapter.remove(socket.id)
             if self.parts.recovery is not None:
                 self.parts.recovery.forget(socket.id)
-            self._check_empty()
+            self.check_empty()
 
-    def _check_empty(self) -> None:
+    def check_empty(self) -> None:
+        """Tell whoever made the namespace if nobody is in it, or about to be."""
         if self._emptied is not None and not self._sockets and not self._pending:
             self._emptied(self)
