@@ -142,7 +142,7 @@ class ClientEngine(Events):
         """Begin to connect."""
         self.session.open()
 
-    def close(self) -> Waiting[Self]:
+    def close(self) -> Waiting:
         """Close the connection; what is queued is still sent. May be awaited."""
         self.session.close()
         return Waiting(self, self.wait_closed)
@@ -190,7 +190,7 @@ class ClientEngine(Events):
 
     # -- messages -------------------------------------------------------------------------
 
-    def send(self, data: str | Buffer) -> Waiting[Self]:
+    def send(self, data: str | Buffer) -> Waiting:
         """Send a message. Awaiting the result waits until little is queued."""
         self.session.send(message(data))
         return Waiting(self, self.wait_writable)

@@ -143,7 +143,7 @@ class Manager(Events):
 
     # -- connecting -------------------------------------------------------------------------
 
-    def open(self) -> Waiting[Self]:
+    def open(self) -> Waiting:
         """Connect, unless that has been done (JavaScript: also ``connect``).
 
         Awaiting the result waits until the connection is open; raises ``ConnectError``.
@@ -151,7 +151,7 @@ class Manager(Events):
         self._open()
         return Waiting(self, self._wait_open)
 
-    def connect(self) -> Waiting[Self]:
+    def connect(self) -> Waiting:
         """The same as ``open``."""
         return self.open()
 
@@ -307,7 +307,7 @@ class Manager(Events):
         else:
             self._backoff.reset()
 
-    def close(self) -> Waiting[Self]:
+    def close(self) -> Waiting:
         """Disconnect all sockets and close the connection (JavaScript: ``disconnect``).
 
         Awaiting the result waits until the connection has gone.

@@ -22,6 +22,7 @@ from ..parser.packet import (
 )
 from ..server.acks import Ack, into_callback, into_future
 from ..server.dispatch import Dispatch
+from ..server.emitter import FlaggedEmitter
 from ..server.handlers import Function, Handler
 from ..server.listeners import Listening
 from ..server.operators import check_event
@@ -29,7 +30,6 @@ from ..server.runtime import Runtime, logger
 from ..server.tasks import Tasks
 from ..wire import EncodedPacket
 from .buffer import Acks, Outgoing, Retried, RetryQueue, Settle
-from .emitter import ClientEmitter
 from .engine import ClientEngine, running_loop
 from .mailbox import Mailbox
 from .offsets import is_offset
@@ -169,7 +169,7 @@ class ClientSocket(Listening):
 
     # -- connecting -------------------------------------------------------------------------
 
-    def connect(self) -> Waiting[Self]:
+    def connect(self) -> Waiting:
         """Connect (JavaScript: also ``open``). Awaiting the result waits as ``await socket``."""
         if not self.connected and not self.active:
             running_loop()
@@ -348,7 +348,7 @@ class ClientSocket(Listening):
         if self._tasks is not None:
             self._tasks.cancel()
 
-    def disconnect(self) -> Waiting[Self]:
+    def disconnect(self) -> Waiting:
         """Disconnect (JavaScript: also ``close``). It does not connect again by itself.
 
         Awaiting the result waits until the connection has gone, unless other sockets use it.
@@ -470,7 +470,7 @@ class ClientSocket(Listening):
 
     # -- emitting ---------------------------------------------------------------------------
 
-    def emit(self, event: str, *args: Any, ack: Function | None = None) -> Waiting[Self]:
+    def emit(self, event: str, *args: Any, ack: Function | None = None) -> Waiting:
         """Emit an event. Without a connection it is kept, and sent with the next one.
 
         ``ack`` is called with the server's answer; with ``ack_timeout`` or ``retries`` as
@@ -488,8 +488,8 @@ class ClientSocket(Listening):
         timeout: float | None,
         compress: bool,
         volatile: bool,
-    ) -> Waiting[Self]:
-        """Emit with flags (see ``ClientEmitter``)."""
+    ) -> Waiting:
+        """Emit with flags (see ``FlaggedEmitter``)."""
         settle = None
         strict = timeout is not None or self.ack_timeout is not None or self._retries is not None
         if ack is not None:
@@ -572,7 +572,7 @@ class ClientSocket(Listening):
         if engine is not None and self.connected:
             await engine.wait_writable()
 
-    def send(self, *args: Any, ack: Function | None = None) -> Waiting[Self]:
+    def send(self, *args: Any, ack: Function | None = None) -> Waiting:
         """Emit the event ``message``."""
         return self.emit("message", *args, ack=ack)
 
@@ -582,9 +582,23 @@ class ClientSocket(Listening):
         Raises ``AckTimeout`` after ``timeout`` (or ``ack_timeout``) seconds, ``Disconnected``
         if the connection goes first. Without a connection the event waits for the next one.
         """
+        return await self.ask_flagged(event, args, timeout=timeout, compress=True, volatile=False)
+
+    async def ask_flagged(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        *,
+        timeout: float | None,
+        compress: bool,
+        volatile: bool,
+    ) -> Any:
+        """Emit with flags, and wait for the answer."""
         answer: asyncio.Future[Any] = running_loop().create_future()
         settle = into_future(answer)
-        ack_id = self._emit(event, args, settle, timeout, strict=True)
+        ack_id = self._emit(
+            event, args, settle, timeout, strict=True, compress=compress, volatile=volatile
+        )
         try:
             return await answer
         except asyncio.CancelledError:
@@ -595,24 +609,24 @@ class ClientSocket(Listening):
             raise
 
     @property
-    def volatile(self) -> ClientEmitter:
+    def volatile(self) -> FlaggedEmitter[ClientSocket]:
         """Drop the event if it cannot be sent at once."""
-        return ClientEmitter(self, volatile=True)
+        return FlaggedEmitter(self, volatile=True)
 
-    def compress(self, compress: bool) -> ClientEmitter:
+    def compress(self, compress: bool) -> FlaggedEmitter[ClientSocket]:
         """Whether the event may be compressed."""
-        return ClientEmitter(self, compress=compress)
+        return FlaggedEmitter(self, compress=compress)
 
-    def binary(self, binary: bool) -> ClientEmitter:
+    def binary(self, binary: bool) -> FlaggedEmitter[ClientSocket]:
         """Accepted from Socket.IO 2; binary data is found without being announced."""
-        return ClientEmitter(self)
+        return FlaggedEmitter(self)
 
-    def timeout(self, seconds: float) -> ClientEmitter:
+    def timeout(self, seconds: float) -> FlaggedEmitter[ClientSocket]:
         """Emit with a limit for the acknowledgement, in seconds.
 
         ``socket.timeout(5).emit("event", ack=callback)`` calls ``callback(error, *answer)``.
         """
-        return ClientEmitter(self, timeout=seconds)
+        return FlaggedEmitter(self, timeout=seconds)
 
     # -- receiving --------------------------------------------------------------------------
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, ClassVar
 
 from ..engine.packet import TYPES, message
 from ..engine.session import OPEN, Session
-from ..errors import ConfigurationError
 from ..types import Buffer, Request
 from ..wire import EncodedPacket
-from .handlers import Function, Handler, Handlers
-from .runtime import Runtime, logger
+from .events import Events
+from .handlers import Handlers
+from .runtime import Runtime
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_EVENTS = frozenset({"message", "upgrade", "drain", "close", "packet", "packet_create"})
 _NAMES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 
 
-class EngineSocket:
+class EngineSocket(Events):
     """One client's connection, whatever transport it uses (Node: ``engine.Socket``).
 
     Events: ``message(data)`` with text or bytes, ``upgrade(transport_name)``,
@@ -28,6 +24,10 @@ class EngineSocket:
     ``packet_create`` for each that goes. With Socket.IO above it, ``message`` belongs to
     Socket.IO and is not fired here.
     """
+
+    known_events: ClassVar[frozenset[str]] = frozenset(
+        {"message", "upgrade", "drain", "close", "packet", "packet_create"}
+    )
 
     def __init__(self, session: Session, runtime: Runtime) -> None:
         self._session = session
@@ -81,45 +81,8 @@ class EngineSocket:
         """Close the connection; what is queued is still sent, unless ``discard``."""
         self._session.close(discard=discard)
 
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: Function) -> EngineSocket: ...
-    def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler; as a decorator, or with the handler as second argument."""
-        return self._register(event, handler, once=False)
-
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: Function) -> EngineSocket: ...
-    def once(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler for the next such event only."""
-        return self._register(event, handler, once=True)
-
-    def off(self, event: str, handler: Function | None = None) -> EngineSocket:
-        """Remove a handler, or all handlers of an event."""
-        self._handlers.remove(event, handler)
-        return self
-
-    def _register(self, event: str, handler: Function | None, *, once: bool) -> Any:
-        if event not in _EVENTS:
-            raise ConfigurationError(
-                f"an engine socket has no event {event!r}: there are {', '.join(sorted(_EVENTS))}"
-            )
-        if handler is not None:
-            self._handlers.add(event, Handler(handler, once=once, checked=False))
-            self._listen(event)
-            return self
-
-        def decorate(function: F) -> F:
-            self._handlers.add(event, Handler(function, once=once, checked=False))
-            self._listen(event)
-            return function
-
-        return decorate
-
-    def _listen(self, event: str) -> None:
+    def listened(self, event: str) -> None:
+        """What few look at is shown only to those who do."""
         if event == "upgrade":
             self._session.on_upgrade = self._upgraded
         elif event == "drain":
@@ -142,19 +105,6 @@ class EngineSocket:
     def closed(self, session: Session, reason: str) -> None:
         """The session has ended."""
         self.fire("close", reason)
-
-    def fire(self, event: str, *args: Any) -> None:
-        """Call the handlers of an event; what they raise is logged and harms nobody."""
-        for handler in self._handlers.by_event.get(event, ()):
-            if handler.once:
-                self._handlers.discard(event, handler)
-            try:
-                result = handler.function(*handler.fit(list(args)))
-            except Exception:
-                logger.exception("handler of the engine event %r failed", event)
-                continue
-            if inspect.iscoroutine(result):
-                self._runtime.watch(result, f"handler of the engine event {event!r}")
 
     @property
     def is_open(self) -> bool:
