@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import re
 import types
@@ -89,7 +90,8 @@ def _anchor(heading: str) -> str:
 async def execute(block: Block, replace: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run a Python block as a module of its own; its names.
 
-    It may await at its top level. What ``replace`` names, such as an address, is replaced first.
+    It may await at its top level, or block: then it runs in a thread. What ``replace`` names, such
+    as an address, is replaced first.
     """
     text = block.text
     for old, new in (replace or {}).items():
@@ -101,5 +103,5 @@ async def execute(block: Block, replace: Mapping[str, str] | None = None) -> dic
     if code.co_flags & inspect.CO_COROUTINE:
         await types.FunctionType(code, module.__dict__)()
     else:
-        exec(code, module.__dict__)
+        await asyncio.to_thread(exec, code, module.__dict__)
     return module.__dict__

@@ -9,6 +9,7 @@ import pytest
 from telex.cli.commands import app
 from tests.docs.pages import ROOT, pages, read
 
+_FILE = re.compile(r"`(\w[\w./-]*\.(?:py|js|md|json|c|toml))`")
 _TARGET = re.compile(r"\bmake ([a-z]+)")
 _COMMAND = re.compile(r"(?:`|\$ )telex ([a-z]+)")
 
@@ -24,6 +25,14 @@ def test_links(name: str) -> None:
         if anchor:
             there = read(str(target.resolve().relative_to(ROOT)))
             assert anchor in there.anchors, f"{name}: {link} names no heading"
+
+
+@pytest.mark.parametrize("name", pages())
+def test_files(name: str) -> None:
+    """A file that is named with its folder is there: in the project, the package or the tests."""
+    for path in _FILE.findall("\n".join(read(name).prose)):
+        places = [ROOT / path, ROOT / "src" / "telex" / path, ROOT / "tests" / path]
+        assert "/" not in path or any(place.is_file() for place in places), f"{name}: {path}"
 
 
 def test_every_page_is_linked() -> None:
