@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket as sockets
+import tracemalloc
 
 import pytest
 
@@ -133,6 +134,55 @@ async def test_volatile_events_of_a_client_that_does_not_poll(policy: str) -> No
     assert await asyncio.to_thread(client.packets) == [*expected, '42["real"]']
     assert socket.connected
     await asyncio.to_thread(client.__exit__)
+    await io.close()
+
+
+async def test_volatile_events_of_a_client_that_stops_reading() -> None:
+    """They are dropped, nothing piles up, and the client may stay; what it reads is whole."""
+    io = Server(send_buffer_limit=LIMIT)
+    gone: list[str] = []
+
+    @io.event
+    def disconnect(_: Socket, reason: str) -> None:
+        gone.append(reason)
+
+    await io.listen(port=0)
+    assert io.port is not None
+    client = await asyncio.to_thread(stuck, io.port, 64 * 1024)
+    [socket] = io.sockets.sockets.values()
+    session = socket.conn.session
+    count = 1000
+    most = 0
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            io.volatile.emit("tick", number, PIECE)
+            socket.volatile.emit("own tick", number, PIECE)
+            most = max(most, session.queued)
+            await asyncio.sleep(0)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert most <= 2 * (len(PIECE) + 100), "no more than one turn of the loop has emitted"
+    assert held < 100 * len(PIECE)
+    assert socket.connected
+    socket.emit("real")
+    heard: list[str] = []
+    while not heard or heard[-1] != '42["real"]':
+        heard.append(await asyncio.to_thread(client.text))
+    assert 2 < len(heard) < count
+    for event in ("tick", "own tick"):
+        begin = f'42["{event}",'
+        mine = [text for text in heard if text.startswith(begin)]
+        numbers = [int(text.removeprefix(begin).partition(",")[0]) for text in mine]
+        assert numbers == sorted(set(numbers))
+        assert mine == [f'{begin}{number},"{PIECE}"]' for number in numbers]
+    while not socket.conn.transport.writable:
+        await asyncio.sleep(0.01)
+    io.volatile.emit("tick", count)
+    assert await asyncio.to_thread(client.text) == f'42["tick",{count}]'
+    assert gone == []
+    client.websocket.connection.close()
     await io.close()
 
 
