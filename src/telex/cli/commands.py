@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
-from collections.abc import Coroutine
-from typing import Annotated, Any
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from .._version import __version__
+from ..errors import TelexError
 from .address import AddressError, check_address, explain, url_of
 from .place import PlaceError, headers_of, origin_of
 from .place import read as read_place
 from .target import TargetError, load
-from .values import ValueProblem, read_value
+from .values import ValueProblem, read_value, visible
+
+if TYPE_CHECKING:
+    from .client import Wanted
+    from .interactive import Talk
 
 app = typer.Typer(
     help="Socket.IO for Python.",
@@ -29,6 +36,8 @@ app = typer.Typer(
 )
 out = Console(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+_OPTION = re.compile(r"--?[A-Za-z]")
 
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every IPv4 network.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
@@ -160,6 +169,174 @@ def _import_string(target: str) -> str:
     return "telex.cli.worker:app"
 
 
+Transport = Annotated[
+    Literal["polling", "websocket"] | None,
+    typer.Option(help="Use only this one, instead of beginning with polling and upgrading."),
+]
+Msgpack = Annotated[bool, typer.Option("--msgpack", help="The server's parser is msgpack.")]
+Protocol = Annotated[
+    int, typer.Option(min=4, max=5, help="Socket.IO's revision; 4 for servers of Socket.IO 2.")
+]
+
+
+def _wanted(
+    url: str,
+    *,
+    path: str,
+    namespace: str | None,
+    auth: str | None,
+    header: list[str] | None,
+    query: list[str] | None,
+    transport: str | None,
+    msgpack: bool,
+    protocol: int,
+    insecure: bool,
+    reconnect: bool = True,
+) -> Wanted:
+    from .client import Wanted
+
+    try:
+        place = read_place(url, path=path, namespace=namespace, query=query or [])
+        headers = headers_of(header or [])
+        said = None if auth is None else read_value(auth)
+    except (PlaceError, ValueProblem) as error:
+        raise fail(str(error), 2) from None
+    return Wanted(
+        url=url,
+        place=place,
+        auth=said,
+        headers=headers,
+        transport=transport,
+        msgpack=msgpack,
+        protocol=protocol,
+        insecure=insecure,
+        reconnect=reconnect,
+    )
+
+
+@app.command()
+def connect(
+    url: Url,
+    path: Path = "/socket.io",
+    namespace: NamespaceOption = None,
+    auth: Auth = None,
+    header: Header = None,
+    query: Query = None,
+    transport: Transport = None,
+    msgpack: Msgpack = False,
+    protocol: Protocol = 5,
+    insecure: Insecure = False,
+    no_reconnect: Annotated[
+        bool, typer.Option("--no-reconnect", help="End when the connection is lost.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, metavar="S", help="Seconds to wait for acknowledgements.")
+    ] = 10.0,
+    linger: Annotated[
+        float,
+        typer.Option(min=0, metavar="S", help="Seconds to wait for events after piped input."),
+    ] = 1.0,
+) -> None:
+    """Talk to a server: see its events, emit by typing. Lines may be piped in.
+
+    Exit status of piped input: 0 all went well, 1 something failed, 2 no server was reached.
+    """
+    from .display import Display
+    from .interactive import converse, piped
+
+    wanted = _wanted(
+        url,
+        path=path,
+        namespace=namespace,
+        auth=auth,
+        header=header,
+        query=query,
+        transport=transport,
+        msgpack=msgpack,
+        protocol=protocol,
+        insecure=insecure,
+        reconnect=not no_reconnect,
+    )
+    typed = sys.stdin.isatty() and sys.stdout.isatty()
+    lines: Callable[[Talk], AsyncIterator[str]] = piped
+    if typed:
+        try:
+            from .terminal import prompted
+        except ModuleNotFoundError as error:
+            raise fail(f"The prompt needs {error.name}: pip install 'telex[cli]'") from None
+        lines = prompted
+    talk = converse(
+        wanted,
+        Display(out),
+        lines=lines,
+        complain=_complain,
+        ack_timeout=timeout,
+        linger=None if typed else linger,
+    )
+    raise typer.Exit(_run(talk))
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def emit(
+    url: Url,
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="Its name.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="JSON", help="JSON, a word as text, or @file for its bytes."),
+    ] = None,
+    ack: Annotated[
+        bool, typer.Option("--ack", help="Wait for the acknowledgement and print it.")
+    ] = False,
+    path: Path = "/socket.io",
+    namespace: NamespaceOption = None,
+    auth: Auth = None,
+    header: Header = None,
+    query: Query = None,
+    transport: Transport = None,
+    msgpack: Msgpack = False,
+    protocol: Protocol = 5,
+    insecure: Insecure = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, metavar="S", help="Seconds to connect, and to wait.")
+    ] = 10.0,
+) -> None:
+    """Emit one event. With --ack, print the acknowledgement: JSON, one line for each argument.
+
+    Exit status: 0 sent and, if asked for, acknowledged; 1 refused or not acknowledged; 2 no server
+    was reached.
+    """
+    from .emit import emit as emit_once
+
+    wanted = _wanted(
+        url,
+        path=path,
+        namespace=namespace,
+        auth=auth,
+        header=header,
+        query=query,
+        transport=transport,
+        msgpack=msgpack,
+        protocol=protocol,
+        insecure=insecure,
+        reconnect=False,
+    )
+    for text in arguments or []:
+        if _OPTION.match(text):
+            raise fail(
+                f"There is no option {text}. As a text, write it in quotes: '\"{text}\"'.", 2
+            )
+    try:
+        values = [read_value(text) for text in arguments or []]
+    except ValueProblem as error:
+        raise fail(str(error), 2) from None
+    work = emit_once(wanted, event, values, ack=ack, timeout=timeout, say=print, complain=_complain)
+    raise typer.Exit(_run(work))
+
+
+def _complain(sentence: str) -> None:
+    fail(visible(sentence))
+
+
 @app.command()
 def doctor(
     url: Url,
@@ -219,3 +396,6 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
         return asyncio.run(work)
     except KeyboardInterrupt:
         return 130
+    except (TelexError, ValueError, TypeError) as error:  # what an option or an event may not be
+        _complain(str(error))
+        return 2

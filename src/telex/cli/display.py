@@ -1,0 +1,72 @@
+"""How `telex connect` shows what happens: time, transport, direction, event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.text import Text
+
+from .values import show_value, show_values, visible
+
+Way = Literal["in", "out", "ack", "note", "trouble"]
+
+_MARKS: dict[Way, tuple[str, str, str]] = {
+    "in": ("←", "<", "green"),
+    "out": ("→", ">", "cyan"),
+    "ack": ("⇠", "<<", "magenta"),
+    "note": ("·", ".", "dim"),
+    "trouble": ("✗", "x", "bold red"),
+}
+
+
+class Display:
+    """Prints one line for everything that happens."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._symbols = "utf" in (console.encoding or "").lower()
+
+    def _line(self, way: Way, transport: str, body: Text) -> None:
+        mark, plain, style = _MARKS[way]
+        now = datetime.now().strftime("%H:%M:%S.%f")[:-3]
+        self._console.print(
+            Text.assemble(
+                (now, "dim"),
+                "  ",
+                (transport.ljust(9), "dim"),
+                "  ",
+                (mark if self._symbols else plain, style),
+                " ",
+                body,
+            )
+        )
+
+    def event(self, way: Way, transport: str, name: str, args: Sequence[Any], tail: str) -> None:
+        """An event that came or went, or the acknowledgement of one."""
+        body = Text.assemble((name_of(name), "bold"))
+        if args:
+            body.append(f" {show_values(args)}")
+        if tail:
+            body.append(f"  {tail}", style="dim")
+        self._line(way, transport, body)
+
+    def note(self, transport: str, text: str) -> None:
+        """Something about the connection."""
+        self._line("note", transport, Text(visible(text)))
+
+    def trouble(self, transport: str, text: str) -> None:
+        """Something that failed."""
+        self._line("trouble", transport, Text(visible(text), style="red"))
+
+    def plain(self, text: str) -> None:
+        """Text without a time, such as the help."""
+        self._console.print(Text(text))
+
+
+def name_of(event: str) -> str:
+    """The name of an event as one would type it."""
+    simple = event and not any(c.isspace() for c in event) and event[0] not in "/@#'\"{["
+    return visible(event) if simple else show_value(event)
