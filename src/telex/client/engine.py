@@ -140,7 +140,10 @@ class ClientEngine(Events):
 
     def open(self) -> None:
         """Begin to connect."""
-        self.session.open()
+        if self._network.options.transports:
+            self.session.open()
+        else:
+            self._loop.call_soon(self.session.open)  # it fails: somebody may want to hear it
 
     def close(self) -> Waiting:
         """Close the connection; what is queued is still sent. May be awaited."""

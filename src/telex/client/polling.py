@@ -102,6 +102,8 @@ class PollingTransport:
             for item in items:
                 if self._ended:
                     break
+                if session.protocol == 3 and isinstance(item, bytes):
+                    item = b"\x04" + item  # as over WebSocket
                 session.receive(self, item)
         except PacketError as error:
             self._explain(error, opening)
@@ -110,6 +112,8 @@ class PollingTransport:
                 self.writable = True
             if not outer:
                 session.flush()
+        if opening and session.id is None:
+            self._fail("server error", "the first answer has no open packet", None)
 
     def _explain(self, error: PacketError, opening: bool) -> None:
         hint = ""

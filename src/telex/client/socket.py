@@ -85,11 +85,12 @@ class Connection(Protocol):
 class ReceivedEvent(list[Any]):
     """An event for those who ask: ``[name, *arguments]``.
 
-    ``ack`` answers it, if the server asked for an acknowledgement; otherwise it does
+    ``ack`` answers it, if the server ``asked`` for an acknowledgement; otherwise it does
     nothing.
     """
 
     ack: Callable[..., None]
+    asked: bool
 
 
 class ClientSocket(Listening):
@@ -425,6 +426,7 @@ class ClientSocket(Listening):
             if self.dispatch.extras is not None:
                 self.dispatch.receive(None, None, list(event))
             received = ReceivedEvent(event)
+            received.asked = ack_id is not None
             received.ack = Ack(self._answer_later(ack_id))
             self._mail.put(received)
         else:

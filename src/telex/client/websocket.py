@@ -160,11 +160,7 @@ class WebSocketTransport(WSListener):
             self._patience = None
         if self._ended:
             return
-        lost = self._protocol.lost
-        if lost is not None:
-            self._session.failed(self, TransportError("websocket error", str(lost), lost))
-        else:
-            self._session.closed(self, Details("websocket connection closed"))
+        self._session.closed(self, Details("websocket connection closed", self._protocol.lost))
 
     def close(self) -> None:
         """Send a close frame, and give the server a moment to answer it."""
