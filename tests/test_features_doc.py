@@ -30,6 +30,7 @@ def test_every_row_is_there() -> None:
         *(f"1.{n}" for n in range(1, 8)),
         "2.1",
         "3.3",
+        "3.4",
     }
 
 
