@@ -5,19 +5,36 @@ import platform
 import shlex
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from benchmarks import build, generator
-from benchmarks.comparison import Plan, compare
-from benchmarks.contenders import CONTENDERS, ROOT, Contender, other_checkout
+from benchmarks import generator
+from benchmarks.comparison import Cores, Plan, compare, raise_file_limit
+from benchmarks.contenders import CONTENDERS, ROOT, Contender, other_checkout, other_python
 from benchmarks.errors import BenchmarkError
-from benchmarks.report import Findings, as_json, page, terminal
+from benchmarks.report import (
+    Findings,
+    as_json,
+    page,
+    sections,
+    study_text,
+    terminal,
+    to_json,
+    write_part,
+)
 from benchmarks.shapes import SHAPES, Shape
+from benchmarks.studies import STUDIES, Scale, StudyFindings
 from benchmarks.surroundings import Neighbours, Surroundings
 
-PLAN = Plan(cycles=7, fresh_cycles=3, seconds=0.8, settle=1.0)
+PLAN = Plan(cycles=5, fresh_cycles=3, seconds=0.8, settle=1.0)
 QUICK = Plan(cycles=3, fresh_cycles=1, seconds=0.25, settle=0.3)
+SCALE = Scale(
+    plan=replace(PLAN, cycles=3, fresh_cycles=2), most=10_000, ping_interval=25, seconds=2
+)
+QUICK_SCALE = Scale(
+    plan=replace(QUICK, cycles=1, seconds=0.1), most=100, ping_interval=0.5, seconds=0.2
+)
+PLOT = "benchmarks.svg"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,13 +44,17 @@ def parse_arguments() -> argparse.Namespace:
         description="Compare what messages cost telex, Node's socket.io and python-socketio.",
     )
     parser.add_argument("--quick", action="store_true", help="few short slices: an impression")
-    parser.add_argument("--full", action="store_true", help="10,000 connections, too")
+    parser.add_argument(
+        "--full", action="store_true", help="10,000 connections and the studies, too"
+    )
+    names = [*(one.name for one in SHAPES), *STUDIES]
     parser.add_argument(
         "--shapes",
         nargs="+",
         metavar="NAME",
-        choices=[one.name for one in SHAPES],
-        help=f"only these of: {', '.join(one.name for one in SHAPES)}",
+        choices=names,
+        help=f"only these of: {', '.join(names)}; the last {len(STUDIES)} are studies, whose "
+        "tables go to performance.md",
     )
     parser.add_argument(
         "--servers",
@@ -48,13 +69,21 @@ def parse_arguments() -> argparse.Namespace:
         metavar="CHECKOUT",
         help="compare with the telex of another checkout in the same run",
     )
+    parser.add_argument(
+        "--python",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="INTERPRETER",
+        help="telex on other Pythons as well: interpreters that have what telex needs",
+    )
     parser.add_argument("--cycles", type=int, help=f"turns of every server ({PLAN.cycles})")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="where benchmarks.md, .json and .svg go; without it a run of all shapes and servers "
-        "writes to docs, any other run to benchmarks/results",
+        help="where the pages, plots and JSON files go; without it a run of all shapes and "
+        "servers writes to docs, any other run to benchmarks/results",
     )
     parser.add_argument(
         "--build", action="store_true", help="only compile the load generator and say where it is"
@@ -69,17 +98,26 @@ def chosen_shapes(names: list[str] | None, *, full: bool) -> list[Shape]:
     return [one for one in SHAPES if one.name in names]
 
 
-def chosen_contenders(names: list[str] | None, against: Path | None) -> list[Contender]:
+def chosen_studies(names: list[str] | None, *, full: bool) -> list[str]:
+    """The studies of this run."""
+    return [one for one in STUDIES if full or (names is not None and one in names)]
+
+
+def chosen_contenders(arguments: argparse.Namespace) -> list[Contender]:
     """The servers of this run."""
+    names: list[str] | None = arguments.servers
     chosen = [one for one in CONTENDERS if names is None or one.name in names]
-    if against is not None:
-        chosen.append(other_checkout(against))
+    for interpreter in arguments.python:
+        chosen += other_python(interpreter)
+    if arguments.against is not None:
+        chosen.append(other_checkout(arguments.against))
     return chosen
 
 
 def command_line(words: Iterable[str]) -> str:
-    """The command of this run as one would type it."""
-    return shlex.join(["python", "-m", "benchmarks", *words])
+    """The command of this run as one would type it; interpreters go by their names."""
+    short = [Path(word).name if word.startswith("/") else word for word in words]
+    return shlex.join(["python", "-m", "benchmarks", *short])
 
 
 def say(sentence: str) -> None:
@@ -93,42 +131,67 @@ def run() -> None:
         raise BenchmarkError("The load generator needs Linux: it uses epoll and process clocks.")
     arguments = parse_arguments()
     if arguments.build:
-        print(build.compile_program(generator.SOURCE))
+        print(generator.program())
         return
     plan = QUICK if arguments.quick else PLAN
     if arguments.cycles is not None:
         if arguments.cycles < 1:
             raise BenchmarkError("--cycles takes a number of at least 1.")
         plan = replace(plan, cycles=arguments.cycles)
-    contenders = chosen_contenders(arguments.servers, arguments.against)
+    contenders = chosen_contenders(arguments)
     shapes = chosen_shapes(arguments.shapes, full=arguments.full)
+    studies = chosen_studies(arguments.shapes, full=arguments.full)
     for contender in contenders:  # what is missing is said before anything is measured
         contender.command()
     versions = {one.name: one.versions() for one in contenders}
     partial = arguments.quick or arguments.shapes or arguments.servers or arguments.against
     folder: Path = arguments.output or (ROOT / ("benchmarks/results" if partial else "docs"))
     folder.mkdir(parents=True, exist_ok=True)
-
-    surroundings = Surroundings.now()
-    neighbours = Neighbours()
-    outcomes = compare(contenders, shapes, plan, say)
-    findings = Findings(
-        contenders,
-        versions,
-        outcomes,
-        plan,
-        surroundings,
-        neighbours.cores,
-        command_line(sys.argv[1:]),
+    frame = Findings(
+        contenders, versions, [], plan, Surroundings.now(), 0, command_line(sys.argv[1:])
     )
+    if shapes:
+        neighbours = Neighbours()
+        outcomes = compare(contenders, shapes, plan, say)
+        _publish(replace(frame, outcomes=outcomes, neighbours=neighbours.cores), folder)
+    for name in studies:
+        scale = QUICK_SCALE if arguments.quick else SCALE
+        neighbours = Neighbours()
+        raise_file_limit()
+        found = STUDIES[name](contenders, scale, Cores.available(), say)
+        now = replace(frame, surroundings=Surroundings.now(), neighbours=neighbours.cores)
+        _publish_study(name, found, now, folder)
+    say(f"what was written is in {_short(folder)}")
 
+
+def _publish(findings: Findings, folder: Path) -> None:
     from benchmarks.plot import draw
 
     print(terminal(findings))
+    plots: list[str] = []
+    for place, (_, outcomes) in enumerate(sections(findings)):
+        plots.append("benchmarks-beyond.svg" if place or not outcomes[0].shape.core else PLOT)
+        draw(findings, outcomes, folder / plots[-1])
     (folder / "benchmarks.json").write_text(as_json(findings))
-    (folder / "benchmarks.md").write_text(page(findings, "benchmarks.svg"))
-    draw(findings, folder / "benchmarks.svg")
-    say(f"benchmarks.md, benchmarks.json and benchmarks.svg are in {_short(folder)}")
+    (folder / "benchmarks.md").write_text(page(findings, plots))
+
+
+def _publish_study(name: str, found: StudyFindings, frame: Findings, folder: Path) -> None:
+    print(f"\n{study_text(name, found.text, found.verdicts, frame)}")
+    where = {
+        "command": frame.command,
+        "surroundings": asdict(frame.surroundings),
+        "neighbours": frame.neighbours,
+        "versions": dict(frame.versions),
+    }
+    goals = [asdict(one) for one in found.verdicts]
+    document = {**where, "goals": goals, "found": found.data}
+    (folder / f"performance-{name}.json").write_text(to_json(document))
+    plot = f"performance-{name}.svg"
+    note = f"{frame.surroundings.processor}, {frame.surroundings.date}"
+    found.draw(folder / plot, note)
+    text = f"![{name}]({plot})\n\n{study_text(name, found.text, found.verdicts, frame)}"
+    write_part(folder / "performance.md", name, text)
 
 
 def _short(folder: Path) -> str:

@@ -10,10 +10,15 @@ from benchmarks.errors import BenchmarkError
 FOLDER = Path(__file__).resolve().parent / "build"
 
 
-def compile_program(source: Path) -> Path:
-    """The executable of a C file, compiled if the file is newer. `CC` names another compiler."""
-    program = FOLDER / source.stem
-    if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
+def compile_program(name: str, source: Path) -> Path:
+    """The executable of a C file, or of all in a folder, compiled if one of them is newer.
+
+    `CC` names another compiler.
+    """
+    program = FOLDER / name
+    files = sorted(source.glob("*.[ch]")) if source.is_dir() else [source]
+    newest = max(file.stat().st_mtime for file in files)
+    if program.exists() and program.stat().st_mtime > newest:
         return program
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
@@ -23,13 +28,14 @@ def compile_program(source: Path) -> Path:
     FOLDER.mkdir(exist_ok=True)
     # Compiled beside its place and moved there: another run may be using the old one.
     fresh = program.with_name(f"{program.name}.{os.getpid()}")
+    units = [str(file) for file in files if file.suffix == ".c"]
     done = subprocess.run(
-        [compiler, "-O2", "-Wall", "-Wextra", "-o", str(fresh), str(source)],
+        [compiler, "-O2", "-Wall", "-Wextra", "-o", str(fresh), *units],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise BenchmarkError(f"{source.name} does not compile here:\n{done.stderr.strip()}")
+        raise BenchmarkError(f"{name} does not compile here:\n{done.stderr.strip()}")
     fresh.replace(program)
     return program

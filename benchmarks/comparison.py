@@ -3,13 +3,15 @@
 import os
 import resource
 import statistics
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from benchmarks.contenders import Contender, RunningServer, running
+from benchmarks.control import control
 from benchmarks.errors import BenchmarkError
-from benchmarks.generator import Generator, Slice, driving
+from benchmarks.generator import Generator as LoadGenerator
+from benchmarks.generator import Slice, driving
 from benchmarks.shapes import Shape
 
 Report = Callable[[str], None]
@@ -53,8 +55,8 @@ class Outcome:
 
     def figures(self, name: str) -> list[float]:
         """The shape's figure in every cycle."""
-        # An idle connection that costs less than a byte costs a byte: ratios need a divisor.
-        return [max(float(one[self.shape.field]), 0.001) for one in self.slices[name]]
+        # What costs less than can be measured costs a little: ratios need a divisor.
+        return [max(float(one[self.shape.reads]), 0.001) for one in self.slices[name]]
 
     def cost(self, name: str) -> Spread:
         """What it cost this server."""
@@ -96,12 +98,14 @@ def compare(
     cores = Cores.available()
     found: dict[str, Outcome] = {}
     alive = [shape for shape in shapes if not shape.fresh]
-    if alive:
-        with ExitStack() as stack:
-            servers = [stack.enter_context(running(one, cores.servers)) for one in contenders]
-            for shape in alive:
+    for parser in sorted({shape.parser for shape in alive}):
+        alike = [shape for shape in alive if shape.parser == parser]
+        arguments = [] if parser == "json" else ["--parser", parser]
+        taking_part = [one for one in contenders if any(one.role in it.roles for it in alike)]
+        with all_running(taking_part, cores, arguments) as servers:
+            for shape in alike:
                 report(shape.title)
-                found[shape.name] = _compare_alive(servers, shape, plan, cores)
+                found[shape.name] = compare_alive(servers, shape, plan, cores)
     fresh = [shape for shape in shapes if shape.fresh]
     for connections in sorted({shape.connections for shape in fresh}):
         # One visit to a fresh process tells both what connecting and what resting costs.
@@ -112,12 +116,25 @@ def compare(
     return [found[shape.name] for shape in shapes]
 
 
-def _compare_alive(
+@contextmanager
+def all_running(
+    contenders: Sequence[Contender], cores: Cores, arguments: Sequence[str] = ()
+) -> Generator[list[RunningServer]]:
+    """Have servers alive at once."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(running(one, cores.servers, arguments)) for one in contenders]
+
+
+def compare_alive(
     servers: Sequence[RunningServer], shape: Shape, plan: Plan, cores: Cores
 ) -> Outcome:
     """Slices in turn; who begins changes, so that no server always follows the same one."""
+    servers = [server for server in servers if server.contender.role in shape.roles]
     outcome = Outcome(shape, {server.contender.name: [] for server in servers})
     with ExitStack() as stack:
+        for server in servers if shape.setup else ():
+            # Whoever asked for rooms holds them until the end.
+            stack.enter_context(control(server)).setup(shape.setup)
         generators = [
             stack.enter_context(driving(server, shape, cores.generators, settle=0.2))
             for server in servers
@@ -132,7 +149,7 @@ def _compare_alive(
     return outcome
 
 
-def _telling_slice(generator: Generator, seconds: float) -> Slice:
+def _telling_slice(generator: LoadGenerator, seconds: float) -> Slice:
     """A slice with messages in it; on a crowded machine a short one may have none."""
     for _ in range(5):
         measured = generator.run(seconds)
@@ -148,6 +165,7 @@ def _visit_fresh(
     contenders: Sequence[Contender], shape: Shape, plan: Plan, cores: Cores
 ) -> dict[str, list[Slice]]:
     """A process of its own for every reading: memory that was used once is used again."""
+    contenders = [one for one in contenders if one.role in shape.roles]
     slices: dict[str, list[Slice]] = {one.name: [] for one in contenders}
     first_visit = replace(shape, connections=10)
     for _ in range(plan.fresh_cycles):

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -14,10 +14,12 @@ from pathlib import Path
 
 from benchmarks.build import compile_program
 from benchmarks.errors import BenchmarkError
+from benchmarks.shapes import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVERS = ROOT / "benchmarks" / "servers"
 PEERS = ROOT / "peers"
+TELEX_SERVER = "benchmarks.servers.telex_server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Contender:
 
     name: str
     title: str
+    role: Role
     command: Callable[[], list[str]]
     """The command that starts it; raises BenchmarkError when something it needs is missing."""
     versions: Callable[[], str]
@@ -42,7 +45,7 @@ def _python_packages(*names: str) -> str:
 
 
 def _floor_command() -> list[str]:
-    return [str(compile_program(SERVERS / "floor_server.c"))]
+    return [str(compile_program("floor_server", SERVERS / "floor_server.c"))]
 
 
 def _node_command() -> list[str]:
@@ -67,13 +70,13 @@ def _node_versions() -> str:
 
 def _python_socketio_command() -> list[str]:
     _python_packages("python-socketio", "uvicorn", "uvloop", "httptools", "websockets")
-    return [sys.executable, str(SERVERS / "python_socketio_server.py")]
+    return [sys.executable, "-m", "benchmarks.servers.python_socketio_server"]
 
 
 def _telex_command(*arguments: str) -> Callable[[], list[str]]:
     def command() -> list[str]:
         _python_packages("telex")
-        return [sys.executable, str(SERVERS / "telex_server.py"), *arguments]
+        return [sys.executable, "-m", TELEX_SERVER, *arguments]
 
     return command
 
@@ -98,16 +101,21 @@ def _telex_versions(checkout: Path, *packages: str) -> Callable[[], str]:
     return lambda: f"{_commit_of(checkout)}, {_python_packages('uvicorn', 'uvloop', *packages)}"
 
 
-NODE = Contender("node", "Node, socket.io", _node_command, _node_versions)
+NODE = Contender("node", "Node, socket.io", "rival", _node_command, _node_versions)
 PYTHON_SOCKETIO = Contender(
     "python-socketio",
     "python-socketio",
+    "rival",
     _python_socketio_command,
     lambda: _python_packages("python-socketio", "uvicorn", "uvloop", "httptools", "websockets"),
 )
-TELEX = Contender("telex", "telex", _telex_command(), _telex_versions(ROOT, "picows"))
+TELEX = Contender("telex", "telex", "telex", _telex_command(), _telex_versions(ROOT, "picows"))
 FLOOR = Contender(
-    "floor", "kernel floor (C)", _floor_command, lambda: "benchmarks/servers/floor_server.c"
+    "floor",
+    "kernel floor (C)",
+    "floor",
+    _floor_command,
+    lambda: "benchmarks/servers/floor_server.c",
 )
 
 CONTENDERS = (
@@ -118,12 +126,14 @@ CONTENDERS = (
     Contender(
         "telex-async",
         "telex, async handlers",
+        "async",
         _telex_command("--handlers", "async"),
         _telex_versions(ROOT, "picows"),
     ),
     Contender(
         "telex-asgi",
         "telex, plain ASGI",
+        "asgi",
         _telex_command("--front", "asgi"),
         _telex_versions(ROOT, "httptools", "websockets"),
     ),
@@ -138,10 +148,47 @@ def other_checkout(path: Path) -> Contender:
     return Contender(
         "telex-other",
         f"telex of {path.resolve().name}",
+        "other",
         _telex_command(),
         _telex_versions(path.resolve(), "picows"),
         {"PYTHONPATH": str(sources)},
     )
+
+
+def other_python(interpreter: Path) -> list[Contender]:
+    """telex on another Python that has what telex needs, with both kinds of handlers."""
+    script = (
+        "import importlib, platform; from importlib.metadata import version as v; "
+        "[importlib.import_module(one) for one in ('msgspec', 'picows', 'uvicorn', 'uvloop')]; "
+        "print(platform.python_version(), v('uvicorn'), v('uvloop'), v('picows'))"
+    )
+    done = subprocess.run(
+        [str(interpreter), "-c", script], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BenchmarkError(f"{interpreter} cannot run telex: {done.stderr.strip()[-300:]}")
+    python, uvicorn, uvloop, picows = done.stdout.split()
+    short = ".".join(python.split(".")[:2])
+
+    def versions() -> str:
+        packages = f"uvicorn {uvicorn}, uvloop {uvloop}, picows {picows}"
+        return f"CPython {python}, {_commit_of(ROOT)}, {packages}"
+
+    def command(handlers: str) -> Callable[[], list[str]]:
+        return lambda: [str(interpreter), "-m", TELEX_SERVER, "--handlers", handlers]
+
+    sources = {"PYTHONPATH": str(ROOT / "src")}
+    return [
+        Contender(
+            f"telex-{short}-{kind}",
+            f"telex, {kind} handlers, Python {short}",
+            "async",
+            command(kind),
+            versions,
+            sources,
+        )
+        for kind in ("plain", "async")
+    ]
 
 
 @contextmanager
@@ -182,13 +229,16 @@ class RunningServer:
 
 
 @contextmanager
-def running(contender: Contender, core: int | None) -> Generator[RunningServer]:
+def running(
+    contender: Contender, core: int | None, arguments: Sequence[str] = ()
+) -> Generator[RunningServer]:
     """Start a contender, wait until it listens, and end it afterwards."""
     with tempfile.TemporaryDirectory(prefix="telex-bench-") as folder:
         log = Path(folder) / "stderr"
         with log.open("w") as stderr, pinned_to(core):
             process = subprocess.Popen(
-                contender.command(),
+                [*contender.command(), *arguments],
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -1,4 +1,4 @@
-"""Load generators: one process of `loadgen.c` per server, driven slice by slice."""
+"""Load generators: one process of `loadgen` per server, driven slice by slice."""
 
 import collections.abc
 import json
@@ -12,10 +12,15 @@ from benchmarks.contenders import RunningServer, pinned_to
 from benchmarks.errors import BenchmarkError
 from benchmarks.shapes import Shape
 
-SOURCE = Path(__file__).resolve().parent / "loadgen.c"
+SOURCE = Path(__file__).resolve().parent / "load"
 
 Slice = dict[str, float | str]
 """What `loadgen` says about one slice: its JSON object."""
+
+
+def program() -> Path:
+    """The load generator, compiled."""
+    return compile_program("loadgen", SOURCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +31,30 @@ class Generator:
     server: RunningServer
     shape: Shape
 
-    def run(self, seconds: float) -> Slice:
+    def run(self, seconds: float, rate: float | None = None) -> Slice:
         """One slice of load, or one round of connections for the workload `connect`."""
-        command = "open" if self.shape.workload == "connect" else f"run {seconds}"
-        return self._ask(command)
+        self.begin(seconds, rate)
+        return self.answer()
 
-    def _ask(self, command: str) -> Slice:
+    def begin(self, seconds: float, rate: float | None = None) -> None:
+        """Begin what `run` does; its result is the next answer."""
+        if self.shape.workload == "connect":
+            self._say("open")
+        else:
+            self._say(f"run {seconds}" if rate is None else f"run {seconds} {rate}")
+
+    def ask(self, command: str) -> Slice:
+        """Give a command and wait for its answer."""
+        self._say(command)
+        return self.answer()
+
+    def _say(self, command: str) -> None:
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(f"{command}\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # the answer, or its absence, says what happened
-        return self.answer()
 
     def answer(self) -> Slice:
         """The next line of the generator."""
@@ -57,16 +73,21 @@ class Generator:
 
 @contextmanager
 def driving(
-    server: RunningServer, shape: Shape, core: int | None, *, settle: float = 1.0
+    server: RunningServer,
+    shape: Shape,
+    core: int | None,
+    *,
+    settle: float = 1.0,
+    rate: float | None = None,
 ) -> collections.abc.Generator[Generator]:
     """Connect a generator to a server; it leaves afterwards."""
     command = [
-        str(compile_program(SOURCE)),
-        shape.workload,
+        str(program()),
+        *shape.generator_arguments,
         "--driven",
         *("--port", str(server.port), "--pid", str(server.process.pid)),
-        *("--connections", str(shape.connections), "--window", str(shape.window)),
         *("--settle", str(settle)),
+        *(() if rate is None else ("--rate", str(rate))),
     ]
     with pinned_to(core):
         process = subprocess.Popen(
@@ -79,7 +100,10 @@ def driving(
     finally:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.close()
+        try:
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:

@@ -1,5 +1,8 @@
-"""The picture of a comparison: one panel per shape, one bar per server."""
+"""The pictures: bars for shapes and crowds, curves for growth and latencies."""
 
+import math
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +30,18 @@ untyped: Any = mpl
 Figure: Any = matplotlib_figure.Figure
 
 
+def colour(name: str) -> str:
+    """The colour of a server in every picture."""
+    return COLOURS.get(name, "#f08c00" if name.endswith("async") else "#fab005")
+
+
 def _panel(axes: Any, outcome: Outcome, findings: Findings) -> None:
-    names = [one.name for one in findings.contenders]
+    shown = [one for one in findings.contenders if one.name in outcome.slices]
+    names = [one.name for one in shown]
     costs = [outcome.cost(name).median for name in names]
     widest = max(costs)
     places = range(len(names))
-    axes.barh(places, costs, height=0.68, color=[COLOURS[name] for name in names])
+    axes.barh(places, costs, height=0.68, color=[colour(name) for name in names])
     for place, name, cost in zip(places, names, costs, strict=True):
         ratio = outcome.ratio(name, NODE.name)
         label = figure(cost)
@@ -50,7 +59,7 @@ def _panel(axes: Any, outcome: Outcome, findings: Findings) -> None:
             color=INK,
             fontweight="bold" if name == "telex" else "normal",
         )
-    axes.set_yticks(places, [one.title for one in findings.contenders])
+    axes.set_yticks(places, [one.title for one in shown])
     axes.invert_yaxis()
     # Room for the label of the longest bar.
     axes.set_xlim(0, widest * 1.34)
@@ -76,11 +85,11 @@ def _panel(axes: Any, outcome: Outcome, findings: Findings) -> None:
     )
 
 
-def draw(findings: Findings, target: Path) -> None:
-    """Draw the findings as SVG (or what the suffix of `target` says)."""
-    rows = -(-len(findings.outcomes) // COLUMNS)
-    bars = len(findings.contenders)
-    height = rows * (0.34 * bars + 0.75) + 1.1
+@contextmanager
+def canvas(
+    target: Path, title: str, note: str, *, rows: int, columns: int, width: float, height: float
+) -> Generator[list[Any]]:
+    """Panels to draw on; saved as SVG (or what the suffix of `target` says) at the end."""
     style = {
         # The same findings give the same file.
         "svg.hashsalt": "telex",
@@ -88,23 +97,92 @@ def draw(findings: Findings, target: Path) -> None:
         "font.family": "DejaVu Sans",
     }
     with untyped.rc_context(style):
-        picture = Figure(figsize=(12, height), facecolor=GROUND, layout="constrained")
+        picture = Figure(figsize=(width, height), facecolor=GROUND, layout="constrained")
         picture.get_layout_engine().set(w_pad=0.15, h_pad=0.14)
-        picture.suptitle(
-            "What a message costs the server", fontsize=15, fontweight="bold", color=INK
-        )
-        grid = picture.subplots(rows, COLUMNS, squeeze=False)
-        for place, axes in enumerate(grid.flat):
-            if place < len(findings.outcomes):
-                _panel(axes, findings.outcomes[place], findings)
+        picture.suptitle(title, fontsize=15, fontweight="bold", color=INK)
+        yield list(picture.subplots(rows, columns, squeeze=False).flat)
+        picture.supxlabel(note, x=0.99, ha="right", fontsize=8.5, color=FAINT)
+        picture.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+
+
+def draw(findings: Findings, outcomes: Sequence[Outcome], target: Path) -> None:
+    """One panel per shape, one bar per server."""
+    rows = -(-len(outcomes) // COLUMNS)
+    bars = max(len(one.slices) for one in outcomes)
+    note = (
+        f"shorter is better · less, more: than Node · {findings.surroundings.processor}, "
+        f"{findings.surroundings.date}"
+    )
+    size = {"width": 12, "height": rows * (0.34 * bars + 0.75) + 1.1}
+    with canvas(
+        target, "What a message costs the server", note, rows=rows, columns=COLUMNS, **size
+    ) as panels:
+        for place, axes in enumerate(panels):
+            if place < len(outcomes):
+                _panel(axes, outcomes[place], findings)
             else:
                 axes.set_axis_off()
-        picture.supxlabel(
-            f"shorter is better · less, more: than Node · {findings.surroundings.processor}, "
-            f"{findings.surroundings.date}",
-            x=0.99,
-            ha="right",
-            fontsize=8.5,
-            color=FAINT,
+
+
+def _plain(axes: Any, title: str) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(FAINT)
+    axes.tick_params(labelsize=8.5, labelcolor=INK, color=FAINT)
+    axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold", pad=10)
+
+
+def curves(
+    axes: Any,
+    lines: Mapping[str, tuple[str, Sequence[tuple[float, float]]]],
+    *,
+    title: str,
+    axis: str,
+) -> None:
+    """Lines on logarithmic axes; by name of the server, its title and its points."""
+    _plain(axes, title)
+    for name, (label, points) in lines.items():
+        axes.plot(
+            [x for x, _ in points],
+            [y for _, y in points],
+            marker="o",
+            markersize=3.5,
+            linewidth=2.4 if name == "telex" else 1.4,
+            color=colour(name),
+            label=label,
         )
-        picture.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    least = min(y for _, points in lines.values() for _, y in points)
+    most = max(y for _, points in lines.values() for _, y in points)
+    # At least two decades: a small change looks small.
+    middle = math.log10(least * most) / 2
+    half = max(1.0, math.log10(most / least) / 2 + 0.15)
+    axes.set_ylim(10 ** (middle - half), 10 ** (middle + half))
+    axes.grid(visible=True, which="major", color="#e4e7eb", linewidth=0.7)
+    axes.set_xlabel(axis, fontsize=9, color=INK)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def bars(axes: Any, figures: Mapping[str, tuple[str, float]], *, title: str) -> None:
+    """One bar per server; by its name, its title and its figure."""
+    _plain(axes, title)
+    values = [value for _, value in figures.values()]
+    places = range(len(values))
+    axes.barh(places, values, height=0.68, color=[colour(name) for name in figures])
+    for place, value in zip(places, values, strict=True):
+        axes.annotate(
+            figure(value),
+            (max(value, 0), place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=INK,
+        )
+    axes.set_yticks(places, [label for label, _ in figures.values()])
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(*values, 0.001) * 1.2)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)

@@ -34,9 +34,11 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One goal beside what was measured."""
+    """One goal beside what one server was measured at."""
 
     shape: str
+    server: str
+    """Its title."""
     goal: str
     measured: str
     reached: bool
@@ -59,11 +61,11 @@ def _with_range(spread: Spread) -> str:
     return f"{times(spread.median)} ({times(spread.least)} to {times(spread.most)})"
 
 
-def verdicts(outcome: Outcome) -> Iterator[Verdict]:
-    """The goals of one shape that this run could judge."""
+def verdicts(outcome: Outcome, judged: Contender = TELEX) -> Iterator[Verdict]:
+    """The goals of one shape that this run could judge, for one telex."""
     goals, title = outcome.shape.goals, outcome.shape.title
     for other, goal in ((NODE, goals.node), (PYTHON_SOCKETIO, goals.python_socketio)):
-        ratio = outcome.ratio(TELEX.name, other.name)
+        ratio = outcome.ratio(judged.name, other.name)
         if goal is None or ratio is None:
             continue
         # No server can do with less than the kernel takes.
@@ -71,23 +73,26 @@ def verdicts(outcome: Outcome) -> Iterator[Verdict]:
         barred = ceiling is not None and ceiling.median < goal
         yield Verdict(
             title,
-            f"{goal:g}× less than {other.title}",
+            judged.title,
+            f"{goal:g}× less than {other.title}" if goal > 1 else f"less than {other.title}",
             _with_range(ratio),
             ratio.median >= goal,
             f"the kernel floor is at {times(ceiling.median)}" if barred and ceiling else "",
         )
-    over_floor = outcome.ratio(FLOOR.name, TELEX.name)
+    over_floor = outcome.ratio(FLOOR.name, judged.name)
     if goals.floor is not None and over_floor is not None:
         yield Verdict(
             title,
+            judged.title,
             f"at most {goals.floor:g}× the kernel floor",
             _with_range(over_floor),
             over_floor.median <= goals.floor,
         )
-    if goals.most is not None and TELEX.name in outcome.slices:
-        cost = outcome.cost(TELEX.name)
+    if goals.most is not None and judged.name in outcome.slices:
+        cost = outcome.cost(judged.name)
         yield Verdict(
             title,
+            judged.title,
             f"at most {figure(goals.most)} {outcome.shape.unit}",
             figure(cost.median),
             cost.median <= goals.most,
@@ -111,34 +116,38 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, first_left: int
     return "\n".join([line(head), line(rule), *map(line, rows)])
 
 
-def cost_table(findings: Findings) -> str:
+def cost_table(findings: Findings, outcomes: Sequence[Outcome]) -> str:
     """What every shape costs every server; in brackets how many times less than Node."""
     rows: list[list[str]] = []
-    for outcome in findings.outcomes:
+    present = [
+        one for one in findings.contenders if any(one.name in found.slices for found in outcomes)
+    ]
+    for outcome in outcomes:
         row = [outcome.shape.title, outcome.shape.unit]
-        for contender in findings.contenders:
+        for contender in present:
+            if contender.name not in outcome.slices:
+                row.append("")
+                continue
             cell = figure(outcome.cost(contender.name).median)
             ratio = outcome.ratio(contender.name, NODE.name)
             # The floor keeps nothing per connection: a ratio of memory would say nothing.
             telling = contender is not NODE and not (contender is FLOOR and outcome.shape.memory)
             row.append(f"{cell} ({times(ratio.median)})" if ratio and telling else cell)
         rows.append(row)
-    head = ["shape", "unit", *(one.title for one in findings.contenders)]
+    head = ["shape", "unit", *(one.title for one in present)]
     return table(head, rows, first_left=2)
 
 
 def goal_table(found: Sequence[Verdict]) -> str:
-    """Goals beside measurements."""
-    rows = [
-        [
-            one.shape,
-            one.goal,
-            one.measured,
-            "reached" if one.reached else f"**missed**{f'; {one.remark}' if one.remark else ''}",
-        ]
-        for one in found
-    ]
-    return table(["shape", "goal for telex", "measured", "verdict"], rows, first_left=4)
+    """Goals beside measurements, a column for every telex that was judged."""
+    servers = list(dict.fromkeys(one.server for one in found))
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for one in found:
+        miss = f" **missed**{f'; {one.remark}' if one.remark else ''}"
+        cell = one.measured + (" reached" if one.reached else miss)
+        rows.setdefault((one.shape, one.goal), {})[one.server] = cell
+    cells = [[*goal, *(row.get(server, "") for server in servers)] for goal, row in rows.items()]
+    return table(["shape", "goal", *servers], cells, first_left=2 + len(servers))
 
 
 def other_table(findings: Findings) -> str:
@@ -159,7 +168,13 @@ def other_table(findings: Findings) -> str:
 
 def all_verdicts(findings: Findings) -> list[Verdict]:
     """Every goal this run could judge."""
-    return [one for outcome in findings.outcomes for one in verdicts(outcome)]
+    judged = [one for one in findings.contenders if one.role in {"telex", "async"}]
+    return [
+        one
+        for outcome in findings.outcomes
+        for contender in judged
+        for one in verdicts(outcome, contender)
+    ]
 
 
 def summary(found: Sequence[Verdict]) -> str:
@@ -170,6 +185,16 @@ def summary(found: Sequence[Verdict]) -> str:
     if not missed:
         return f"All {len(found)} goals are reached."
     return f"{len(found) - len(missed)} of {len(found)} goals are reached, {len(missed)} missed."
+
+
+def sections(findings: Findings) -> Iterator[tuple[str, list[Outcome]]]:
+    """The shapes under their headings."""
+    core = [one for one in findings.outcomes if one.shape.core]
+    beyond = [one for one in findings.outcomes if not one.shape.core]
+    if core:
+        yield "Echo, fan-out and connections", core
+    if beyond:
+        yield "Rooms, attachments, long-polling and the rest", beyond
 
 
 def _disturbance(findings: Findings) -> str:
@@ -186,7 +211,7 @@ def terminal(findings: Findings) -> str:
     found = all_verdicts(findings)
     parts = [
         "Server CPU time in µs, memory in bytes; in brackets: how many times less than Node.",
-        cost_table(findings),
+        *(cost_table(findings, outcomes) for _, outcomes in sections(findings)),
         goal_table(found) if found else "",
         other_table(findings),
         _disturbance(findings).strip(),
@@ -195,7 +220,7 @@ def terminal(findings: Findings) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def page(findings: Findings, plot: str) -> str:
+def page(findings: Findings, plots: Sequence[str]) -> str:
     """The page for the documentation."""
     plan, surroundings = findings.plan, findings.surroundings
     versions = "\n".join(
@@ -203,18 +228,21 @@ def page(findings: Findings, plot: str) -> str:
     )
     found = all_verdicts(findings)
     other = other_table(findings)
+    costs = "\n\n".join(
+        f"### {heading}\n\n![Server CPU time: {heading.lower()}]({plot})\n\n"
+        f"{cost_table(findings, outcomes)}"
+        for (heading, outcomes), plot in zip(sections(findings), plots, strict=True)
+    )
     return f"""# Benchmarks
 
 How much of a core a message costs the server, for telex, Node's socket.io and python-socketio.
-
-![Server CPU time per message in each shape]({plot})
 
 {_disturbance(findings)}
 ## Costs
 
 In brackets: how many times less than Node.
 
-{cost_table(findings)}
+{costs}
 
 ## Goals
 
@@ -224,16 +252,22 @@ In brackets: how many times less than Node.
 {f"{chr(10)}## Against another checkout{chr(10)}{chr(10)}{other}{chr(10)}" if other else ""}
 ## How it is measured
 
-- All servers are alive at once, pinned to one core; the load generator (`benchmarks/loadgen.c`:
+- All servers are alive at once, pinned to one core; the load generator (`benchmarks/load`:
   raw sockets, one thread) runs on another. Servers are driven in turn, in slices of
   {plan.seconds:g} s; one round warms up, then the counted ones follow ({plan.cycles}).
 - The figure is the CPU time of the server process and its descendants, user and kernel, from the
   kernel's process clock, divided by the messages of the slice. Costs are medians over the rounds;
   ratios are medians of the ratios within each round. Wall-clock figures of a shared machine drift,
   these do not.
-- A message is an event with its acknowledgement (echo), one delivery to one client (fan-out), or
-  one connection that has joined its namespace, HTTP upgrade included (connect). All clients use the
-  WebSocket transport; a broadcast carries 64 bytes. Connections are opened 64 at a time.
+- A message is an event with its acknowledgement (echo), one delivery to one client (fan-out), one
+  delivery with the acknowledgement of its recipient, or one connection that has joined its
+  namespace, HTTP requests included (connect). Clients use the WebSocket transport where nothing
+  else is said; a broadcast carries 64 bytes. Connections are opened 64 at a time.
+- With rooms and namespaces, 8 emits are in flight. Three overlapping rooms of 10 have 16 members,
+  and each gets the event once. The typed argument is validated into a `msgspec.Struct` by telex and
+  only parsed by the others. A long-polling client has two HTTP connections, as a browser has, one
+  for what it says and one that waits. An upgrade is the whole way: handshake and joining over
+  long-polling, the probe, and one echo over the WebSocket.
 - A fresh process has had ten connections before (rounds: {plan.fresh_cycles}); "again" is a
   process that has had as many before, whose code is compiled and whose memory is in use.
 - Memory is the growth of the resident set of a fresh process, read {plan.settle:g} s after the last
@@ -255,8 +289,35 @@ In brackets: how many times less than Node.
 - Command: `{findings.command}`
 
 Take them yourself: `make bench` (`make bench BENCH_ARGS=--quick` for a first impression,
-`BENCH_ARGS=--help` for the rest). Every cycle is in `{Path(plot).with_suffix(".json").name}`.
+`BENCH_ARGS=--help` for the rest). Every cycle is in `benchmarks.json`; what the figures mean stands
+in [performance.md](performance.md).
 """
+
+
+def study_text(name: str, text: str, found: Sequence[Verdict], frame: Findings) -> str:
+    """A study's tables and verdicts, and where they come from."""
+    surroundings = frame.surroundings
+    telex = next((one for one in frame.contenders if one.role == "telex"), None)
+    commit = f" {frame.versions[telex.name].split(',')[0]};" if telex else ""
+    source = (
+        f"{surroundings.date},{commit} {surroundings.machine}; other processes used "
+        f"{frame.neighbours:.2f} cores. Taken again by "
+        f'`make bench BENCH_ARGS="--shapes {name}"`; everything is in `performance-{name}.json`.'
+    )
+    goals = [summary(found), goal_table(found)] if found else []
+    return "\n\n".join([text, *goals, source])
+
+
+def write_part(page: Path, name: str, text: str) -> None:
+    """Put text between the marks of a page; a page without them begins with these parts."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before = page.read_text() if page.exists() else ""
+    part = f"{begin}\n\n{text}\n\n{end}"
+    if begin in before and end in before:
+        head, rest = before.split(begin, 1)
+        page.write_text(head + part + rest.split(end, 1)[1])
+    else:
+        page.write_text(f"{before}{part}\n")
 
 
 def _medians(slices: Sequence[Slice]) -> Slice:
@@ -270,32 +331,42 @@ def _medians(slices: Sequence[Slice]) -> Slice:
 
 def as_json(findings: Findings) -> str:
     """Everything, every cycle included."""
-    document = {
-        "command": findings.command,
-        "plan": asdict(findings.plan),
-        "surroundings": asdict(findings.surroundings),
-        "neighbours": findings.neighbours,
-        "versions": dict(findings.versions),
-        "shapes": [
-            {
-                "name": outcome.shape.name,
-                "title": outcome.shape.title,
-                "unit": outcome.shape.unit,
-                "cost": {name: asdict(outcome.cost(name)) for name in outcome.slices},
-                "times_less_than_node": {
-                    name: asdict(ratio)
-                    for name in outcome.slices
-                    if (ratio := outcome.ratio(name, NODE.name)) and name != NODE.name
-                },
-                "goals": [asdict(one) for one in verdicts(outcome)],
-                "cycles": {name: outcome.figures(name) for name in outcome.slices},
-                "medians": {name: _medians(all_) for name, all_ in outcome.slices.items()},
-            }
-            for outcome in findings.outcomes
-        ],
-    }
+    return to_json(
+        {
+            "command": findings.command,
+            "plan": asdict(findings.plan),
+            "surroundings": asdict(findings.surroundings),
+            "neighbours": findings.neighbours,
+            "versions": dict(findings.versions),
+            "shapes": [
+                {
+                    "name": outcome.shape.name,
+                    "title": outcome.shape.title,
+                    "unit": outcome.shape.unit,
+                    "cost": {name: asdict(outcome.cost(name)) for name in outcome.slices},
+                    "times_less_than_node": {
+                        name: asdict(ratio)
+                        for name in outcome.slices
+                        if (ratio := outcome.ratio(name, NODE.name)) and name != NODE.name
+                    },
+                    "goals": [
+                        asdict(one)
+                        for contender in findings.contenders
+                        if contender.role in {"telex", "async"}
+                        for one in verdicts(outcome, contender)
+                    ],
+                    "cycles": {name: outcome.figures(name) for name in outcome.slices},
+                    "medians": {name: _medians(all_) for name, all_ in outcome.slices.items()},
+                }
+                for outcome in findings.outcomes
+            ],
+        }
+    )
+
+
+def to_json(document: object) -> str:
+    """JSON that people can read, too: innermost lists and objects stand in one line each."""
     text = json.dumps(_rounded(document), indent=1, ensure_ascii=False)
-    # Innermost lists and objects stand in one line each.
     return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda leaf: " ".join(leaf[0].split()), text) + "\n"
 
 

@@ -2,22 +2,92 @@
 
 // The comparison's server on Node: socket.io with its default engine (ws).
 //
-//     node node_server.js PEERS     PEERS: the folder with node_modules
+//     node node_server.js [--parser json|msgpack] [--ping-interval SECONDS] [--peers FOLDER]
+//
+// FOLDER has node_modules in it.
 
 const { createServer } = require("node:http");
 const { createRequire } = require("node:module");
 const path = require("node:path");
+const { parseArgs } = require("node:util");
 
-const peers = path.resolve(process.argv[2] ?? path.join(__dirname, "..", "..", "peers"));
-const { Server } = createRequire(path.join(peers, "package.json"))("socket.io");
+const { values: options } = parseArgs({
+  options: {
+    parser: { type: "string", default: "json" },
+    "ping-interval": { type: "string", default: "25" },
+    peers: { type: "string", default: path.join(__dirname, "..", "..", "peers") },
+  },
+});
+const load = createRequire(path.resolve(options.peers, "package.json"));
+const { Server } = load("socket.io");
 
 const httpServer = createServer();
-const io = new Server(httpServer, { serveClient: false });
-
-io.on("connection", (socket) => {
-  socket.on("echo", (argument, acknowledge) => acknowledge(argument));
-  socket.on("bcast", (payload) => io.emit("msg", payload));
+const io = new Server(httpServer, {
+  serveClient: false,
+  pingInterval: Number(options["ping-interval"]) * 1000,
+  ...(options.parser === "msgpack" && { parser: load("socket.io-msgpack-parser") }),
 });
+
+let namespacesMade = 0;
+
+// The longest time for which the loop did not run, while somebody wants to know.
+let watch;
+let stall = 0;
+
+function startWatching() {
+  let before = performance.now();
+  stall = 0;
+  clearInterval(watch);
+  watch = setInterval(() => {
+    const now = performance.now();
+    stall = Math.max(stall, now - before - 20);
+    before = now;
+  }, 20);
+}
+
+function serve(namespace) {
+  namespace.on("connection", (socket) => {
+    socket.on("echo", (argument, acknowledge) => acknowledge(argument));
+    socket.on("bcast", (payload) => namespace.emit("msg", payload));
+  });
+}
+
+serve(io);
+io.on("connection", (socket) => {
+  socket.on("typed", (argument, acknowledge) => acknowledge(argument));
+  socket.on("binary", (argument, acknowledge) => acknowledge(argument));
+  socket.on("room", (rooms, payload) => io.to(rooms).emit("msg", payload));
+  socket.on("join", (rooms, acknowledge) => {
+    socket.join(rooms);
+    acknowledge(rooms.length);
+  });
+  socket.on("ask", (payload, acknowledge) => {
+    io.timeout(60000).emit("msg", payload, (error, answers) => acknowledge(answers.length));
+  });
+  socket.on("setup", ({ rooms, namespaces }, acknowledge) => {
+    for (let number = 0; number < rooms; number++) socket.join(`held${number}`);
+    for (; namespacesMade < namespaces; namespacesMade++) serve(io.of(`/n${namespacesMade}`));
+    acknowledge(true);
+  });
+  socket.on("watch", (acknowledge) => {
+    startWatching();
+    acknowledge(true);
+  });
+  socket.on("watched", (acknowledge) => {
+    clearInterval(watch);
+    acknowledge(stall);
+  });
+});
+
+// A crowd authenticates and joins a room.
+io.of("/crowd")
+  .use((socket, next) => {
+    next(socket.handshake.auth.token === "secret" ? undefined : new Error("who is it?"));
+  })
+  .on("connection", (socket) => {
+    socket.join("crowd");
+    socket.on("kick", () => io.of("/crowd").disconnectSockets(true));
+  });
 
 httpServer.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, () => {
   console.log(`PORT ${httpServer.address().port}`);

@@ -1,8 +1,12 @@
 """Ratios are taken within a cycle, goals are judged by their medians."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from benchmarks.comparison import Outcome, Spread
+from benchmarks.contenders import TELEX
 from benchmarks.generator import Slice
-from benchmarks.report import figure, table, verdicts
+from benchmarks.report import figure, goal_table, table, verdicts, write_part
 from benchmarks.shapes import Goals, Shape
 
 SHAPE = Shape(
@@ -61,4 +65,35 @@ def test_figures_keep_three_digits() -> None:
 def test_a_table_is_readable_as_it_is() -> None:
     assert table(["shape", "cost"], [["echo", "4.6"], ["fan-out", "12"]]) == (
         "| shape   | cost |\n| ------- | ---: |\n| echo    |  4.6 |\n| fan-out |   12 |"
+    )
+
+
+def test_a_goal_of_one_is_to_be_ahead() -> None:
+    shape = replace(SHAPE, goals=Goals(node=1))
+    outcome = Outcome(shape, {"node": slices(10), "telex": slices(11)})
+    (found,) = verdicts(outcome)
+    assert (found.goal, found.reached) == ("less than Node, socket.io", False)
+
+
+def test_every_telex_is_judged_by_itself() -> None:
+    slow = replace(TELEX, name="slow", title="slow telex")
+    outcome = Outcome(SHAPE, {"node": slices(10), "telex": slices(3), "slow": slices(5)})
+    found = [one for server in (TELEX, slow) for one in verdicts(outcome, server)]
+    reached = [one.reached for one in found if "Node" in one.goal]
+    assert reached == [True, False]
+    head, _, first, *_ = goal_table(found).splitlines()
+    assert [cell.strip() for cell in head.split("|")[3:5]] == ["telex", "slow telex"]
+    assert "reached" in first
+    assert "**missed**" in first
+
+
+def test_a_part_of_a_page_replaces_the_one_before(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n\n<!-- growth -->\nold\n<!-- end of growth -->\n\nThe end.\n")
+    for text in ("first", "second"):
+        write_part(page, "growth", text)
+        write_part(page, "crowd", "people")
+    assert page.read_text() == (
+        "# Title\n\n<!-- growth -->\n\nsecond\n\n<!-- end of growth -->\n\nThe end.\n"
+        "<!-- crowd -->\n\npeople\n\n<!-- end of crowd -->\n"
     )
