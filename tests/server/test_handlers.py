@@ -30,6 +30,9 @@ def hands_on(a: Any) -> Any:
     return later(a)
 
 
+def typed_rest(a: str, *more: int) -> None: ...
+
+
 class Methods:
     def method(self, a: Any) -> None: ...
 
@@ -272,3 +275,21 @@ class TestHandlers:
     def test_names_of_events_are_text(self, event: Any) -> None:
         with pytest.raises(ConfigurationError, match="is text"):
             Handlers().add(event, Handler(one))
+
+
+class TestTypedRest:
+    """`*args` with an annotation: every argument that goes there is checked."""
+
+    def test_is_converted(self) -> None:
+        handler = Handler(typed_rest)
+        assert handler.typed
+        assert handler.fit(["x"]) == ["x"]
+        assert handler.fit(["x", 1, 2]) == ["x", 1, 2]
+
+    def test_mistakes_have_a_place(self) -> None:
+        with pytest.raises(InvalidArguments, match=r"^more\[1\]: Expected `int`, got `str`$"):
+            Handler(typed_rest).fit(["x", 1, "2"])
+
+    def test_anything_goes_without_an_annotation(self) -> None:
+        assert not Handler(rest).typed
+        assert Handler(everything).rest is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -68,6 +69,8 @@ class TestConvert:
             (list[int], [1, 2], [1, 2]),
             (dict[str, Any], {"a": [1]}, {"a": [1]}),
             (dict[int, str], {"1": "x"}, {1: "x"}),
+            (dict[str, bytes], {"a": b"x"}, {"a": b"x"}),
+            (tuple[str, bytes], ["x", b"x"], ("x", b"x")),
             (tuple[int, str], [1, "x"], (1, "x")),
             (Literal["a", "b"], "a", "a"),
             (Colour, "red", Colour.RED),
@@ -96,6 +99,9 @@ class TestConvert:
             (list[int], [1, "x"], "name[1]: Expected `int`, got `str`"),
             (Point, {"y": 1}, "name: Object missing required field `x`"),
             (list[Point], [{"x": "1"}], "name[0].x: Expected `int`, got `str`"),
+            (dict[str, int], {"a": "1"}, "name[...]: Expected `int`, got `str`"),
+            (dict[int, str], {"a": "1"}, "a key of name: Expected `int`, got `str`"),
+            (list[dict[int, str]], [{"a": "1"}], "a key of name[0]: Expected `int`, got `str`"),
             (Literal["a"], "b", "name: Invalid enum value 'b'"),
             (Age, -1, "name: Expected `int` >= 0"),
         ],
@@ -106,6 +112,11 @@ class TestConvert:
     def test_mistakes_do_not_repeat_what_was_sent(self) -> None:
         assert "secret" not in mistake(int, "secret")
         assert "secret" not in mistake(list[int], ["secret"])
+
+    @pytest.mark.parametrize("annotation", [Callable, Callable[[], None]])
+    def test_functions_cannot_be_sent(self, annotation: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"telex\.Ack is what answers"):
+            converter(annotation, "here")
 
     def test_annotations_that_cannot_be_checked(self) -> None:
         with pytest.raises(ConfigurationError, match="here cannot be checked"):

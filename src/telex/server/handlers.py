@@ -45,6 +45,7 @@ class Handler:
         "once",
         "plain",
         "required",
+        "rest",
         "typed",
         "with_socket",
     )
@@ -78,8 +79,9 @@ class Handler:
         self.required = 0
         self._checked = checked
         self.converters: list[tuple[str, Convert | None]] = []
+        self.rest: tuple[str, Convert] | None = None
         self._read_signature()
-        self.typed = any(convert is not None for _, convert in self.converters)
+        self.typed = any(convert for _, convert in self.converters) or self.rest is not None
         self.plain = not (self.is_async or once or concurrent)
 
     def _read_signature(self) -> None:
@@ -115,11 +117,15 @@ class Handler:
         named = [p for p in positional if p.kind is not p.VAR_POSITIONAL]
         self.limit = len(named) if len(named) == len(positional) else None
         self.required = sum(p.default is p.empty for p in named)
-        for parameter in named:
+        if not self._checked:
+            return
+        for parameter in positional:
             annotation = hints.get(parameter.name, parameter.annotation)
-            where = f"{self.name}: the annotation of {parameter.name!r}"
-            if self._checked:
-                self.converters.append((parameter.name, converter(annotation, where)))
+            convert = converter(annotation, f"{self.name}: the annotation of {parameter.name!r}")
+            if parameter.kind is not parameter.VAR_POSITIONAL:
+                self.converters.append((parameter.name, convert))
+            elif convert is not None:
+                self.rest = parameter.name, convert
 
     @property
     def name(self) -> str:
@@ -145,10 +151,12 @@ class Handler:
         result = list(args)
         for index, (name, convert) in enumerate(self.converters[: len(args)]):
             if convert is not None:
-                try:
-                    result[index] = convert(args[index])
-                except MISTAKES as error:
-                    raise explain(error, name) from None
+                result[index] = _converted(args[index], convert, name)
+        if self.rest is not None:
+            name, convert = self.rest
+            first = len(self.converters)
+            for index, value in enumerate(args[first:]):
+                result[first + index] = _converted(value, convert, f"{name}[{index}]")
         return result
 
     def missing(self, args: list[Any]) -> InvalidArguments:
@@ -161,6 +169,13 @@ class Handler:
 
     def __repr__(self) -> str:
         return f"<Handler {self.name}>"
+
+
+def _converted(value: Any, convert: Convert, name: str) -> Any:
+    try:
+        return convert(value)
+    except MISTAKES as error:
+        raise explain(error, name) from None
 
 
 class Handlers:

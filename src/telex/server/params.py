@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,10 @@ def converter(annotation: Any, where: str) -> Convert | None:
     """
     if annotation in (Any, object, inspect.Parameter.empty) or isinstance(annotation, str):
         return None
+    if (typing.get_origin(annotation) or annotation) is Callable:
+        raise ConfigurationError(
+            f"{where} names a function, which nobody can send: telex.Ack is what answers a client"
+        )
     if _is_plain_union(annotation):
         return _instance_of(typing.get_args(annotation))
     if _names_pydantic_model(annotation):
@@ -52,9 +57,11 @@ def converter(annotation: Any, where: str) -> Convert | None:
 
 def _is_plain_union(annotation: Any) -> bool:
     """Whether it is a union of text and binary types, which msgspec cannot tell apart."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return False
     plain = (str, *_BINARY, type(None))
     parts = typing.get_args(annotation)
-    return len(parts) > 1 and str in parts and all(part in plain for part in parts)
+    return str in parts and all(part in plain for part in parts)
 
 
 def _instance_of(kinds: tuple[type, ...]) -> Convert:
@@ -91,10 +98,12 @@ def explain(error: Exception, name: str) -> InvalidArguments:
         path = "".join([f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]])
         return InvalidArguments(f"{name}{path}: {first['msg']}")
     message = str(error)
-    text, marker, path = message.rpartition(" - at `$")
-    if marker:
-        return InvalidArguments(f"{name}{path.rstrip('`')}: {text}")
-    return InvalidArguments(f"{name}: {message}")
+    text, marker, place = message.rpartition(" - at `")
+    if not marker:
+        return InvalidArguments(f"{name}: {message}")
+    key, _, path = place.rpartition("$")
+    what = "a key of " if key else ""
+    return InvalidArguments(f"{what}{name}{path.rstrip('`')}: {text}")
 
 
 MISTAKES: tuple[type[Exception], ...] = (msgspec.ValidationError, ValueError, RecursionError)
