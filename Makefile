@@ -21,7 +21,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv peers browser compiler client demo test lint format types bench clean
+.PHONY: help venv peers browser compiler native client demo test lint format types bench clean
 
 help: ## list the targets
 	@echo "telex: make TARGET"
@@ -36,8 +36,11 @@ peers: peers/node_modules/.installed ## the JavaScript peers of the tests, in pe
 browser: ## a Chromium for the browser tests (from apt, unless one is there)
 	@tools/install.sh browser
 
-compiler: ## a C compiler for the load generator (from apt, unless one is there)
+compiler: ## a C compiler for the compiled part and the load generator (from apt, unless one is there)
 	@tools/install.sh compiler
+
+native: compiler venv ## the compiled part of telex, for the Python in .venv
+	@$(BIN)/python tools/compile_native.py >/dev/null
 
 client: src/telex/client_bundle/files/VERSION ## the JavaScript client bundle that servers hand out
 	@:
@@ -45,7 +48,7 @@ client: src/telex/client_bundle/files/VERSION ## the JavaScript client bundle th
 demo: .venv/.runtime client ## the chat on http://localhost:3000 (PORT=… for another port)
 	@$(BIN)/telex demo --port $(PORT)
 
-test: lint types peers client browser compiler ## everything that has to hold (PYTEST_ARGS=… goes to pytest)
+test: lint types peers client browser compiler native ## everything that has to hold (PYTEST_ARGS=… goes to pytest)
 	@tools/need.sh git
 	@echo "• pytest"
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
@@ -69,12 +72,13 @@ types: venv ## strict mypy and strict pyright
 	@echo "• pyright"
 	@$(BIN)/pyright --pythonpath $(BIN)/python >.venv/.pyright.log 2>&1 || { cat .venv/.pyright.log; exit 1; }
 
-bench: venv peers client compiler ## telex, Node's socket.io and python-socketio compared (BENCH_ARGS=…)
+bench: venv peers client compiler native ## telex, Node's socket.io and python-socketio compared (BENCH_ARGS=…)
 	@tools/need.sh git
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean: ## remove everything that is generated or installed
 	rm -rf .venv peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
+	rm -f src/telex/fronts/_native.*.so*
 	rm -rf build dist benchmarks/build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests benchmarks tools examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 

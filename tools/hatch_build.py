@@ -1,18 +1,25 @@
-"""The build hook: every wheel, source distribution and editable install has the client bundle."""
+"""The build hook: the client bundle in every build, the compiled part in wheels and checkouts."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class ClientBundleHook(BuildHookInterface[Any]):
-    """Runs `tools/fetch_client.py`, which does nothing when the files are there."""
+class TelexBuildHook(BuildHookInterface[Any]):
+    """Runs `tools/fetch_client.py` and `tools/compile_native.py`; neither is needed to go on."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before a build."""
+        self._fetch_client()
+        if self.target_name == "wheel":
+            self._compile(build_data)
+
+    def _fetch_client(self) -> None:
         script = Path(self.root) / "tools" / "fetch_client.py"
         result = subprocess.run(
             [sys.executable, str(script)], capture_output=True, text=True, check=False
@@ -24,3 +31,24 @@ class ClientBundleHook(BuildHookInterface[Any]):
                 "/socket.io/socket.io.js until the client bundle is fetched "
                 "(with npm on PATH: make client)."
             )
+
+    def _compile(self, build_data: dict[str, Any]) -> None:
+        tool = self._load_tool("compile_native")
+        try:
+            compiled: Path = tool.compile_native()
+        except tool.NotCompiledError as error:
+            self.app.display_warning(f"{error}\nThe build goes on without the compiled part.")
+            return
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        build_data["artifacts"].append(str(compiled.relative_to(self.root)))
+
+    def _load_tool(self, name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(
+            name, Path(self.root) / "tools" / f"{name}.py"
+        )
+        if spec is None or spec.loader is None:
+            raise AssertionError("a path has a loader")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module

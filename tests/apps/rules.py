@@ -21,7 +21,7 @@ from telex import Ack, AckTimeout, ConnectError, EngineServer, Request, Server, 
 from telex.engine import heartbeat
 from telex.engine.engine import Engine
 from telex.engine.session import Session
-from telex.fronts import asgi, fast_http, fast_websocket, hooks
+from telex.fronts import asgi, driver, fast_http, hooks
 from telex.ids import new_id
 from telex.server import core, middleware
 from telex.server.engine_socket import EngineSocket
@@ -279,7 +279,7 @@ def limits() -> dict[str, AnyServer]:
     for module, name in (
         (asgi, "BODY_TIMEOUT"),
         (fast_http, "HEADER_TIMEOUT"),
-        (fast_websocket, "CLOSE_TIMEOUT"),
+        (driver, "CLOSE_TIMEOUT"),
         (hooks, "TIMEOUT"),
         (core, "ATTACHMENT_TIMEOUT"),
         (heartbeat, "CLOSE_TIMEOUT"),

@@ -12,6 +12,9 @@ from .timer import LoopTimer
 
 logger = logging.getLogger("telex")
 
+CLOSE_TIMEOUT = 10.0
+"""How long a client may take to answer a close frame, in seconds."""
+
 
 class Leaving(Protocol):
     """A WebSocket whose close frame has not been answered yet."""
@@ -24,13 +27,14 @@ class Leaving(Protocol):
 class Driver:
     """Flushes what one turn of the loop has produced, and ticks the engine's schedule."""
 
-    __slots__ = ("_dirty", "_timer", "leaving", "loop")
+    __slots__ = ("_dirty", "_timer", "leaving", "loop", "watch")
 
     def __init__(self, engine: Engine) -> None:
         self._dirty: list[Session] = []
         self._timer = LoopTimer(engine.schedule)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaving: set[Leaving] = set()
+        self.watch: object = None  # of sockets of our own, see native_websocket
         engine.cork = self.cork
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -54,6 +58,13 @@ class Driver:
             except Exception:  # one session's trouble is not the others'
                 logger.exception("a session could not be flushed")
                 session.end(TRANSPORT_ERROR)
+
+    def leave(self, websocket: Leaving) -> asyncio.TimerHandle | None:
+        """A close frame has been sent: wait for the client's, but not for ever."""
+        if self.loop is None:
+            return None
+        self.leaving.add(websocket)
+        return self.loop.call_later(CLOSE_TIMEOUT, websocket.hang_up)
 
     def hang_up(self) -> None:
         """Wait no longer for clients that have not answered a close frame."""

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
+import sys
 from base64 import b64decode
 from binascii import Error as Base64Error
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import unquote
 
@@ -24,6 +27,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..engine.schedule import Lane, Schedule
+from ..engine.session import Probe, Session, Transport
 from ..types import HeaderList, Response, Scope
 from .driver import Driver
 from .fast_websocket import FastWebSocket, accept
@@ -59,6 +63,27 @@ class TelexServer(Protocol):
         """End all connections."""
         ...
 
+
+class Accepted(Transport, Protocol):
+    """The transport of a WebSocket that has been accepted."""
+
+    def start(self, receiver: Session | Probe | None, upgrades: Session | None) -> None:
+        """Hand everything to ``receiver`` from now on; without one, close."""
+        ...
+
+
+def _load_native() -> ModuleType | None:
+    """The compiled WebSocket, if it is there and wanted: it needs Linux's epoll."""
+    if sys.platform != "linux" or os.environ.get("TELEX_PURE", "0") not in ("", "0"):
+        return None
+    try:
+        from . import native_websocket
+    except ImportError:
+        return None
+    return native_websocket
+
+
+_native: Any = _load_native()
 
 _WRAPPERS = (ProxyHeadersMiddleware, MessageLoggerMiddleware)
 
@@ -110,14 +135,20 @@ class Upgrade:
             return Response(400, text, b"Sec-WebSocket-Protocol must be a list of different names")
         return None
 
-    def accept(
-        self, driver: Driver, revision: int, max_size: int, headers: HeaderList
-    ) -> FastWebSocket:
+    def accept(self, driver: Driver, revision: int, max_size: int, headers: HeaderList) -> Accepted:
         """Answer with 101; the connection belongs to the returned transport."""
-        websocket = FastWebSocket(driver, revision, max_size)
         key = next(value for name, value in self._headers if name == b"sec-websocket-key")
-        accept(self._settle(), key.decode("latin-1"), headers, websocket, self._rest)
-        return websocket
+        transport = self._settle()
+        rest = self._rest
+        if _native is not None:
+            websocket: Accepted | None = _native.accept(
+                driver, transport, key, headers, revision, max_size, rest
+            )
+            if websocket is not None:
+                return websocket
+        picows = FastWebSocket(driver, revision, max_size)
+        accept(transport, key.decode("latin-1"), headers, picows, rest)
+        return picows
 
     def refuse(self, response: Response) -> None:
         """Answer with a refusal and close the connection."""

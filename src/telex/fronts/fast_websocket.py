@@ -34,9 +34,6 @@ logger = logging.getLogger("telex")
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""
 
-CLOSE_TIMEOUT = 10.0
-"""How long a client may take to answer a close frame, in seconds."""
-
 MAX_FRAGMENTS = 16384
 """Into how many frames one message may be cut."""
 
@@ -126,10 +123,7 @@ class FastWebSocket(WSListener):
             self.writable = False
             self._write(b"")  # picows writes past what waits for the first packets
             self._socket.send_close(code)
-            loop = self._driver.loop
-            if loop is not None:
-                self._driver.leaving.add(self)
-                self._patience = loop.call_later(CLOSE_TIMEOUT, self.hang_up)
+            self._patience = self._driver.leave(self)
 
     def hang_up(self) -> None:
         """Wait no longer for the client. What it has not read by now is dropped."""

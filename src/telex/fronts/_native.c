@@ -1,0 +1,785 @@
+/*
+ * WebSockets on sockets of our own: frames in, frames out.
+ *
+ * A Reactor watches the sockets of all Channels of one event loop with an epoll instance of its
+ * own, which the loop watches in turn. It reads into one buffer that all of them share: a Channel
+ * that is idle has no buffer at all. Frames are checked, unmasked and reassembled here; what they
+ * mean is decided by the Python class that extends Channel (native_websocket.py), through these
+ * methods:
+ *
+ *     on_message(data)     a message, when there is no session that takes it directly
+ *     on_ping(data)        the payload of a ping
+ *     on_close(payload)    a close frame; nothing is delivered after it
+ *     on_violation(code)   the client broke the protocol; only its close frame counts from now on
+ *     on_congested()       more than HIGH_WATER bytes wait for the client
+ *     on_relieved()        not more than LOW_WATER bytes wait any more
+ *     on_lost()            the socket has been closed, unless `finish` has said so already
+ *     on_error(error)      a callback has raised
+ *
+ * Everything here runs in the thread of the loop, with the GIL held.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_SIZE (64 * 1024)
+#define EVENTS 64 /* sockets that are served before the loop has its turn again */
+#define HIGH_WATER (64 * 1024)
+#define LOW_WATER (16 * 1024)
+#define MAX_FRAGMENTS 16384
+#define SMALL (16 * 1024) /* packets that fit in this leave in one piece */
+
+enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
+enum { PROTOCOL_ERROR = 1002, INVALID_TEXT = 1007, POLICY_VIOLATION = 1008, TOO_BIG = 1009 };
+
+typedef struct channel Channel;
+
+typedef struct {
+    PyObject_HEAD
+    int epoll_fd;
+    bool polling;
+    Py_ssize_t count;
+    Channel *dead; /* closed while events were being served, which may still name them */
+    unsigned char *input;
+} Reactor;
+
+/* Bytes in a buffer that exists only while there are any. */
+typedef struct {
+    unsigned char *data;
+    size_t start, length, capacity;
+} Bytes;
+
+struct channel {
+    PyObject_HEAD
+    Reactor *reactor;
+    PyObject *session; /* gets messages without a detour; NULL or None: on_message does */
+    PyObject *frames;  /* from a packet to its frames */
+    Channel *next_dead;
+    Bytes partial; /* a frame that has not come completely */
+    Bytes message; /* the fragments of a message */
+    Bytes output;
+    uint64_t skip; /* so many bytes belong to a frame that nobody wants */
+    uint64_t max_size;
+    uint32_t fragments;
+    uint32_t interest;
+    int fd;
+    uint8_t kind;  /* of the message in fragments; 0: there is none */
+    char deaf;     /* only a close frame counts */
+    bool watched;  /* by the reactor, which owns a reference */
+    bool held;     /* output waits for the first write */
+    bool paused;
+    bool congested;
+    bool finishing; /* closed as soon as everything has been written */
+};
+
+static PyTypeObject ReactorType, ChannelType;
+
+static PyObject *name_corked, *name_receive, *name_flush, *name_frames, *name_on_message,
+    *name_on_ping, *name_on_close, *name_on_violation, *name_on_congested, *name_on_relieved,
+    *name_on_lost, *name_on_error;
+
+/* ------------------------------------------------------------------------------- bytes */
+
+static bool bytes_add(Bytes *b, const void *data, size_t size)
+{
+    if (b->start + b->length + size > b->capacity) {
+        if (b->start) {
+            memmove(b->data, b->data + b->start, b->length);
+            b->start = 0;
+        }
+        if (b->length + size > b->capacity) {
+            size_t capacity = b->length + size;
+            if (b->length && capacity < 2 * b->capacity) capacity = 2 * b->capacity;
+            unsigned char *grown = PyMem_Realloc(b->data, capacity);
+            if (!grown) {
+                PyErr_NoMemory();
+                return false;
+            }
+            b->data = grown;
+            b->capacity = capacity;
+        }
+    }
+    if (size) memcpy(b->data + b->start + b->length, data, size);
+    b->length += size;
+    return true;
+}
+
+static void bytes_drop(Bytes *b)
+{
+    PyMem_Free(b->data);
+    memset(b, 0, sizeof *b);
+}
+
+/* ------------------------------------------------------------------------------- sockets */
+
+static void watch(Channel *c)
+{
+    uint32_t wanted = 0;
+    if (!c->paused && !c->finishing) wanted |= EPOLLIN;
+    if (c->output.length && !c->held) wanted |= EPOLLOUT;
+    if (!c->watched || wanted == c->interest) return;
+    struct epoll_event event = {.events = wanted, .data.ptr = c};
+    if (epoll_ctl(c->reactor->epoll_fd, EPOLL_CTL_MOD, c->fd, &event) == 0) c->interest = wanted;
+}
+
+/* Closes the socket. The reactor's reference goes, at once or after the events being served. */
+static void finish(Channel *c)
+{
+    if (c->fd < 0) return;
+    if (c->watched) {
+        /* Not left to close(): another descriptor of this socket may be open for a moment. */
+        struct epoll_event event = {0};
+        epoll_ctl(c->reactor->epoll_fd, EPOLL_CTL_DEL, c->fd, &event);
+    }
+    close(c->fd);
+    c->fd = -1;
+    c->deaf = 1;
+    bytes_drop(&c->partial);
+    bytes_drop(&c->message);
+    bytes_drop(&c->output);
+    if (!c->watched) return;
+    c->watched = false;
+    c->reactor->count--;
+    if (c->reactor->polling) {
+        c->next_dead = c->reactor->dead;
+        c->reactor->dead = c;
+    } else {
+        Py_DECREF(c);
+    }
+}
+
+/* Sends what waits, as far as the client takes it. */
+static void send_output(Channel *c)
+{
+    while (c->output.length) {
+        ssize_t sent = send(c->fd, c->output.data + c->output.start, c->output.length,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) break;
+        if (sent < 0) { /* the connection is lost: reading will tell */
+            bytes_drop(&c->output);
+            return;
+        }
+        c->output.start += (size_t)sent;
+        c->output.length -= (size_t)sent;
+    }
+    if (!c->output.length) bytes_drop(&c->output);
+}
+
+static int call_noargs(Channel *c, PyObject *name)
+{
+    PyObject *result = PyObject_CallMethodNoArgs((PyObject *)c, name);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* Writes, or keeps what the client does not take now. */
+static int transmit(Channel *c, const void *data, size_t size)
+{
+    if (c->fd < 0 || c->finishing) return 0;
+    if (c->held) {
+        if (!bytes_add(&c->output, data, size)) return -1;
+        c->held = false;
+        send_output(c);
+    } else if (c->output.length) {
+        if (!bytes_add(&c->output, data, size)) return -1;
+    } else {
+        ssize_t sent;
+        do sent = send(c->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (sent < 0 && errno == EINTR);
+        if (sent == (ssize_t)size) return 0;
+        if (sent < 0) {
+            if (errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) return 0;
+            sent = 0;
+        }
+        if (!bytes_add(&c->output, (const char *)data + sent, size - (size_t)sent)) return -1;
+    }
+    watch(c);
+    if (c->output.length > HIGH_WATER && !c->congested) {
+        c->congested = true;
+        return call_noargs(c, name_on_congested);
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------- frames */
+
+/* What a callback raised goes to on_error; what is no Exception ends the poll. */
+static int after_callback(Channel *c, PyObject *result)
+{
+    if (result) {
+        Py_DECREF(result);
+        return 0;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback) PyException_SetTraceback(error, traceback);
+    result = PyObject_CallMethodOneArg((PyObject *)c, name_on_error, error);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static int violated(Channel *c, int code)
+{
+    c->deaf = 1;
+    bytes_drop(&c->message);
+    c->kind = 0;
+    PyObject *number = PyLong_FromLong(code);
+    if (!number) return -1;
+    PyObject *result = PyObject_CallMethodOneArg((PyObject *)c, name_on_violation, number);
+    Py_DECREF(number);
+    return after_callback(c, result);
+}
+
+static int call_with_bytes(Channel *c, PyObject *name, const unsigned char *data, size_t size)
+{
+    PyObject *payload = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
+    if (!payload) return -1;
+    PyObject *result = PyObject_CallMethodOneArg((PyObject *)c, name, payload);
+    Py_DECREF(payload);
+    return after_callback(c, result);
+}
+
+/* A whole message. `corked` tells whether the session has got one in this read before. */
+static int deliver(Channel *c, int kind, const unsigned char *data, size_t size, bool *corked)
+{
+    PyObject *message;
+    if (kind == TEXT) {
+        message = PyUnicode_DecodeUTF8((const char *)data, (Py_ssize_t)size, NULL);
+        if (!message) {
+            if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return -1;
+            PyErr_Clear();
+            return violated(c, INVALID_TEXT);
+        }
+    } else {
+        message = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
+        if (!message) return -1;
+    }
+    PyObject *result, *session = c->session;
+    if (session && session != Py_None) {
+        Py_INCREF(session);
+        if (!*corked && PyObject_SetAttr(session, name_corked, Py_True) < 0) {
+            result = NULL;
+        } else {
+            *corked = true;
+            result = PyObject_CallMethodOneArg(session, name_receive, message);
+        }
+        Py_DECREF(session);
+    } else {
+        result = PyObject_CallMethodOneArg((PyObject *)c, name_on_message, message);
+    }
+    Py_DECREF(message);
+    return after_callback(c, result);
+}
+
+static void unmask(unsigned char *data, size_t size, const unsigned char *mask)
+{
+    uint32_t four;
+    memcpy(&four, mask, 4);
+    if (!four) return;
+    uint64_t eight = ((uint64_t)four << 32) | four;
+    size_t i = 0;
+    for (; i + 8 <= size; i += 8) {
+        uint64_t word;
+        memcpy(&word, data + i, 8);
+        word ^= eight;
+        memcpy(data + i, &word, 8);
+    }
+    for (; i < size; i++) data[i] ^= mask[i & 3];
+}
+
+/* The close code that the head of a frame deserves, or 0. */
+static int mistake(const Channel *c, int first, int second, uint64_t size, unsigned extended)
+{
+    int kind = first & 15;
+    bool fin = first & 0x80;
+    if ((first & 0x70) || !(second & 0x80) || (kind > 2 && kind < 8) || kind > PONG)
+        return PROTOCOL_ERROR;
+    if (kind >= CLOSE) return !fin || extended ? PROTOCOL_ERROR : 0;
+    if ((extended == 2 && size < 126) || (extended == 8 && (size < 65536 || size >> 63)))
+        return PROTOCOL_ERROR;
+    if ((kind == CONTINUATION) != (c->kind != 0)) return PROTOCOL_ERROR;
+    if (size + c->message.length > c->max_size) return TOO_BIG;
+    if (kind == CONTINUATION && c->fragments >= MAX_FRAGMENTS) return POLICY_VIOLATION;
+    return 0;
+}
+
+static int take_frame(Channel *c, int first, unsigned char *payload, size_t size, bool *corked)
+{
+    int kind = first & 15;
+    bool fin = first & 0x80;
+    if (fin && (kind == TEXT || kind == BINARY)) return deliver(c, kind, payload, size, corked);
+    if (kind == PING) return call_with_bytes(c, name_on_ping, payload, size);
+    if (kind == PONG) return 0;
+    if (kind == CLOSE) {
+        c->deaf = 1;
+        return call_with_bytes(c, name_on_close, payload, size);
+    }
+    if (kind != CONTINUATION) {
+        c->kind = (uint8_t)kind;
+        c->fragments = 0;
+    }
+    c->fragments++;
+    if (!bytes_add(&c->message, payload, size)) return -1;
+    if (!fin) return 0;
+    Bytes message = c->message;
+    kind = c->kind;
+    memset(&c->message, 0, sizeof c->message);
+    c->kind = 0;
+    int result = deliver(c, kind, message.data + message.start, message.length, corked);
+    bytes_drop(&message);
+    return result;
+}
+
+/* Takes the frames that are complete; how many bytes they had, or -1. */
+static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, bool *corked)
+{
+    size_t done = 0;
+    while (c->fd >= 0 && !c->finishing && done < size) {
+        unsigned char *p = data + done;
+        size_t left = size - done;
+        if (c->skip) {
+            size_t skipped = c->skip < left ? (size_t)c->skip : left;
+            if (c->skip != UINT64_MAX) c->skip -= skipped;
+            done += skipped;
+            continue;
+        }
+        if (left < 2) break;
+        unsigned extended = (p[1] & 127) == 126 ? 2 : (p[1] & 127) == 127 ? 8 : 0;
+        size_t head = 2 + extended + (p[1] & 0x80 ? 4 : 0);
+        if (left < 2 + extended) break;
+        uint64_t length = p[1] & 127;
+        if (extended) {
+            length = 0;
+            for (unsigned i = 0; i < extended; i++) length = length << 8 | p[2 + i];
+        }
+        if (!c->deaf) {
+            int code = mistake(c, p[0], p[1], length, extended);
+            if (code && violated(c, code) < 0) return -1;
+            if (code == TOO_BIG || length >> 63) {
+                /* Where this frame ends, if it does, nobody waits for: say that we have ended. */
+                c->skip = UINT64_MAX;
+                if (c->fd >= 0 && !c->output.length) shutdown(c->fd, SHUT_WR);
+            }
+            if (code) continue; /* the socket may be closed now */
+        }
+        if (c->deaf && ((p[0] & 15) != CLOSE || extended)) {
+            if (length >> 62) length = UINT64_MAX >> 2; /* nobody sends that much */
+            c->skip = head + length;
+            continue;
+        }
+        if (left < head || left - head < length) break;
+        if (p[1] & 0x80) unmask(p + head, (size_t)length, p + head - 4);
+        done += head + (size_t)length;
+        if (take_frame(c, p[0], p + head, (size_t)length, corked) < 0) {
+            /* What follows is for the next read. */
+            PyObject *type, *error, *traceback;
+            PyErr_Fetch(&type, &error, &traceback);
+            if (c->fd >= 0 && done < size) bytes_add(&c->partial, data + done, size - done);
+            PyErr_Restore(type, error, traceback);
+            return -1;
+        }
+    }
+    return (Py_ssize_t)done;
+}
+
+/* Bytes have come. */
+static int take(Channel *c, unsigned char *data, size_t size)
+{
+    bool corked = false;
+    int result = 0;
+    if (c->partial.length) {
+        if (!bytes_add(&c->partial, data, size)) return -1;
+        Bytes partial = c->partial; /* callbacks may close the channel */
+        memset(&c->partial, 0, sizeof c->partial);
+        Py_ssize_t done =
+            take_frames(c, partial.data + partial.start, partial.length, &corked);
+        if (done < 0) {
+            result = -1;
+        } else if (c->fd >= 0 && (size_t)done < partial.length) {
+            partial.start += (size_t)done;
+            partial.length -= (size_t)done;
+            c->partial = partial;
+            partial.data = NULL;
+        }
+        PyMem_Free(partial.data);
+    } else {
+        Py_ssize_t done = take_frames(c, data, size, &corked);
+        if (done < 0) result = -1;
+        else if (c->fd >= 0 && (size_t)done < size
+                 && !bytes_add(&c->partial, data + done, size - (size_t)done))
+            result = -1;
+    }
+    PyObject *session = c->session;
+    if (corked && session && session != Py_None) {
+        PyObject *type, *error, *traceback;
+        PyErr_Fetch(&type, &error, &traceback);
+        Py_INCREF(session);
+        PyObject *flushed = PyObject_CallMethodNoArgs(session, name_flush);
+        Py_DECREF(session);
+        if (after_callback(c, flushed) < 0) {
+            Py_XDECREF(type);
+            Py_XDECREF(error);
+            Py_XDECREF(traceback);
+            return -1;
+        }
+        PyErr_Restore(type, error, traceback);
+    }
+    return result;
+}
+
+static int lost(Channel *c)
+{
+    finish(c);
+    return after_callback(c, PyObject_CallMethodNoArgs((PyObject *)c, name_on_lost));
+}
+
+static int serve(Channel *c, uint32_t events)
+{
+    if (events & EPOLLOUT) {
+        send_output(c);
+        if (!c->output.length && c->finishing) return lost(c);
+        watch(c);
+        if (c->congested && c->output.length <= LOW_WATER) {
+            c->congested = false;
+            if (after_callback(c, PyObject_CallMethodNoArgs((PyObject *)c, name_on_relieved)) < 0)
+                return -1;
+        }
+    }
+    if (c->fd < 0) return 0;
+    if (c->paused || c->finishing) return events & (EPOLLERR | EPOLLHUP) ? lost(c) : 0;
+    if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP))) return 0;
+    ssize_t size = recv(c->fd, c->reactor->input, READ_SIZE, MSG_DONTWAIT);
+    if (size > 0) return take(c, c->reactor->input, (size_t)size);
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return 0;
+    return lost(c);
+}
+
+/* ------------------------------------------------------------------------------- Reactor */
+
+static PyObject *reactor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Reactor *r = (Reactor *)type->tp_alloc(type, 0);
+    if (!r) return NULL;
+    r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    r->input = PyMem_Malloc(READ_SIZE);
+    if (r->epoll_fd < 0) PyErr_SetFromErrno(PyExc_OSError);
+    else if (!r->input) PyErr_NoMemory();
+    else return (PyObject *)r;
+    Py_DECREF(r);
+    return NULL;
+}
+
+static void reactor_dealloc(Reactor *r)
+{
+    if (r->epoll_fd >= 0) close(r->epoll_fd);
+    PyMem_Free(r->input);
+    Py_TYPE(r)->tp_free((PyObject *)r);
+}
+
+static PyObject *reactor_fileno(Reactor *r, PyObject *unused)
+{
+    return PyLong_FromLong(r->epoll_fd);
+}
+
+static PyObject *reactor_poll(Reactor *r, PyObject *unused)
+{
+    if (r->polling) Py_RETURN_NONE;
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(r->epoll_fd, events, EVENTS, 0);
+    int result = 0;
+    r->polling = true;
+    for (int i = 0; i < count && result == 0; i++) {
+        Channel *c = events[i].data.ptr;
+        if (c->fd >= 0) result = serve(c, events[i].events);
+    }
+    r->polling = false;
+    while (r->dead) {
+        Channel *c = r->dead;
+        r->dead = c->next_dead;
+        c->next_dead = NULL;
+        Py_DECREF(c);
+    }
+    if (result < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef reactor_methods[] = {
+    {"fileno", (PyCFunction)reactor_fileno, METH_NOARGS, "What the loop is to watch."},
+    {"poll", (PyCFunction)reactor_poll, METH_NOARGS, "Serve the channels that are ready."},
+    {0},
+};
+
+static PyMemberDef reactor_members[] = {
+    {"count", T_PYSSIZET, offsetof(Reactor, count), READONLY, "How many channels are watched."},
+    {0},
+};
+
+static PyTypeObject ReactorType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "telex.fronts._native.Reactor",
+    .tp_doc = "Watches the sockets of the channels of one event loop.",
+    .tp_basicsize = sizeof(Reactor),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = reactor_new,
+    .tp_dealloc = (destructor)reactor_dealloc,
+    .tp_methods = reactor_methods,
+    .tp_members = reactor_members,
+};
+
+/* ------------------------------------------------------------------------------- Channel */
+
+static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Channel *c = (Channel *)type->tp_alloc(type, 0);
+    if (c) c->fd = -1;
+    return (PyObject *)c;
+}
+
+static PyObject *channel_open(Channel *c, PyObject *args)
+{
+    Reactor *reactor;
+    PyObject *frames;
+    const char *head;
+    Py_ssize_t head_size;
+    unsigned long long max_size;
+    int fd;
+    if (!PyArg_ParseTuple(args, "O!iy#OK:open", &ReactorType, &reactor, &fd, &head, &head_size,
+                          &frames, &max_size))
+        return NULL;
+    if (c->fd >= 0 || c->reactor) {
+        PyErr_SetString(PyExc_RuntimeError, "a channel is opened once");
+        return NULL;
+    }
+    if (!bytes_add(&c->output, head, (size_t)head_size)) return NULL;
+    c->reactor = (Reactor *)Py_NewRef((PyObject *)reactor);
+    c->frames = Py_NewRef(frames);
+    c->max_size = max_size;
+    c->held = true;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    if (epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    c->fd = fd;
+    c->interest = EPOLLIN;
+    c->watched = true;
+    reactor->count++;
+    Py_INCREF(c);
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_feed(Channel *c, PyObject *data)
+{
+    char *bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0) return NULL;
+    unsigned char *copy = PyMem_Malloc(size ? (size_t)size : 1); /* frames are unmasked in place */
+    if (!copy) return PyErr_NoMemory();
+    memcpy(copy, bytes, (size_t)size);
+    int result = take(c, copy, (size_t)size);
+    PyMem_Free(copy);
+    if (result < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_write(Channel *c, PyObject *data)
+{
+    char *bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0) return NULL;
+    if (transmit(c, bytes, (size_t)size) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* The frames of a packet, which are built once; a new reference to a bytes object. */
+static PyObject *frames_of(Channel *c, PyObject *packet)
+{
+    PyObject *frames = PyObject_CallOneArg(c->frames, packet);
+    if (frames && !PyBytes_Check(frames)) {
+        PyErr_SetString(PyExc_TypeError, "frames are bytes");
+        Py_CLEAR(frames);
+    }
+    return frames;
+}
+
+static PyObject *channel_send(Channel *c, PyObject *packets)
+{
+    if (!PyList_Check(packets)) {
+        PyErr_SetString(PyExc_TypeError, "send takes a list of packets");
+        return NULL;
+    }
+    unsigned char small[SMALL];
+    size_t waiting = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(packets); i++) {
+        PyObject *frames = frames_of(c, PyList_GET_ITEM(packets, i));
+        if (!frames) return NULL;
+        const char *data = PyBytes_AS_STRING(frames);
+        size_t size = (size_t)PyBytes_GET_SIZE(frames);
+        bool last = i + 1 == PyList_GET_SIZE(packets);
+        int result = 0;
+        if (waiting + size > SMALL) {
+            if (waiting) result = transmit(c, small, waiting);
+            waiting = 0;
+        }
+        if (result == 0 && (size > SMALL || (last && !waiting))) {
+            result = transmit(c, data, size);
+        } else if (result == 0) {
+            memcpy(small + waiting, data, size);
+            waiting += size;
+        }
+        Py_DECREF(frames);
+        if (result < 0) return NULL;
+    }
+    if (waiting && transmit(c, small, waiting) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_pause(Channel *c, PyObject *unused)
+{
+    c->paused = true;
+    watch(c);
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_resume(Channel *c, PyObject *unused)
+{
+    c->paused = false;
+    watch(c);
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_finish(Channel *c, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"drop", NULL};
+    int drop = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$p:finish", keywords, &drop)) return NULL;
+    if (c->fd < 0) Py_RETURN_FALSE;
+    if (c->held) {
+        c->held = false;
+        send_output(c);
+    }
+    if (c->output.length && !drop) {
+        c->finishing = true;
+        watch(c);
+        Py_RETURN_FALSE;
+    }
+    finish(c);
+    Py_RETURN_TRUE;
+}
+
+static PyObject *channel_unsent(Channel *c, void *unused)
+{
+    return PyLong_FromSize_t(c->output.length);
+}
+
+static PyMethodDef channel_methods[] = {
+    {"open", (PyCFunction)channel_open, METH_VARARGS,
+     "open(reactor, fd, head, frames, max_size): take a socket; `head` leaves with the first "
+     "write."},
+    {"feed", (PyCFunction)channel_feed, METH_O, "Take bytes that were read by somebody else."},
+    {"write", (PyCFunction)channel_write, METH_O, "Write bytes."},
+    {"send", (PyCFunction)channel_send, METH_O, "Write a batch of packets at once."},
+    {"pause", (PyCFunction)channel_pause, METH_NOARGS, "Read no further until `resume`."},
+    {"resume", (PyCFunction)channel_resume, METH_NOARGS, "Read the client again."},
+    {"finish", (PyCFunction)channel_finish, METH_VARARGS | METH_KEYWORDS,
+     "Close the socket when everything has been written, or at once (drop=True). Whether it is "
+     "closed now; if not, on_lost will tell."},
+    {0},
+};
+
+static PyMemberDef channel_members[] = {
+    {"session", T_OBJECT, offsetof(Channel, session), 0, "Gets messages without a detour."},
+    {"deaf", T_BOOL, offsetof(Channel, deaf), 0, "Whether only a close frame counts."},
+    {0},
+};
+
+static PyGetSetDef channel_getset[] = {
+    {"unsent", (getter)channel_unsent, NULL, "How many bytes wait for the client.", NULL},
+    {0},
+};
+
+static int channel_traverse(Channel *c, visitproc visit, void *arg)
+{
+    Py_VISIT(c->session);
+    Py_VISIT(c->frames);
+    return 0;
+}
+
+static int channel_clear(Channel *c)
+{
+    Py_CLEAR(c->session);
+    Py_CLEAR(c->frames);
+    return 0;
+}
+
+static void channel_dealloc(Channel *c)
+{
+    PyObject_GC_UnTrack(c);
+    finish(c);
+    channel_clear(c);
+    Py_CLEAR(c->reactor);
+    bytes_drop(&c->output);
+    Py_TYPE(c)->tp_free((PyObject *)c);
+}
+
+static PyTypeObject ChannelType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "telex.fronts._native.Channel",
+    .tp_doc = "The frames of one WebSocket; see the beginning of _native.c.",
+    .tp_basicsize = sizeof(Channel),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = channel_new,
+    .tp_dealloc = (destructor)channel_dealloc,
+    .tp_traverse = (traverseproc)channel_traverse,
+    .tp_clear = (inquiry)channel_clear,
+    .tp_methods = channel_methods,
+    .tp_members = channel_members,
+    .tp_getset = channel_getset,
+};
+
+/* ------------------------------------------------------------------------------- module */
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "telex.fronts._native",
+    .m_doc = "WebSockets on sockets of our own.",
+    .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit__native(void)
+{
+    static const struct {
+        PyObject **where;
+        const char *name;
+    } names[] = {
+        {&name_corked, "corked"},           {&name_receive, "receive"},
+        {&name_flush, "flush"},             {&name_frames, "frames"},
+        {&name_on_message, "on_message"},   {&name_on_ping, "on_ping"},
+        {&name_on_close, "on_close"},       {&name_on_violation, "on_violation"},
+        {&name_on_congested, "on_congested"}, {&name_on_relieved, "on_relieved"},
+        {&name_on_lost, "on_lost"},         {&name_on_error, "on_error"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!(*names[i].where = PyUnicode_InternFromString(names[i].name))) return NULL;
+    if (PyType_Ready(&ReactorType) < 0 || PyType_Ready(&ChannelType) < 0) return NULL;
+    PyObject *m = PyModule_Create(&module);
+    if (!m) return NULL;
+    if (PyModule_AddObjectRef(m, "Reactor", (PyObject *)&ReactorType) < 0
+        || PyModule_AddObjectRef(m, "Channel", (PyObject *)&ChannelType) < 0) {
+        Py_DECREF(m);
+        return NULL;
+    }
+    return m;
+}

@@ -1,0 +1,268 @@
+"""The fast WebSocket on sockets of our own, where the compiled part of telex is there.
+
+``_native.c`` reads, writes and takes frames apart; here is what they mean. The connection
+leaves the HTTP server's event loop transport with a descriptor of its own: an idle client
+then costs this object and no buffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from base64 import b64encode
+from hashlib import sha1
+
+from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
+from ..types import HeaderList
+from ..wire import EncodedPacket
+from ._native import Channel, Reactor
+from .driver import Driver
+
+logger = logging.getLogger("telex")
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_OK, _PROTOCOL_ERROR, _INVALID_TEXT, _INTERNAL_ERROR = 1000, 1002, 1007, 1011
+_ERRORS = frozenset((_PROTOCOL_ERROR, _INVALID_TEXT, 1008, 1009))
+_CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
+"""The codes below 3000 that may be sent."""
+
+
+class Watch:
+    """What one driver's loop watches for its channels; the loop knows it while there are any."""
+
+    __slots__ = ("_driver", "loop", "reactor")
+
+    def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
+        self._driver = driver
+        self.loop = loop
+        self.reactor = Reactor()
+
+    def opened(self) -> None:
+        """A channel has been opened."""
+        if self.reactor.count == 1:
+            self.loop.add_reader(self.reactor.fileno(), self.reactor.poll)
+
+    def closed(self) -> None:
+        """A channel has been closed. When it was the last, nothing stays open."""
+        if self.reactor.count:
+            return
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self.reactor.fileno())
+        if self._driver.watch is self:
+            self._driver.watch = None
+
+
+class NativeWebSocket(Channel):
+    """A WebSocket transport on a socket of its own.
+
+    What is sent while a read is handled leaves in one write at its end.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_driver",
+        "_failed",
+        "_patience",
+        "_pong",
+        "_rest",
+        "_watch",
+        "receiver",
+        "upgrades",
+        "writable",
+    )
+
+    name = "websocket"
+
+    def __init__(self, driver: Driver, watch: Watch, rest: bytes) -> None:
+        self.writable = True
+        self.receiver: Session | Probe | None = None
+        self.upgrades: Session | None = None
+        self._driver = driver
+        self._watch = watch
+        self._rest: bytes | None = rest
+        self._closed = False
+        self._failed = False
+        self._pong: bytes | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    # -- Transport ----------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Send a close frame and wait for the client's."""
+        self._close(_OK)
+
+    def _close(self, code: int) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self.writable = False
+        self.deaf = True
+        self._failed = code in _ERRORS
+        self.write(b"\x88\x02" + code.to_bytes(2, "big"))
+        self.resume()  # to see the client's close frame
+        self._patience = self._driver.leave(self)
+
+    def hang_up(self) -> None:
+        """Wait no longer for the client. What it has not read by now is dropped."""
+        self._hang_up(drop=True)
+
+    def _hang_up(self, *, drop: bool = False) -> None:
+        if self.finish(drop=drop):
+            self._watch.closed()
+            self._watch.loop.call_soon(self._gone)
+
+    # -- the connection -------------------------------------------------------------------
+
+    def start(self, receiver: Session | Probe | None, upgrades: Session | None) -> None:
+        """Hand everything to ``receiver`` from now on; without one, close."""
+        self.receiver = receiver
+        self.upgrades = upgrades
+        if receiver is None:
+            self.close()
+        elif isinstance(receiver, Session):
+            self.session = receiver
+        else:
+            self.write(b"")  # the client waits for the answer before it probes
+        if self._rest:
+            self.feed(self._rest)
+        self._rest = None
+
+    def on_message(self, data: str | bytes) -> None:
+        """A message for a probe."""
+        receiver = self.receiver
+        if isinstance(receiver, Probe) and receiver.receive(data):
+            self.receiver = self.session = self.upgrades
+
+    def on_ping(self, payload: bytes) -> None:
+        """Answer; to a client that does not read, only the newest pong is owed."""
+        if self.writable:
+            self.write(bytes((0x8A, len(payload))) + payload)
+        else:
+            self._pong = payload
+
+    def on_close(self, payload: bytes) -> None:
+        """Send the client's code back, if it may send it (RFC 6455, 7.4), and hang up."""
+        if not self._closed:
+            if isinstance(self.receiver, Session):
+                self.receiver.flush()
+            self._closed = True
+            self.writable = False
+            mistake = _close_mistake(payload)
+            self._failed = mistake != 0
+            if mistake:
+                payload = mistake.to_bytes(2, "big")
+            self.write(bytes((0x88, len(payload))) + payload)
+        self._hang_up()
+
+    def on_violation(self, code: int) -> None:
+        """The client has broken the protocol; nobody waits for its close frame."""
+        if isinstance(self.receiver, Session) and self._rest is None:
+            self.receiver.flush()  # what came before is answered
+        self._close(code)
+        self._tell()
+
+    def on_error(self, error: Exception) -> None:
+        """A message could not be handled."""
+        logger.error("a message could not be handled; its connection is closed", exc_info=error)
+        self._close(_INTERNAL_ERROR)
+
+    def on_congested(self) -> None:
+        """The client does not read as fast as we write."""
+        self.writable = False
+
+    def on_relieved(self) -> None:
+        """The client has read enough."""
+        if self._closed:
+            return
+        self.writable = True
+        if self._pong is not None:
+            pong, self._pong = self._pong, None
+            self.on_ping(pong)
+        if self.receiver is not None:
+            self.receiver.drained()
+
+    def on_lost(self) -> None:
+        """The connection has gone."""
+        self._watch.closed()
+        self._gone()
+
+    def _gone(self) -> None:
+        self._driver.leaving.discard(self)
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        self._closed = True
+        self.writable = False
+        self._tell()
+
+    def _tell(self) -> None:
+        receiver, self.receiver, self.upgrades, self.session = self.receiver, None, None, None
+        if receiver is not None:
+            receiver.transport_ended(self, TRANSPORT_ERROR if self._failed else TRANSPORT_CLOSE)
+
+
+def _close_mistake(payload: bytes) -> int:
+    """The close code that a close frame deserves, or 0."""
+    if not payload:
+        return 0
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not (3000 <= code <= 4999 or code in _CLOSE_CODES):
+        return _PROTOCOL_ERROR
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        return _INVALID_TEXT
+    return 0
+
+
+class _Nobody(asyncio.Protocol):
+    """Where a transport's events go when its connection has another descriptor."""
+
+
+_NOBODY = _Nobody()
+
+
+def accept(
+    driver: Driver,
+    transport: asyncio.Transport,
+    key: bytes,
+    headers: HeaderList,
+    revision: int,
+    max_size: int,
+    rest: bytes,
+) -> NativeWebSocket | None:
+    """Finish a handshake and take the connection over; ``None`` if that is not possible here.
+
+    ``rest`` is what the client sent behind its request.
+    """
+    loop = driver.loop
+    sock = transport.get_extra_info("socket")
+    if (
+        loop is None
+        or sock is None
+        or transport.get_extra_info("sslcontext") is not None
+        or transport.get_write_buffer_size()
+    ):
+        return None
+    watch = driver.watch
+    if not isinstance(watch, Watch) or watch.loop is not loop:
+        watch = driver.watch = Watch(driver, loop)
+    answer = b64encode(sha1(key + _GUID).digest())
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+    head = (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (answer, lines)
+    )
+    frames = EncodedPacket.frames3 if revision == 3 else EncodedPacket.frames
+    websocket = NativeWebSocket(driver, watch, rest)
+    fd = os.dup(sock.fileno())
+    try:
+        websocket.open(watch.reactor, fd, head, frames, max_size)
+        watch.opened()
+    except BaseException:
+        os.close(fd)
+        raise
+    transport.set_protocol(_NOBODY)
+    transport.abort()
+    return websocket
