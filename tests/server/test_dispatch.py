@@ -148,6 +148,26 @@ class TestAnswers:
         assert room.heard() == ["37[2]"]
         assert room.log == ["y"]
 
+    @pytest.mark.parametrize("listens", [False, True])
+    async def test_of_a_function_that_hands_on_something_else_to_await(
+        self, room: Room, listens: bool
+    ) -> None:
+        if listens:
+            room.socket.on_any(note([], "any"))
+        loop = asyncio.get_running_loop()
+        room.socket.on("task", lambda: loop.create_task(asyncio.sleep(0, "done")))
+        room.socket.on("emit", lambda: room.scene.root.emit("news", 1))
+        room.socket.on("own emit", lambda: room.socket.emit("news", 2))
+        room.socket.on("join", lambda: room.socket.join("room"))
+        room.say('27["task"]', '28["emit"]', '29["own emit"]', '210["join"]', '2["emit"]')
+        await settle()
+        assert sorted(map(str, room.heard())) == sorted(
+            [
+                *('37["done"]', '2["news",1]', "38[]", '2["news",2]', "39[]"),
+                *("310[]", '2["news",1]'),
+            ]
+        )
+
     async def test_of_a_sync_function_around_an_async_one(self, room: Room) -> None:
         async def original() -> str:
             return "async"

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, Protocol
 
@@ -27,6 +26,9 @@ WAITING_LONG = 10.0
 """After so many seconds of waiting, the event that is waited for is named in a warning."""
 
 _HARD_LIMIT = 4 * WAITING_LIMIT
+
+_DATA = frozenset({type(None), str, bool, int, float, list, dict, tuple, bytes})
+"""What handlers return to be sent, and never to be awaited."""
 
 _RESUME_AFTER = 0.1
 """How long the next event waits when the task of the one before was cancelled, in seconds."""
@@ -199,7 +201,9 @@ class Dispatch:
         except (Exception, SystemExit) as error:
             self._failed(name, _owed(ack_id, ack), error)
             return
-        if result.__class__ is CoroutineType:  # a function that hands on somebody's coroutine
+        if result.__class__ not in _DATA and _is_work(
+            result, wanted=ack_id is not None and handler.ack is None
+        ):
             self._busy = True
             self._running = name
             work = partial(self._finish, handler, name, ack_id, ack, result)
@@ -346,8 +350,8 @@ class Dispatch:
                 ack = self._new_ack(ack_id)
             try:
                 result = self._call(handler, ack, handler.fit(args))
-                if result.__class__ is CoroutineType or handler.is_async:
-                    result = await result if isawaitable(result) else result
+                if _is_work(result, wanted=handler.is_async or ack_id is not None):
+                    result = await result
             except BaseException as error:
                 self._failed(name, _owed(ack_id, ack), harmless(error))
                 return
@@ -529,6 +533,14 @@ class Dispatch:
                 except BaseException as error:
                     logger.error("handler of %r failed", event, exc_info=harmless(error))
             self._recipient.ended()
+
+
+def _is_work(result: Any, *, wanted: bool) -> bool:
+    """Whether a handler has returned what has to be awaited first: a coroutine, in any case.
+
+    A future, or what ``emit`` returns, is awaited if somebody ``wanted`` an answer.
+    """
+    return result.__class__ is CoroutineType or (wanted and hasattr(result, "__await__"))
 
 
 def _owed(ack_id: int | None, ack: Ack | None) -> int | None:
