@@ -1,5 +1,6 @@
 """The servers that are compared: what each needs, and how it is started and ended."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -109,7 +110,15 @@ PYTHON_SOCKETIO = Contender(
     _python_socketio_command,
     lambda: _python_packages("python-socketio", "uvicorn", "uvloop", "httptools", "websockets"),
 )
-TELEX = Contender("telex", "telex", "telex", _telex_command(), _telex_versions(ROOT, "picows"))
+
+
+def _whole_telex_versions() -> str:
+    compiled = importlib.util.find_spec("telex.fronts._native") is not None
+    part = "with" if compiled else "without"
+    return f"{_telex_versions(ROOT, 'picows')()}, {part} its compiled part"
+
+
+TELEX = Contender("telex", "telex", "telex", _telex_command(), _whole_telex_versions)
 FLOOR = Contender(
     "floor",
     "kernel floor (C)",
@@ -128,7 +137,15 @@ CONTENDERS = (
         "telex, async handlers",
         "async",
         _telex_command("--handlers", "async"),
+        _whole_telex_versions,
+    ),
+    Contender(
+        "telex-pure",
+        "telex, nothing compiled",
+        "pure",
+        _telex_command(),
         _telex_versions(ROOT, "picows"),
+        {"TELEX_PURE": "1"},
     ),
     Contender(
         "telex-asgi",
@@ -181,7 +198,7 @@ def other_python(interpreter: Path) -> list[Contender]:
     return [
         Contender(
             f"telex-{short}-{kind}",
-            f"telex, {kind} handlers, Python {short}",
+            f"telex, Python {short}{', async handlers' if kind == 'async' else ''}",
             "async",
             command(kind),
             versions,

@@ -20,6 +20,7 @@ COLOURS = {
     "python-socketio": "#9aa5b1",
     "telex": "#d9480f",
     "telex-async": "#ec7a45",
+    "telex-pure": "#f08c6c",
     "telex-asgi": "#f4b394",
     "telex-other": "#7048e8",
 }

@@ -58,7 +58,8 @@ def times(value: float) -> str:
 
 
 def _with_range(spread: Spread) -> str:
-    return f"{times(spread.median)} ({times(spread.least)} to {times(spread.most)})"
+    limits = f"{times(spread.least)} to {times(spread.most)}".replace("× to", " to")
+    return f"{times(spread.median)} ({limits})"
 
 
 def verdicts(outcome: Outcome, judged: Contender = TELEX) -> Iterator[Verdict]:
@@ -77,7 +78,7 @@ def verdicts(outcome: Outcome, judged: Contender = TELEX) -> Iterator[Verdict]:
             f"{goal:g}× less than {other.title}" if goal > 1 else f"less than {other.title}",
             _with_range(ratio),
             ratio.median >= goal,
-            f"the kernel floor is at {times(ceiling.median)}" if barred and ceiling else "",
+            f"kernel floor {times(ceiling.median)}" if barred and ceiling else "",
         )
     over_floor = outcome.ratio(FLOOR.name, judged.name)
     if goals.floor is not None and over_floor is not None:
@@ -277,8 +278,9 @@ In brackets: how many times less than Node.
   ratio: where a goal lies beyond it, the verdict says where it stands.
 - Every server runs with its default options. python-socketio runs under uvicorn with uvloop,
   httptools and websockets-sansio, telex under uvicorn and uvloop. "telex" has plain functions as
-  handlers and the fast WebSocket path; "async handlers" has coroutines; "plain ASGI" is the same
-  application under uvicorn without the fast path.
+  handlers and the fast WebSocket path; "async handlers" has coroutines; "nothing compiled" does
+  without the compiled part (`TELEX_PURE=1`), on picows; "plain ASGI" is the same application under
+  uvicorn without the fast path.
 
 ## Where, when and with what
 

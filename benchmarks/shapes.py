@@ -7,10 +7,12 @@ from typing import Literal
 Workload = Literal["echo", "typed", "binary", "fanout", "ask", "connect"]
 Reading = Literal["cpu_us", "bytes_per_connection", "close_cpu_us"]
 
-Role = Literal["floor", "rival", "telex", "async", "asgi", "other"]
+Role = Literal["floor", "rival", "telex", "async", "pure", "asgi", "other"]
 """What a contender is compared for."""
 
-ALL_ROLES: frozenset[Role] = frozenset({"floor", "rival", "telex", "async", "asgi", "other"})
+ALL_ROLES: frozenset[Role] = frozenset(
+    {"floor", "rival", "telex", "async", "pure", "asgi", "other"}
+)
 WITHOUT_HANDLERS: frozenset[Role] = ALL_ROLES - {"async"}
 RIVALS: frozenset[Role] = frozenset({"rival", "telex", "other"})
 BARE: frozenset[Role] = frozenset({"floor", "rival", "telex", "other"})

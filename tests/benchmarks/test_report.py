@@ -41,7 +41,7 @@ def test_every_goal_gets_its_verdict() -> None:
     )
     found = {one.goal: (one.reached, one.remark) for one in verdicts(outcome)}
     assert found == {
-        "2.5× less than Node, socket.io": (False, "the kernel floor is at 2.40×"),
+        "2.5× less than Node, socket.io": (False, "kernel floor 2.40×"),
         "10× less than python-socketio": (True, ""),
         "at most 1.3× the kernel floor": (True, ""),
         "at most 6.00 µs per message": (True, ""),
