@@ -99,8 +99,9 @@ def chosen_shapes(names: list[str] | None, *, full: bool) -> list[Shape]:
 
 
 def chosen_studies(names: list[str] | None, *, full: bool) -> list[str]:
-    """The studies of this run."""
-    return [one for one in STUDIES if full or (names is not None and one in names)]
+    """The studies of this run; what a client costs is part of every whole one."""
+    chosen = ["clients"] if names is None else names
+    return [one for one in STUDIES if full or one in chosen]
 
 
 def chosen_contenders(arguments: argparse.Namespace) -> list[Contender]:
