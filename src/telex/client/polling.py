@@ -72,7 +72,7 @@ class PollingTransport:
         sid = self._session.id
         url = self._network.url(self.name, sid)
         try:
-            request: Any = self._client().get(_raw(url))
+            request: Any = self._client().get(_raw(url), allow_redirects=False)
             async with request as response:
                 body: bytes = await response.read()
                 status: int = response.status
@@ -169,7 +169,9 @@ class PollingTransport:
             body = payload.encode3(packets, str)
         url = self._url or self._network.url(self.name, self._session.id)
         try:
-            request: Any = self._client().post(_raw(url), data=body, headers=_TEXT_TYPE)
+            request: Any = self._client().post(
+                _raw(url), data=body, headers=_TEXT_TYPE, allow_redirects=False
+            )
             async with request as response:
                 answer: bytes = await response.read()
                 if response.status != 200:

@@ -25,8 +25,11 @@ TRANSPORT_ERROR = "transport error"
 PING_TIMEOUT = "ping timeout"
 FORCED_CLOSE = "forced close"
 
-CLOSE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 3.0
 """How long a session that closes may take to send what is queued, in seconds."""
+
+_LONGEST = 10 * 365 * 86400.0
+"""A heartbeat that comes even later, in seconds, is a mistake."""
 
 _PING_PACKET = EncodedPacket(b"2")
 _PONG_PACKET = EncodedPacket(b"3")
@@ -175,8 +178,8 @@ class ClientSession:
         try:
             opened: Any = _json.loads(data)
             self.id = str(opened["sid"])
-            self.ping_interval = float(opened["pingInterval"]) / 1000
-            self.ping_timeout = float(opened["pingTimeout"]) / 1000
+            self.ping_interval = _seconds(opened["pingInterval"])
+            self.ping_timeout = _seconds(opened["pingTimeout"])
             self._max_payload = int(opened.get("maxPayload") or 0)
             upgrades = [str(name) for name in opened["upgrades"]]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -271,7 +274,11 @@ class ClientSession:
         if transport is self._probe:
             self._probe_failed(TransportError("probe error", details.description))
         elif transport is self.transport:
-            self.end(TRANSPORT_CLOSE, details)
+            if self.state is OPENING:
+                what = "the connection was closed before the server's open packet"
+                self.failed(transport, TransportError("websocket error", what, details.context))
+            else:
+                self.end(TRANSPORT_CLOSE, details)
 
     # -- to the server --------------------------------------------------------------------
 
@@ -301,7 +308,7 @@ class ClientSession:
                 self._host.happened("flush")
             if transport.writable:
                 self._taken()
-        elif self.state is CLOSING:
+        elif self.state is CLOSING and not self._buffer:
             self._try_to_close()
 
     def _batch(self, transport: ClientTransport) -> list[EncodedPacket]:
@@ -355,17 +362,21 @@ class ClientSession:
 
     def _try_to_close(self) -> None:
         transport = self.transport
-        if transport is None or self.upgrading or self._sent or self._buffer:
-            if not self.corked and self._buffer and not self._sent:
-                self.flush()
+        if transport is None or self.upgrading or self._sent:
             return
-        self.end(FORCED_CLOSE)
+        if not self._buffer:
+            self.end(FORCED_CLOSE)
+        elif transport.writable and not self.corked:
+            self.flush()
 
-    def end(self, reason: str, details: Any = None) -> None:
-        """End the session now, for this reason; told once."""
+    def end(self, reason: str, details: Any = None, *, polite: bool = True) -> None:
+        """End the session now, for this reason; told once.
+
+        A ``polite`` end says goodbye to a server that may still listen.
+        """
         if self.state is CLOSED:
             return
-        polite = reason in (FORCED_CLOSE, TRANSPORT_CLOSE) and self.state is not OPENING
+        polite = polite and reason in (FORCED_CLOSE, TRANSPORT_CLOSE) and self.state is not OPENING
         self.state = CLOSED
         self._beat = self._close_by = NEVER
         self._expecting = False
@@ -413,7 +424,7 @@ class ClientSession:
         """Do what is due."""
         now = self._clock()
         if self._close_by <= now:
-            self.end(FORCED_CLOSE)
+            self.end(FORCED_CLOSE, polite=False)
         elif self._beat <= now:
             if self._held:
                 # The server's pings wait unread; it must not think that we are dead.
@@ -493,6 +504,14 @@ class ClientSession:
             if self.transport is not None:
                 self.transport.unpause()
             self.flush()
+
+
+def _seconds(milliseconds: Any) -> float:
+    """A duration of the open packet. Raises ``ValueError`` if it is none."""
+    seconds = float(milliseconds) / 1000
+    if not 0 < seconds < _LONGEST:
+        raise ValueError(f"{milliseconds!r} is no duration in milliseconds")
+    return seconds
 
 
 def _polling_size(packet: EncodedPacket, protocol: int) -> int:

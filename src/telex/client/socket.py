@@ -155,6 +155,7 @@ class ClientSocket(Listening):
         self._offset: str | None = None
         self._reason = "not connected"
         self._verdicts: list[asyncio.Future[None]] = []
+        self._ends: list[asyncio.Future[None]] = []
         self._ever_connected = False
         self._last_error: ConnectError | None = None
         self._mail.close(self._reason)
@@ -198,7 +199,11 @@ class ClientSocket(Listening):
         if not self.connected:
             verdict: asyncio.Future[None] = running_loop().create_future()
             self._verdicts.append(verdict)
-            await verdict
+            try:
+                await verdict
+            except ConnectError:
+                await self._manager.wait_closed()
+                raise
 
     async def __aenter__(self) -> Self:
         try:
@@ -340,6 +345,10 @@ class ClientSocket(Listening):
         self._reason = reason
         self._mail.close(reason)
         self._settle(error)
+        ends, self._ends = self._ends, []
+        for end in ends:
+            if not end.done():
+                end.set_result(None)
         gone = Disconnected(reason)
         lost = self._acks.strict()
         self._buffer = [item for item in self._buffer if item.ack_id not in lost]
@@ -362,6 +371,18 @@ class ClientSocket(Listening):
         return Waiting(self, self._manager.wait_closed)
 
     close = disconnect
+
+    async def wait(self, timeout: float | None = None) -> str:
+        """Wait until the socket is disconnected and will not come back by itself.
+
+        Returns the reason. Raises ``TimeoutError`` after ``timeout`` seconds.
+        """
+        if self.active:
+            end: asyncio.Future[None] = running_loop().create_future()
+            self._ends.append(end)
+            async with asyncio.timeout(timeout):
+                await end
+        return self._reason
 
     # -- packets ----------------------------------------------------------------------------
 
