@@ -6,6 +6,7 @@ PORT ?= 3000
 JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+MICRO_ARGS ?= --fast
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -21,7 +22,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv peers browser compiler native client demo test lint format types bench clean
+.PHONY: help venv peers browser compiler native client demo test lint format types bench micro clean
 
 help: ## list the targets
 	@echo "telex: make TARGET"
@@ -75,6 +76,9 @@ types: venv ## strict mypy and strict pyright
 bench: venv peers client compiler native ## telex, Node's socket.io and python-socketio compared (BENCH_ARGS=…)
 	@tools/need.sh git
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+micro: venv ## what single steps of telex cost, with pyperf (MICRO_ARGS=…)
+	@$(BIN)/python -m benchmarks.micro $(MICRO_ARGS)
 
 clean: ## remove everything that is generated or installed
 	rm -rf .venv peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
