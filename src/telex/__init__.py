@@ -1,5 +1,6 @@
 """telex: Socket.IO for Python."""
 
+from . import sync
 from ._version import __version__
 from .app import EngineServer, Server
 from .client.connect import connect, connect_engine
@@ -57,4 +58,5 @@ __all__ = [
     "__version__",
     "connect",
     "connect_engine",
+    "sync",
 ]

@@ -1,0 +1,268 @@
+"""Blocking managers: one connection to one server, for all namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Self
+from weakref import WeakValueDictionary
+
+from ..client.manager import Manager as AsyncManager
+from ..client.options import Auth
+from ..client.socket import ClientSocket as AsyncSocket
+from .engine import ClientEngine
+from .events import BlockingEvents
+from .loop import Home
+from .socket import ClientSocket
+from .work import Work
+
+_faces: WeakValueDictionary[int, Manager] = WeakValueDictionary()
+"""By the ``id`` of an async manager, which its face keeps alive."""
+
+
+class Manager(BlockingEvents):
+    """The connection to one server, for programs that block (see ``telex.Manager``)."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        home = Home()
+        work = Work(home)
+        if "auth" in options:
+            options["auth"] = work.auth(options["auth"])
+        home.enter()
+        try:
+            manager = home.ask(lambda: AsyncManager(url, **options))
+        except BaseException:
+            home.leave()
+            raise
+        self._live(home, work, manager)
+
+    def _live(self, home: Home, work: Work, manager: AsyncManager) -> None:
+        self._home = home
+        self._work = work
+        self._manager = self._events = manager
+        self._sockets: dict[str, ClientSocket] = {}
+        self._engine: ClientEngine | None = None
+        self._staying: asyncio.Task[None] | None = None
+        home.close = self._farewell
+        _faces[id(manager)] = self
+
+    @classmethod
+    def of(cls, manager: AsyncManager, home: Home) -> Manager:
+        """The face of a manager; a new one lives in ``home``."""
+        face = _faces.get(id(manager))
+        if face is None:
+            face = cls.__new__(cls)
+            face._live(home, Work(home), manager)
+        return face
+
+    def lives_in(self, home: Home) -> bool:
+        """Whether this is where the manager lives."""
+        return self._home is home
+
+    def __repr__(self) -> str:
+        return f"<telex.sync.Manager {self._manager.target.authority} {self.ready_state}>"
+
+    # -- what it is -----------------------------------------------------------------------
+
+    @property
+    def ready_state(self) -> str:
+        """``opening``, ``open`` or ``closed``."""
+        return self._manager.ready_state if self._home.is_here else "closed"
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether the connection was lost and is being made again."""
+        return self._manager.reconnecting
+
+    @property
+    def engine(self) -> ClientEngine | None:
+        """The present connection."""
+        engine = self._manager.engine
+        if engine is None:
+            return None
+        if self._engine is None or not self._engine.is_face_of(engine):
+            self._engine = ClientEngine(self._home, engine)
+        return self._engine
+
+    @property
+    def sockets(self) -> dict[str, ClientSocket]:
+        """The sockets by the names of their namespaces."""
+        return dict(self._sockets)
+
+    # -- options that may change ------------------------------------------------------------
+
+    @property
+    def reconnection(self) -> bool:
+        """Whether a connection that is lost is made again."""
+        return self._manager.reconnection
+
+    @reconnection.setter
+    def reconnection(self, reconnection: bool) -> None:
+        self._manager.reconnection = reconnection
+
+    @property
+    def reconnection_attempts(self) -> float:
+        """How often it is tried to reconnect before giving up."""
+        return self._manager.reconnection_attempts
+
+    @reconnection_attempts.setter
+    def reconnection_attempts(self, attempts: float) -> None:
+        self._manager.reconnection_attempts = attempts
+
+    @property
+    def reconnection_delay(self) -> float:
+        """The first delay before reconnecting, in seconds."""
+        return self._manager.reconnection_delay
+
+    @reconnection_delay.setter
+    def reconnection_delay(self, seconds: float) -> None:
+        self._manager.reconnection_delay = seconds
+
+    @property
+    def reconnection_delay_max(self) -> float:
+        """The longest delay before reconnecting, in seconds."""
+        return self._manager.reconnection_delay_max
+
+    @reconnection_delay_max.setter
+    def reconnection_delay_max(self, seconds: float) -> None:
+        self._manager.reconnection_delay_max = seconds
+
+    @property
+    def randomization_factor(self) -> float:
+        """How much the delays vary, from 0 to 1."""
+        return self._manager.randomization_factor
+
+    @randomization_factor.setter
+    def randomization_factor(self, factor: float) -> None:
+        self._manager.randomization_factor = factor
+
+    @property
+    def timeout(self) -> float | None:
+        """How long an attempt to connect may take, in seconds."""
+        return self._manager.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._manager.timeout = seconds
+
+    # -- namespaces -------------------------------------------------------------------------
+
+    def socket(
+        self,
+        nsp: str = "/",
+        *,
+        auth: Auth = None,
+        ack_timeout: float | None = None,
+        retries: int | None = None,
+    ) -> ClientSocket:
+        """The socket of a namespace.
+
+        It begins to connect, unless ``auto_connect`` is off; its ``connect()``, or ``with``,
+        waits for that.
+        """
+        given = self._work.auth(auth)
+
+        def make() -> ClientSocket:
+            made = self._manager.socket(nsp, auth=given, ack_timeout=ack_timeout, retries=retries)
+            if made.active:
+                self.stay()
+            return self.face(made)
+
+        self._home.enter()
+        return self._home.ask(make)
+
+    def face(self, socket: AsyncSocket) -> ClientSocket:
+        """The face of a socket."""
+        face = self._sockets.get(socket.nsp)
+        if face is None:
+            face = self._sockets[socket.nsp] = ClientSocket(self, self._home, socket)
+        return face
+
+    # -- the connection ---------------------------------------------------------------------
+
+    def open(self) -> Self:
+        """Connect, unless that has been done, and wait for it; raises ``ConnectError``.
+
+        In an async handler it only begins.
+        """
+        self._home.enter()
+
+        def begin() -> Any:
+            waiting = self._manager.open()
+            self.stay()
+            return waiting
+
+        self._home.hand_over(begin)
+        return self
+
+    def connect(self) -> Self:
+        """The same as ``open``."""
+        return self.open()
+
+    def close(self) -> Self:
+        """Disconnect all sockets, close the connection, and wait until it has gone."""
+        if self._home.on_loop:
+            self._manager.close()
+        elif self._home.is_entered:
+            self._home.call(self._leave)
+        return self
+
+    disconnect = close
+
+    async def _leave(self) -> None:
+        await self._manager.close()
+        self.settle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- staying at home as long as the connection is in use --------------------------------
+
+    def _in_use(self) -> bool:
+        return self._manager.in_use or self._manager.will_retry
+
+    def settle(self) -> None:
+        """On the loop: leave it, if nothing is in use any more and no handler runs."""
+        if not self._in_use() and not self._manager.runtime.tasks:
+            self._home.leave()
+
+    def stay(self) -> None:
+        """On the loop: stay until nothing is in use any more."""
+        self._home.enter()
+        if self._staying is None or self._staying.done():
+            self._staying = asyncio.get_running_loop().create_task(self._stay())
+
+    async def _stay(self) -> None:
+        manager = self._manager
+        while True:
+            while self._in_use():
+                await self._something_ends()
+            await manager.wait_closed()
+            while manager.runtime.tasks:
+                await asyncio.wait(set(manager.runtime.tasks))
+            if not self._in_use():
+                self._home.leave()
+                return
+
+    async def _something_ends(self) -> None:
+        manager = self._manager
+        active = [socket for socket in manager.sockets.values() if socket.active]
+        if active:
+            await active[0].wait()
+            return
+        ended = asyncio.Event()
+        for event in ("close", "error"):
+            manager.on(event, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            for event in ("close", "error"):
+                manager.off(event, ended.set)
+
+    async def _farewell(self) -> None:
+        """The program ends."""
+        await self._manager.close()
+        while self._manager.runtime.tasks:
+            await asyncio.wait(set(self._manager.runtime.tasks))
