@@ -47,11 +47,24 @@ class Request:
     without the mount point, ``client`` the peer's ``(host, port)`` if it is known.
     """
 
-    __slots__ = ("query", "scope")
+    __slots__ = ("_query", "scope")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.query: dict[str, str] = _query(scope["query_string"].decode("latin-1"))
+        self._query: dict[str, str] | None = None
+
+    def pack(self, scope: Scope) -> None:
+        """Keep another form of the scope from now on, and nothing that was made from it."""
+        self.scope = scope
+        self._query = None
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query parameters, each with its last value."""
+        query = self._query
+        if query is None:
+            query = self._query = _query(self.scope["query_string"].decode("latin-1"))
+        return query
 
     @property
     def path(self) -> str:

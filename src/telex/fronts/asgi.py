@@ -379,8 +379,9 @@ class AsgiFront:
             return
         limit = self.engine.options.max_http_buffer_size
         websocket = upgrade.accept(self.driver, int(request.query["EIO"]), limit, headers)
-        request.scope["extensions"] = {}  # it has served, and would keep the HTTP side alive
-        websocket.start(self._receiver(request, websocket, session, sid), session)
+        receiver = self._receiver(request, websocket, session, sid)
+        request.pack(upgrade.remains(request.scope))
+        websocket.start(receiver, session)
 
     def _receiver(
         self, request: Request, websocket: Transport, session: Session | None, sid: str

@@ -17,20 +17,23 @@ import sys
 from base64 import b64decode
 from binascii import Error as Base64Error
 from types import ModuleType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.config import Config
 from uvicorn.middleware.message_logger import MessageLoggerMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from ..engine.schedule import Lane, Schedule
 from ..engine.session import Probe, Session, Transport
 from ..types import HeaderList, Response, Scope
 from .driver import Driver
 from .fast_websocket import FastWebSocket, accept
+from .packed import PackedScope
 from .timer import LoopTimer
 
 EXTENSION = "telex.upgrade"
@@ -42,6 +45,12 @@ HEADER_TIMEOUT = 10.0
 """How long the head of a request may take, in seconds."""
 
 _ENGINE_QUERY = re.compile(rb"[?&]EIO=")
+# Possessive throughout: what does not match is told in one pass.
+_USUAL_HEAD = re.compile(
+    rb"GET (/[!-\"$-~]*+) HTTP/1\.1\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++)\Z"
+)
+_UNUSUAL = frozenset((b"content-length", b"expect", b"transfer-encoding"))
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 426: "Upgrade Required"}
 
@@ -62,6 +71,9 @@ class TelexServer(Protocol):
     def close_at_once(self) -> None:
         """End all connections."""
         ...
+
+
+RawHeaders = list[tuple[bytes, bytes]]
 
 
 class Accepted(Transport, Protocol):
@@ -91,15 +103,15 @@ _WRAPPERS = (ProxyHeadersMiddleware, MessageLoggerMiddleware)
 class Upgrade:
     """A request for a WebSocket that waits for a verdict."""
 
-    __slots__ = ("_decided", "_headers", "_protocol", "_rest")
+    __slots__ = ("_decided", "_headers", "_method", "_protocol", "base")
 
-    def __init__(
-        self, protocol: FastHttpProtocol, headers: list[tuple[bytes, bytes]], rest: bytes
-    ) -> None:
+    def __init__(self, protocol: FastHttpProtocol, method: bytes, headers: RawHeaders) -> None:
         self._protocol: FastHttpProtocol | None = protocol
+        self._method = method
         self._headers = headers
-        self._rest = rest
         self._decided = False
+        self.base: Scope | None = None
+        """What the scopes of the server have in common, if nobody else sees this one."""
 
     def _settle(self) -> asyncio.Transport:
         """Take the connection over, and let go of everything that belonged to HTTP."""
@@ -116,12 +128,23 @@ class Upgrade:
 
     def mistake(self) -> Response | None:
         """What is wrong with the WebSocket part of the request (RFC 6455, 4.2.1)."""
-        keys = [value for name, value in self._headers if name == b"sec-websocket-key"]
-        versions = [value for name, value in self._headers if name == b"sec-websocket-version"]
+        keys: list[bytes] = []
+        versions: list[bytes] = []
+        protocols: list[bytes] = []
+        hosts = 0
+        for name, value in self._headers:
+            if name == b"sec-websocket-key":
+                keys.append(value)
+            elif name == b"sec-websocket-version":
+                versions.append(value)
+            elif name == b"sec-websocket-protocol":
+                protocols.append(value)
+            elif name == b"host":
+                hosts += 1
         text = [("content-type", "text/plain; charset=utf-8")]
-        if self._protocol is None or self._protocol.scope["method"] != "GET":
+        if self._method != b"GET":
             return Response(400, text, b"a WebSocket is opened with GET")
-        if sum(name == b"host" for name, _ in self._headers) != 1:
+        if hosts != 1:
             return Response(400, text, b"a request has exactly one Host header")
         if versions != [b"13"]:
             return Response(
@@ -129,7 +152,6 @@ class Upgrade:
             )
         if len(keys) != 1 or not _is_key(keys[0]):
             return Response(400, text, b"Sec-WebSocket-Key must be 16 bytes in base64")
-        protocols = [value for name, value in self._headers if name == b"sec-websocket-protocol"]
         names = [name.strip() for name in b",".join(protocols).split(b",")] if protocols else []
         if len(set(names)) < len(names) or not all(map(_TOKEN.fullmatch, names)):
             return Response(400, text, b"Sec-WebSocket-Protocol must be a list of different names")
@@ -138,8 +160,8 @@ class Upgrade:
     def accept(self, driver: Driver, revision: int, max_size: int, headers: HeaderList) -> Accepted:
         """Answer with 101; the connection belongs to the returned transport."""
         key = next(value for name, value in self._headers if name == b"sec-websocket-key")
+        rest = b"" if self._protocol is None else self._protocol.rest
         transport = self._settle()
-        rest = self._rest
         if _native is not None:
             websocket: Accepted | None = _native.accept(
                 driver, transport, key, headers, revision, max_size, rest
@@ -159,6 +181,13 @@ class Upgrade:
         transport.write("\r\n".join(lines).encode("latin-1") + response.body)
         transport.close()
 
+    def remains(self, scope: Scope) -> Scope:
+        """What is kept of the scope. The upgrade has served: it would keep the HTTP side alive."""
+        if self.base is not None:
+            return PackedScope(self.base, scope)
+        scope["extensions"] = {}
+        return scope
+
     @property
     def decided(self) -> bool:
         """Whether a telex server has taken or refused the connection."""
@@ -168,30 +197,57 @@ class Upgrade:
 class FastHttpProtocol(HttpToolsProtocol):
     """HTTP by uvicorn; WebSockets of Engine.IO by picows."""
 
-    _rest = b""
     _upgrade_task: asyncio.Task[None] | None = None
     _head_size = 0
     _heads: Lane[FastHttpProtocol]
     _server: TelexServer | None = None
+    _is_http = False
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        # What uvicorn sets up for a connection is made when it is needed, see _become_http.
+        self.config = config
+        self.server_state = server_state
+        self.app_state = app_state
+        self.loop = _loop or asyncio.get_event_loop()
+        self.connections = server_state.connections
+        self.rest = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # As uvicorn's, but the addresses that asyncio knows already are not asked for again.
         self.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
-        self.server = _address(transport.get_extra_info("sockname"))
-        self.client = _address(transport.get_extra_info("peername"))
-        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        shared = _shared(self.server_state, self._application, self.loop)
-        self._server = shared.server
-        self._heads = shared.heads
+        self._shared = _shared(self.server_state, self._application, self.loop)
+        self._server = self._shared.server
+        self._heads = self._shared.heads
         self._heads.start(self)
+
+    def _become_http(self) -> None:
+        """Let uvicorn have the connection."""
+        transport, self._is_http = self.transport, True
+        super().__init__(self.config, self.server_state, self.app_state, self.loop)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server, self.client, self.scheme = self._addresses()
+
+    def _addresses(self) -> tuple[Any, Any, Literal["http", "https"]]:
+        """The server's address, the client's, and how they speak."""
+        ask = self.transport.get_extra_info
+        secure = ask("sslcontext") is not None
+        return _address(ask("sockname")), _address(ask("peername")), "https" if secure else "http"
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._heads.stop(self)
         if self._upgrade_task is not None:
             self._upgrade_task.cancel()
-        super().connection_lost(exc)
+        if self._is_http:
+            super().connection_lost(exc)
+        else:
+            self.connections.discard(self)
 
     @property
     def _application(self) -> Any:
@@ -229,12 +285,16 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's, but nothing behind an upgrade request is lost, and heads are bounded."""
+        if not self._is_http:
+            if self._taken_at_once(data):
+                return
+            self._become_http()
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
-                self._rest = data[upgrade.args[0] :]
+                self.rest = data[upgrade.args[0] :]
                 self.handle_websocket_upgrade()
             else:
                 self._unsupported_upgrade_warning()
@@ -259,7 +319,10 @@ class FastHttpProtocol(HttpToolsProtocol):
         server = self._server
         if server is not None:
             server.close_at_once()
-        super().shutdown()
+        if self._is_http:
+            super().shutdown()
+        else:
+            self.transport.close()
 
     # -- upgrades ------------------------------------------------------------------------
 
@@ -274,23 +337,87 @@ class FastHttpProtocol(HttpToolsProtocol):
             super().handle_websocket_upgrade()
             self._feed_rest()
             return
-        upgrade = Upgrade(self, self.headers, self._rest)
+        upgrade = Upgrade(self, self.parser.get_method(), self.headers)
         scope = self._websocket_scope(upgrade)
         if server is not None and server.answers_at_once(scope):
-            # Nobody else sees the request and nothing is waited for: it needs no task.
-            run = self._run_upgrade(upgrade, scope)
-            with contextlib.suppress(StopIteration):
-                run.send(None)
-                raise AssertionError("a handshake without hooks waits for nothing")
+            self._answer_at_once(upgrade, scope)
             return
         self.transport.pause_reading()
         self._upgrade_task = self.loop.create_task(self._run_upgrade(upgrade, scope))
 
+    def _taken_at_once(self, data: bytes) -> bool:
+        """Take a handshake that has come in one piece, has nothing odd, and needs no HTTP server.
+
+        Whatever is not as usual is left to uvicorn's parser, which judges it.
+        """
+        server = self._server
+        end = data.find(b"\r\n\r\n")
+        if server is None or not 0 < end <= MAX_HEADER_SIZE or server.per_message_deflate:
+            return False
+        head = _USUAL_HEAD.match(data, 0, end + 2)
+        if head is None or _ENGINE_QUERY.search(head[1]) is None:
+            return False
+        target = head[1]
+        headers: RawHeaders = []
+        for line in head[2].splitlines():
+            name, _, value = line.partition(b":")
+            headers.append((name.lower(), value.strip(b" \t")))
+        if len(headers) > MAX_HEADERS or not _asks_for_websocket(headers):
+            return False
+        upgrade = Upgrade(self, b"GET", headers)
+        base = self._shared.base
+        if base is None:
+            base = self._shared.base = self._common_scope()
+        sockname, peername, scheme = self._addresses()
+        raw_path, _, query = target.partition(b"?")
+        root_path = self.config.root_path
+        scope = {
+            **base,
+            "asgi": dict(base["asgi"]),
+            "server": sockname,
+            "client": peername,
+            "scheme": "wss" if scheme == "https" else "ws",
+            "path": root_path + unquote(raw_path.decode("latin-1")),
+            "raw_path": root_path.encode("ascii") + raw_path,
+            "query_string": query,
+            "headers": headers,
+            "subprotocols": [],
+            "state": self.app_state.copy(),
+            "extensions": {EXTENSION: upgrade},
+        }
+        if not server.answers_at_once(scope):
+            return False
+        if not self.app_state and sockname == base["server"]:
+            upgrade.base = base
+        self.rest = data[end + 4 :]
+        self._heads.stop(self)
+        self._answer_at_once(upgrade, scope)
+        return True
+
+    def _common_scope(self) -> Scope:
+        """What the scopes of all connections to this server have in common, usually."""
+        return {
+            "type": "websocket",
+            "asgi": {"version": self.config.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "server": self._addresses()[0],
+            "root_path": self.config.root_path,
+            "method": "GET",
+            "state": {},
+        }
+
+    def _answer_at_once(self, upgrade: Upgrade, scope: Scope) -> None:
+        """Nobody else sees the request and nothing is waited for: it needs no task."""
+        run = self._run_upgrade(upgrade, scope)
+        with contextlib.suppress(StopIteration):
+            run.send(None)
+            raise AssertionError("a handshake without hooks waits for nothing")
+
     def _feed_rest(self) -> None:
         """Give uvicorn's WebSocket protocol what came behind the request."""
         protocol: Any = self.transport.get_protocol()
-        if self._rest and not self.transport.is_closing():
-            protocol.data_received(self._rest)
+        if self.rest and not self.transport.is_closing():
+            protocol.data_received(self.rest)
 
     async def _run_upgrade(self, upgrade: Upgrade, scope: Scope) -> None:
         try:
@@ -305,6 +432,8 @@ class FastHttpProtocol(HttpToolsProtocol):
                 upgrade.refuse(Response(500, [], b""))
         self._upgrade_task = None
         if not upgrade.decided and not self.transport.is_closing():
+            if not self._is_http:
+                raise AssertionError("who answers at once has answered")
             self.transport.resume_reading()
             super().handle_websocket_upgrade()
             self._feed_rest()
@@ -341,12 +470,13 @@ class FastHttpProtocol(HttpToolsProtocol):
 class _Shared:
     """What all connections of one server share: its telex server, the deadlines of heads."""
 
-    __slots__ = ("_timer", "heads", "server")
+    __slots__ = ("_timer", "base", "heads", "server")
 
     def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
         while type(app) in _WRAPPERS:
             app = app.app
         self.server: TelexServer | None = app if isinstance(app, TelexServer) else None
+        self.base: Scope | None = None
         schedule = Schedule(loop.time)
         self.heads: Lane[FastHttpProtocol] = schedule.lane(
             HEADER_TIMEOUT, FastHttpProtocol.head_timed_out
@@ -394,6 +524,20 @@ def _address(name: Any) -> Any:
     """Host and port of an Internet address; ``None`` for other kinds of sockets."""
     kind = name.__class__
     return (str(name[0]), int(name[1])) if kind is tuple else None
+
+
+def _asks_for_websocket(headers: RawHeaders) -> bool:
+    """Whether the one ``Connection`` and the one ``Upgrade`` say so, and no body is announced."""
+    connections = upgrades = 0
+    for name, value in headers:
+        if name == b"upgrade":
+            upgrades += 1 if value.lower() == b"websocket" else 2
+        elif name == b"connection":
+            tokens = value.lower().replace(b" ", b"").split(b",")
+            connections += 1 if b"upgrade" in tokens else 2
+        elif name in _UNUSUAL:
+            return False
+    return connections == upgrades == 1
 
 
 def _is_key(key: bytes) -> bool:

@@ -1,0 +1,96 @@
+"""What is kept of a request reads like the scope that it was made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telex.fronts.packed import PackedScope
+from telex.types import Request
+
+BASE: dict[str, Any] = {
+    "type": "websocket",
+    "asgi": {"version": "3.0", "spec_version": "2.4"},
+    "http_version": "1.1",
+    "server": ("127.0.0.1", 3000),
+    "root_path": "",
+    "method": "GET",
+    "state": {},
+}
+
+
+def scope_of(
+    path: str = "/socket.io/",
+    raw_path: bytes = b"/socket.io/",
+    query: bytes = b"EIO=4&transport=websocket",
+    headers: list[tuple[bytes, bytes]] | None = None,
+) -> dict[str, Any]:
+    return {
+        **BASE,
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": query,
+        "client": ("127.0.0.1", 40000),
+        "scheme": "ws",
+        "headers": [(b"host", b"here"), (b"cookie", b"a=b")] if headers is None else headers,
+        "extensions": {},
+        "subprotocols": [],
+    }
+
+
+_NO_BREAKS = st.binary(max_size=20).filter(lambda value: b"\n" not in value)
+
+
+class TestPackedScope:
+    @given(
+        path=st.sampled_from([("/socket.io/", b"/socket.io/"), ("/ä/", b"/%C3%A4/")]),
+        query=_NO_BREAKS,
+        headers=st.lists(st.tuples(_NO_BREAKS, _NO_BREAKS), max_size=5),
+    )
+    def test_equals_what_was_packed(
+        self, path: tuple[str, bytes], query: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        scope = scope_of(*path, query, headers)
+        packed = PackedScope(BASE, scope)
+        assert dict(packed) == scope
+        assert list(packed) == list(dict(packed))
+        assert len(packed) == len(scope)
+        assert repr(packed) == repr(dict(packed))
+        assert {key: packed[key] for key in scope} == scope
+
+    def test_changes_are_kept(self) -> None:
+        packed = PackedScope(BASE, scope_of())
+        packed["mine"] = 1
+        del packed["method"]
+        assert packed["mine"] == 1
+        assert "method" not in packed
+        assert BASE["method"] == "GET"
+
+    def test_what_scopes_share_is_not_handed_out(self) -> None:
+        packed = PackedScope(BASE, scope_of())
+        packed["state"]["x"] = 1
+        packed["asgi"].clear()
+        assert BASE["state"] == {}
+        assert BASE["asgi"]
+
+    def test_an_unknown_key(self) -> None:
+        with pytest.raises(KeyError):
+            PackedScope(BASE, scope_of())["nothing"]
+
+    def test_a_request_reads_it(self) -> None:
+        scope = scope_of(query=b"EIO=4&who=me", headers=[(b"host", b"here"), (b"origin", b"o")])
+        request = Request(scope)
+        before = (request.url, request.query, dict(request.headers), request.client, request.path)
+        request.pack(PackedScope(BASE, scope))
+        assert before == (
+            request.url,
+            request.query,
+            dict(request.headers),
+            request.client,
+            request.path,
+        )
+        assert request.method == "GET"
+        assert not request.secure
