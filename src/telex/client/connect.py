@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..config import read
 from ..parser.choice import choose
@@ -19,7 +19,8 @@ from .url import parse
 _OWN = ("auth", "ack_timeout", "retries", "force_new", "multiplex", "auto_connect")
 """Options in which the sockets of one connection may differ."""
 
-_managers: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Manager]] = WeakKeyDictionary()
+_managers: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Manager]] = WeakKeyDictionary()
+"""A manager knows its loop: were it kept here, neither would ever be freed."""
 
 
 def connect(url: str, **options: Any) -> ClientSocket:
@@ -62,13 +63,15 @@ def _shared(server: Any, nsp: str, shared: dict[str, Any]) -> Manager:
     """The manager of this server on this loop, as long as it has no socket of ``nsp``."""
     options = read(ClientOptions, {**shared, "auto_connect": False})
     loop = asyncio.get_running_loop()
-    known = [manager for manager in _managers.get(loop, ()) if manager.in_use]
-    _managers[loop] = known
-    for manager in known:
-        if manager.target == server and manager.options == options and nsp not in manager.sockets:
-            return manager
+    known = _managers.setdefault(loop, WeakSet())
+    for manager in list(known):
+        if not manager.in_use:
+            known.discard(manager)
+        elif manager.target == server and manager.options == options:
+            if nsp not in manager.sockets:
+                return manager
     manager = Manager(server, **{**shared, "auto_connect": False})
-    known.append(manager)
+    known.add(manager)
     return manager
 
 
