@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import struct
+import zlib
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -220,6 +221,8 @@ class _Stream:
             self._exchange.websocket = True
         elif status not in (204, 304):
             body = yield from self._body(headers)
+        if headers.get("content-encoding") in ("gzip", "deflate"):
+            body = zlib.decompress(body, wbits=47)
         request = self._exchange.requests.popleft() if self._exchange.requests else "request"
         phase: Phase = _ANSWERS[request]
         return self._data[: self._at], phase, body.decode(errors="replace")
@@ -263,17 +266,11 @@ class _Exchange:
 class _Link:
     """A connection of a client, and the one to the server that it is forwarded to."""
 
-    def __init__(
-        self,
-        proxy: Proxy,
-        number: int,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    def __init__(self, proxy: Proxy, number: int, accepted: socket.socket) -> None:
         self._proxy = proxy
         self._number = number
-        self._reader = reader
-        self._writer = writer
+        self._accepted = accepted
+        self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.StreamWriter | None = None
         self._never = asyncio.Event()
         self._silent = False
@@ -284,14 +281,13 @@ class _Link:
     async def run(self) -> None:
         """Forward until both sides have closed, or a fault has."""
         try:
+            upper, self._writer = await _streams(self._accepted, self._proxy.tls)
             await self._check("tcp", "", b"", self._writer)
-            reader, self._server = await asyncio.open_connection("127.0.0.1", self._proxy.target)
+            lower, self._server = await asyncio.open_connection("127.0.0.1", self._proxy.target)
             exchange = _Exchange()
             async with asyncio.TaskGroup() as group:
-                group.create_task(
-                    self._pump(self._reader, self._server, _Stream(exchange, up=True))
-                )
-                group.create_task(self._pump(reader, self._writer, _Stream(exchange, up=False)))
+                group.create_task(self._pump(upper, self._server, _Stream(exchange, up=True)))
+                group.create_task(self._pump(lower, self._writer, _Stream(exchange, up=False)))
         except* (OSError, Cut):
             if self._untold:
                 await self._close(self._writer)
@@ -330,6 +326,7 @@ class _Link:
             return unit
         if isinstance(fault.action, Instead):
             return fault.action.encoded(phase)
+        assert self._writer is not None
         await self._forward(writer, unit[: int(len(unit) * fault.share)])
         self._untold = not fault.told
         match fault.action:
@@ -380,8 +377,19 @@ class _Link:
                 await writer.wait_closed()
 
     def abandon(self) -> None:
-        """Close what is open, if the task was cancelled before it began."""
-        _reset(self._writer)
+        """Close what is open, if the task was cancelled before it could."""
+        if self._writer is None:
+            self._accepted.close()
+
+
+async def _streams(
+    accepted: socket.socket, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted, ssl=tls)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -397,6 +405,7 @@ class Proxy:
 
     Attributes:
         target: the port of the server.
+        tls: what ends TLS here, if anything does.
         faults: what happens where; the first fault that fits a unit hits it.
         units: what was seen, in order.
         cut_at: the number of the unit, from 0 on, at which a connection is cut; `None` when it was.
@@ -411,8 +420,8 @@ class Proxy:
         self.pace: tuple[int, float] | None = None
         self.port = 0
         self.url = ""
-        self._ssl: ssl.SSLContext | None = None
-        self._server: asyncio.Server | None = None
+        self.tls: ssl.SSLContext | None = None
+        self._listener: socket.socket | None = None
         self._links: dict[int, _Link] = {}
         self._count = 0
 
@@ -420,7 +429,7 @@ class Proxy:
     async def start(cls, target: int, *, tls: ssl.SSLContext | None = None) -> Self:
         """Listen on a free port; with a context, TLS ends here."""
         proxy = cls(target)
-        proxy._ssl = tls
+        proxy.tls = tls
         await proxy.admit()
         return proxy
 
@@ -437,23 +446,29 @@ class Proxy:
 
     async def admit(self) -> None:
         """Listen, on the same port as before."""
-        self._server = await asyncio.start_server(
-            self._accepted, "127.0.0.1", self.port, ssl=self._ssl, limit=_GUARDED
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http{'s' if self._ssl else ''}://127.0.0.1:{self.port}"
+        # Not asyncio's server: it fails if a connection comes in the turn in which it closes.
+        self._listener = listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     async def refuse(self) -> None:
         """Listen no more: who connects is refused. Connections that are there stay."""
-        assert self._server is not None
-        self._server.close()
-        self._server = None
-        await asyncio.sleep(0)  # it is closed at the end of this turn of the loop
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            accepted, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        accepted.setblocking(False)
         self._count += 1
         number = self._count
-        link = self._links[number] = _Link(self, number, reader, writer)
+        link = self._links[number] = _Link(self, number, accepted)
         link.task = asyncio.get_running_loop().create_task(link.run())
 
         def gone(task: asyncio.Task[None]) -> None:
@@ -465,9 +480,14 @@ class Proxy:
         link.task.add_done_callback(gone)
 
     @property
+    def sound(self) -> bool:
+        """Whether the unit of the number `cut_at` is still to come."""
+        return self.cut_at is not None
+
+    @property
     def listening(self) -> bool:
         """Whether who connects is not refused."""
-        return self._server is not None
+        return self._listener is not None
 
     @property
     def connections(self) -> int:
@@ -496,8 +516,7 @@ class Proxy:
 
     async def close(self) -> None:
         """End everything."""
-        if self._server is not None:
-            self._server.close()
+        await self.refuse()
         tasks = [link.task for link in self._links.values() if link.task is not None]
         self.cut()
         await asyncio.gather(*tasks, return_exceptions=True)
