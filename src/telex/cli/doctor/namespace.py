@@ -147,9 +147,10 @@ def _say_verdict(case: Case, verdict: Verdict) -> None:
             )
     else:
         unknown = verdict.message == "Invalid namespace"
-        told = f"{name}: refused with “{verdict.message}”"
+        words = [f"“{verdict.message}”"] if verdict.message else []
         if verdict.data is not None:
-            told += f" and {json.dumps(verdict.data, ensure_ascii=False)}"
+            words.append(json.dumps(verdict.data, ensure_ascii=False))
+        told = f"{name}: refused" + (f" with {' and '.join(words)}" if words else "")
         case.findings.add(
             "namespace",
             "problem",
@@ -200,9 +201,10 @@ async def _speaks_msgpack(case: Case) -> bool:
             return False
         try:
             await socket.receive(case.timeout)
-            await socket.send_binary(
-                msgspec.msgpack.encode({"type": 0, "nsp": case.place.namespace, "data": case.auth})
-            )
+            connect: dict[str, object] = {"type": 0, "nsp": case.place.namespace}
+            if case.auth is not None:
+                connect["data"] = case.auth
+            await socket.send_binary(msgspec.msgpack.encode(connect))
             async with asyncio.timeout(case.timeout):
                 while True:
                     if isinstance(await socket.receive(case.timeout), bytes):

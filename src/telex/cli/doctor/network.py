@@ -46,6 +46,7 @@ _VERIFY = {
     ),
 }
 _VERIFY[21] = _VERIFY[20]
+_VERIFY[64] = _VERIFY[_HOST_MISMATCH]  # the same for an IP address
 
 
 async def resolve(case: Case) -> list[str]:
@@ -171,7 +172,7 @@ async def _unverified(case: Case, address: str, error: ssl.SSLCertVerificationEr
     case.tls = context
     known = _VERIFY.get(error.verify_code)
     cause, cure = known or (
-        f"the certificate cannot be verified ({error.verify_message})",
+        "the certificate cannot be verified",
         "Install a certificate of a known authority.",
     )
     try:
@@ -182,7 +183,7 @@ async def _unverified(case: Case, address: str, error: ssl.SSLCertVerificationEr
         "tls",
         "warning" if case.insecure else "problem",
         f"{version}, but clients refuse to connect: {cause}",
-        f"{error.verify_message.capitalize()} (OpenSSL's code {error.verify_code}).",
+        f"OpenSSL says: {error.verify_message.rstrip('.')} (code {error.verify_code}).",
         cure + (" The examination goes on without verification." if not case.insecure else ""),
         version=version,
         verify_code=error.verify_code,

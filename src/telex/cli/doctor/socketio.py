@@ -49,5 +49,8 @@ def read_verdict(packet: str | bytes, namespace: str) -> Verdict | None:
     if packet[1] == "0":
         sid, pid = known.get("sid"), known.get("pid")
         return Verdict(True, sid and str(sid), pid and str(pid))
-    message = known.get("message", data if isinstance(data, str) else "")
-    return Verdict(False, message=str(message), data=known.get("data"))
+    if isinstance(data, str):
+        return Verdict(False, message=data)
+    if "message" in known:
+        return Verdict(False, message=str(known["message"]), data=known.get("data"))
+    return Verdict(False, data=data)  # Socket.IO 2 sends the data instead of the message

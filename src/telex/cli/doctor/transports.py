@@ -153,6 +153,9 @@ async def websocket(case: Case) -> None:
             await _websocket_refused(case, refused)
             return
         except NoAnswer as reason:
+            if _unoffered(case):
+                _not_offered(case, "The handshake announces no upgrade, and a WebSocket gets none.")
+                return
             case.findings.add(
                 "websocket",
                 "problem",
@@ -206,6 +209,21 @@ async def _websocket_works(case: Case, socket: WebSocket, opened: Open) -> None:
         pass  # the latency says that none came
 
 
+def _unoffered(case: Case) -> bool:
+    return case.opened is not None and "websocket" not in case.opened.upgrades
+
+
+def _not_offered(case: Case, cause: str, **data: object) -> None:
+    case.findings.add(
+        "websocket",
+        "info" if case.polling else "problem",
+        "WebSocket is not offered by the server",
+        f"{cause} Its transports do not include websocket.",
+        'Allow it: transports=("polling", "websocket").',
+        data=data,
+    )
+
+
 async def _websocket_refused(case: Case, refused: NotOpened) -> None:
     answer, place = refused.answer, case.place
     refusal = answer.refusal
@@ -216,16 +234,8 @@ async def _websocket_refused(case: Case, refused: NotOpened) -> None:
         "message": message,
     }
     told = f"{answer.status}" + (f" “{message}”" if message else "")
-    unoffered = case.opened is not None and "websocket" not in case.opened.upgrades
-    if (refusal and refusal.code == 0) or (unoffered and message.startswith("Transport unknown")):
-        case.findings.add(
-            "websocket",
-            "info" if case.polling else "problem",
-            "WebSocket is not offered by the server",
-            f"The server answers “{message}”: its transports do not include websocket.",
-            'Allow it: transports=("polling", "websocket").',
-            data=data,
-        )
+    if refusal and refusal.code == 0:
+        _not_offered(case, f"The server answers “{message}”.", **data)
     elif answer.status == 101:
         case.findings.add(
             "websocket",
@@ -252,7 +262,7 @@ async def _websocket_refused(case: Case, refused: NotOpened) -> None:
             "websocket",
             "problem",
             f"WebSocket: {told}, although the server offers it"
-            if case.opened is not None and not unoffered
+            if case.opened is not None and not _unoffered(case)
             else f"WebSocket: {told}",
             f"The request reached {place.path}/ without its upgrade: {behind} does not pass it on."
             if stripped

@@ -364,8 +364,9 @@ def read_open(answer: Answer) -> Open | None:
         return None
     for revision in (4, 3):
         packets = read_packets(answer, revision)
-        if packets:
-            return parse_open(packets[0], revision, packets[1:])
+        opened = parse_open(packets[0], revision, packets[1:]) if packets else None
+        if opened is not None:
+            return opened
     return None
 
 
