@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import AckTimeout, Disconnected
+from ..errors import AckTimeout, Disconnected, EncodeError
+from ..server.runtime import logger
 from ..wire import EncodedPacket
 
 Settle = Callable[["list[Any] | None", "Exception | None"], None]
@@ -177,7 +178,15 @@ class RetryQueue:
         def settle(args: list[Any] | None, error: Exception | None) -> None:
             self._answered(item, args, error)
 
-        item.ids.append(self._socket.emit_try(item, settle))
+        try:
+            item.ids.append(self._socket.emit_try(item, settle))
+        except EncodeError as error:  # it could be sent once, but has been changed since
+            logger.error("an event cannot be sent any more", exc_info=error)
+            self._pending = False
+            self._remove(item)
+            if item.settle is not None:
+                item.settle(None, error)
+            self.drain()
 
     def _answered(self, item: Retried, args: list[Any] | None, error: Exception | None) -> None:
         if not self._queue or self._queue[0] is not item:

@@ -67,9 +67,10 @@ def _shared(server: Any, nsp: str, shared: dict[str, Any]) -> Manager:
     for manager in list(known):
         if not manager.in_use:
             known.discard(manager)
-        elif manager.target == server and manager.options == options:
-            if nsp not in manager.sockets:
-                return manager
+            continue
+        same = manager.target == server and manager.options == options
+        if same and nsp not in manager.sockets:
+            return manager
     manager = Manager(server, **{**shared, "auto_connect": False})
     known.add(manager)
     return manager

@@ -150,10 +150,15 @@ class ClientEngine(Events):
         self.session.close()
         return Waiting(self, self.wait_closed)
 
-    def leave(self, gone: Callable[[], object]) -> None:
-        """The observer wants to hear no more, but that everything has gone."""
+    def leave(self, gone: Callable[[], object], error: ConnectError | None = None) -> None:
+        """The observer wants to hear no more, but that everything has gone.
+
+        ``error`` is why, for those who wait until the connection is open.
+        """
         self._observer = None
         self._gone = gone
+        self._error = error or self._error
+        self.session.on_message = _ignore
         self.session.close()
         self._look_around()
 
@@ -177,7 +182,11 @@ class ClientEngine(Events):
         if self.session.state is OPENING:
             verdict: asyncio.Future[None] = self._loop.create_future()
             self._opened.append(verdict)
-            await verdict
+            try:
+                await verdict
+            finally:
+                if verdict in self._opened:
+                    self._opened.remove(verdict)
         elif self.session.state is not OPENED:
             raise self._error or Disconnected(self._reason)
 
@@ -332,6 +341,10 @@ class ClientEngine(Events):
                 self._postponed = True
                 self._timer = self._loop.call_later(LATE / 10, self._tick)
                 return
-            self._postponed = False
             self.session.tick()
+        self._postponed = False
         self.wake()
+
+
+def _ignore(data: str | bytes, pos: int) -> None:
+    """What comes after everybody has left."""

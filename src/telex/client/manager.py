@@ -163,6 +163,7 @@ class Manager(Events):
         if self.ready_state != "closed":
             return
         loop = running_loop()
+        self._forget_retry()
         self.ready_state = "opening"
         self._stopped = False
         engine = ClientEngine(self._network, self.runtime, self._engine_event)
@@ -215,15 +216,15 @@ class Manager(Events):
             self._tell("reconnect", attempt)
 
     def _open_failed(self, error: ConnectError) -> None:
-        self._drop_engine()
+        self._drop_engine(error)
         self.ready_state = "closed"
+        again = self._reconnecting
         self._tell_error(error)
-        if self._reconnecting:
+        if self.ready_state == "closed" and not self._stopped:
             self._reconnecting = False
             self._reconnect()
+        if again:
             self._tell("reconnect_error", error)
-        elif self.reconnection and not self._stopped and not self._backoff.attempts:
-            self._reconnect()
 
     def _tell_error(self, error: ConnectError) -> None:
         self.fire("error", error)
@@ -236,22 +237,29 @@ class Manager(Events):
             self._patience.cancel()
             self._patience = None
 
-    def _drop_engine(self) -> None:
+    def _forget_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _drop_engine(self, error: ConnectError | None = None) -> None:
         """Have nothing to do any more with the engine of this moment."""
         self._forget_timer()
         engine, self.engine = self.engine, None
         self._decoder = None
         if engine is not None:
-            engine.leave(lambda: self._leaving.discard(engine))
+            engine.leave(lambda: self._leaving.discard(engine), error)
 
     # -- reconnecting -----------------------------------------------------------------------
 
     def _reconnect(self) -> None:
-        if self._reconnecting or self._stopped:
-            return
-        if self._backoff.attempts >= self.reconnection_attempts:
+        """Make another attempt a little later, or give up."""
+        if self._reconnecting or self._stopped or self.ready_state != "closed":
+            return  # or somebody has been faster
+        if not self.reconnection or self._backoff.attempts >= self.reconnection_attempts:
             self._backoff.reset()
-            self._tell("reconnect_failed")
+            if self.reconnection:
+                self._tell("reconnect_failed")
             for socket in list(self.sockets.values()):
                 socket.gave_up()
             return
@@ -282,8 +290,7 @@ class Manager(Events):
         for socket in list(self.sockets.values()):
             if socket.active:
                 socket.connection_lost(reason, details)
-        if self.reconnection and not self._stopped:
-            self._reconnect()
+        self._reconnect()
 
     def leave(self, socket: ClientSocket) -> None:
         """A socket needs the connection no more; without any that does, it is closed."""
@@ -294,9 +301,7 @@ class Manager(Events):
     def _close(self) -> None:
         self._stopped = True
         self._reconnecting = False
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
+        self._forget_retry()
         if self.ready_state == "open":
             self._closed(FORCED_CLOSE, None)
         elif self.ready_state == "opening":
@@ -344,11 +349,15 @@ class Manager(Events):
             if "packet" in self._handlers.by_event:
                 self.fire("packet", packet)
             socket = self.sockets.get(packet[1])
-            if socket is not None and socket.active:
+            if socket is not None:
                 socket.receive_packet(packet)
-        except PacketError as error:
-            logger.warning("%r sent what cannot be decoded: %s", self, error)
-            self._closed("parse error", Details(str(error), error))
+        except Exception as error:
+            if isinstance(error, PacketError):
+                logger.warning("%r sent what cannot be decoded: %s", self, error)
+            else:
+                logger.exception("a packet of %r cannot be handled", self)
+            if decoder is self._decoder:
+                self._closed("parse error", Details(str(error), error))
 
     def send(self, packet: EncodedPacket) -> None:
         """Send a packet over the connection."""
@@ -362,6 +371,16 @@ class Manager(Events):
         self._held.add(socket)
         if self.engine is not None:
             self.engine.session.hold()
+
+    @property
+    def expects_answers(self) -> bool:
+        """Whether a socket waits for what only the server can say."""
+        return any(socket.waits for socket in self.sockets.values())
+
+    def read_on(self) -> None:
+        """Something is waited for that only the server can say."""
+        for socket in list(self._held):
+            socket.dispatch.read_on()
 
     def release(self, socket: ClientSocket) -> None:
         """A socket's handlers have caught up."""

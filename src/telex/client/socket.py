@@ -9,7 +9,15 @@ from inspect import isawaitable
 from typing import Any, ClassVar, Protocol, Self, TypeVar, overload
 from urllib.parse import urlencode
 
-from ..errors import ConfigurationError, ConnectError, Disconnected, EncodeError, PacketError
+from .._aio import harmless
+from ..errors import (
+    ConfigurationError,
+    ConnectError,
+    Disconnected,
+    EncodeError,
+    PacketError,
+    TransportError,
+)
 from ..parser.packet import (
     ACK,
     CONNECT,
@@ -34,6 +42,7 @@ from .engine import ClientEngine, running_loop
 from .mailbox import Mailbox
 from .offsets import is_offset
 from .options import Auth, ClientOptions
+from .session import Details
 from .waiting import Waiting
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,6 +77,11 @@ class Connection(Protocol):
 
     @property
     def will_retry(self) -> bool: ...
+
+    @property
+    def expects_answers(self) -> bool: ...
+
+    def read_on(self) -> None: ...
 
     def open(self) -> object: ...
 
@@ -146,17 +160,22 @@ class ClientSocket(Listening):
         self.dispatch = Dispatch(self, _Throttle(self), io.runtime, {}, self._exceptions)
         self._outgoing: list[Handler] | None = None
         self._acks = Acks()
-        self._retries = None if retries is None else RetryQueue(retries, self)
+        self._retries = RetryQueue(retries, self) if retries else None
         self._buffer: list[Outgoing] = []
-        self._early: list[tuple[int | None, list[Any]]] = []
+        self._early: list[tuple[int | None, list[Any], str | None]] = []
         self._mail: Mailbox[ReceivedEvent] = Mailbox(io.options.receive_limit)
         self._tasks: Tasks | None = None
         self._pid: str | None = None
         self._offset: str | None = None
         self._reason = "not connected"
+        self._fetching: asyncio.Task[Any] | None = None
         self._verdicts: list[asyncio.Future[None]] = []
         self._ends: list[asyncio.Future[None]] = []
         self._ever_connected = False
+        self._joins = 0
+        self._asking: object = None
+        self._asked: ClientEngine | None = None
+        self._unwanted = False
         self._last_error: ConnectError | None = None
         self._mail.close(self._reason)
 
@@ -193,8 +212,9 @@ class ClientSocket(Listening):
     async def _wait_connected(self) -> None:
         """Wait for the verdict: connected, or ``ConnectError``."""
         if not self.connected and not self.active:
-            if self._last_error is not None:
-                raise self._last_error
+            error, self._last_error = self._last_error, None
+            if error is not None:
+                raise error  # once: who awaits again means another attempt
             self.connect()
         if not self.connected:
             verdict: asyncio.Future[None] = running_loop().create_future()
@@ -204,6 +224,9 @@ class ClientSocket(Listening):
             except ConnectError:
                 await self._manager.wait_closed()
                 raise
+            finally:
+                if verdict in self._verdicts:
+                    self._verdicts.remove(verdict)
 
     async def __aenter__(self) -> Self:
         try:
@@ -220,6 +243,7 @@ class ClientSocket(Listening):
         for verdict in verdicts:
             if verdict.done():
                 continue
+            self._last_error = None
             if error is None:
                 verdict.set_result(None)
             else:
@@ -229,21 +253,35 @@ class ClientSocket(Listening):
         """The connection to the server is open: join the namespace."""
         if self._manager.options.protocol == 4 and self.nsp == "/":
             return  # Socket.IO 2: everybody is in it from the beginning
+        self._manager.read_on()
+        if self._asked is not None and self._asked is self._manager.engine:
+            return  # the answer to the earlier request comes first
+        self._unwanted = False
+        self._asking = asking = object()
         if callable(self.auth):
-            self._runtime.start(self._ask_and_join(self.auth, self._manager.engine))
+            self._stop_fetching()
+            self._fetching = self._runtime.start(self._ask_and_join(self.auth, asking))
         else:
             self._join(self.auth)
 
-    async def _ask_and_join(self, auth: Callable[[], Any], engine: ClientEngine | None) -> None:
+    def _stop_fetching(self) -> None:
+        fetching, self._fetching = self._fetching, None
+        if fetching is not None and fetching is not asyncio.current_task():
+            fetching.cancel()
+
+    async def _ask_and_join(self, auth: Callable[[], Any], asking: object) -> None:
         try:
             found = auth()
             if isawaitable(found):
                 found = await found
-        except Exception as error:
-            logger.error("the auth callable of %r failed", self, exc_info=error)
-            self._refused(ConnectError(f"the auth callable failed: {type(error).__name__}"))
+        except BaseException as error:
+            logger.error("the auth callable of %r failed", self, exc_info=harmless(error))
+            if asking is self._asking:
+                refusal = ConnectError(f"the auth callable failed: {type(error).__name__}")
+                refusal.__cause__ = error
+                self._refused(refusal)
             return
-        if self.active and engine is self._manager.engine:
+        if asking is self._asking:
             self._join(found)
 
     def _join(self, auth: Any) -> None:
@@ -252,6 +290,7 @@ class ClientSocket(Listening):
         except (EncodeError, TypeError, ValueError) as error:
             self._refused(ConnectError(f"auth must be a dict that can be sent: {error}"))
         else:
+            self._asked = self._manager.engine
             self._manager.send(packet)
 
     def _connect_packet(self, auth: Any) -> EncodedPacket:
@@ -276,19 +315,28 @@ class ClientSocket(Listening):
             self._offset = None
         self.connected = True
         self._ever_connected = True
+        self._last_error = None
+        self._joins += 1
         early, self._early = self._early, []
-        for ack_id, event in early:
-            self._take(ack_id, event)
-        self.dispatch.own("connect")
+        for ack_id, event, offset in early:
+            if self.connected:
+                self._deliver(ack_id, event, offset)
+        self._send_waiting()
+        if self._retries is not None:
+            self._retries.drain()
+        if self.connected:
+            self.dispatch.own("connect")
+        if self.connected:
+            self._settle(None)
+
+    def _send_waiting(self) -> None:
+        """Send what has been emitted while there was no connection."""
         waiting, self._buffer = self._buffer, []
         for item in waiting:
             if self.connected:
                 self._send(item.packet, item.event)
             else:
                 self._buffer.append(item)
-        if self._retries is not None:
-            self._retries.drain()
-        self._settle(None)
 
     # -- the end of a connection ------------------------------------------------------------
 
@@ -297,10 +345,13 @@ class ClientSocket(Listening):
         if self.connected:
             return
         self._last_error = error
-        self.dispatch.own("connect_error", error)
-        patient = self._manager.options.patient or self._ever_connected
-        if self._verdicts and not patient:
+        if self._verdicts and not self._patient():
             self._give_up(error)
+        self.dispatch.own("connect_error", error)
+
+    def _patient(self) -> bool:
+        """Whether whoever awaits the connection waits through failed attempts."""
+        return self._manager.options.patient or self._ever_connected
 
     def gave_up(self) -> None:
         """The manager makes no further attempt."""
@@ -319,30 +370,43 @@ class ClientSocket(Listening):
 
     def connection_lost(self, reason: str, details: Any) -> None:
         """The connection has gone; the manager may make another."""
-        self._lost(reason, details)
+        self._asked = None
+        self._unplug(reason)
         if not self._manager_retries():
-            self._finish(reason, Disconnected(reason))
             self.active = False
+            self._finish(reason, Disconnected(reason))
+        elif self._verdicts and not self._patient():
+            error = ConnectError(reason)
+            if isinstance(details, (Details, TransportError)):
+                error.description, error.context = details.description, details.context
+            self._give_up(error)
+        self.dispatch.own("disconnect", reason, details)
 
     def _manager_retries(self) -> bool:
         return bool(self.io.reconnection)
 
-    def _lost(self, reason: str, details: Any) -> None:
+    def _unplug(self, reason: str) -> None:
+        """Be disconnected; ``disconnect`` is told when the rest has been settled."""
         self.connected = False
         self.id = None
         self._early.clear()
+        self._asking = None
         self._acks.lost(reason, {item.ack_id for item in self._buffer})
-        self.dispatch.own("disconnect", reason, details)
+        self.dispatch.read_on()
 
     def _leave(self, reason: str, error: Exception) -> None:
         """Need the connection no more."""
         self.active = False
+        self._unwanted = self._asked is not None and self._asked is self._manager.engine
+        self._early.clear()
+        self._asking = None
         self._finish(reason, error)
         self._manager.leave(self)
 
     def _finish(self, reason: str, error: Exception) -> None:
         """Not going to connect again by itself: nobody waits for ever."""
         self._reason = reason
+        self._stop_fetching()
         self._mail.close(reason)
         self._settle(error)
         ends, self._ends = self._ends, []
@@ -364,10 +428,14 @@ class ClientSocket(Listening):
         Awaiting the result waits until the connection has gone, unless other sockets use it.
         """
         if self.active:
-            if self.connected:
+            connected = self.connected
+            self.dispatch.forget_waiting()
+            if connected:
                 self._manager.send(self._encode(DISCONNECT, self.nsp))
-                self._lost(IO_CLIENT_DISCONNECT, None)
+                self._unplug(IO_CLIENT_DISCONNECT)
             self._leave(IO_CLIENT_DISCONNECT, Disconnected(IO_CLIENT_DISCONNECT))
+            if connected:
+                self.dispatch.own("disconnect", IO_CLIENT_DISCONNECT, None)
         return Waiting(self, self._manager.wait_closed)
 
     close = disconnect
@@ -380,8 +448,12 @@ class ClientSocket(Listening):
         if self.active:
             end: asyncio.Future[None] = running_loop().create_future()
             self._ends.append(end)
-            async with asyncio.timeout(timeout):
-                await end
+            try:
+                async with asyncio.timeout(timeout):
+                    await end
+            finally:
+                if end in self._ends:
+                    self._ends.remove(end)
         return self._reason
 
     # -- packets ----------------------------------------------------------------------------
@@ -389,6 +461,11 @@ class ClientSocket(Listening):
     def receive_packet(self, packet: Packet) -> None:
         """Take a packet of this namespace. Raises ``PacketError`` if it is not well formed."""
         kind, _, ack_id, text, data = packet
+        if kind in (CONNECT, CONNECT_ERROR):
+            self._asked = None
+        if not self.active or self._unwanted:
+            self._refuse(kind)
+            return
         if text is not None:
             data = self._loads(text)
         if kind == EVENT:
@@ -399,14 +476,23 @@ class ClientSocket(Listening):
         elif kind == CONNECT:
             self._connect_answered(data)
         elif kind == DISCONNECT:
-            if self.active:
-                self.active = False
-                self._lost(IO_SERVER_DISCONNECT, None)
-                self._leave(IO_SERVER_DISCONNECT, Disconnected(IO_SERVER_DISCONNECT))
+            self._asked = None
+            self._unplug(IO_SERVER_DISCONNECT)
+            self._leave(IO_SERVER_DISCONNECT, Disconnected(IO_SERVER_DISCONNECT))
+            self.dispatch.own("disconnect", IO_SERVER_DISCONNECT, None)
         elif kind == CONNECT_ERROR:
             self._error_packet(data)
         else:
             raise PacketError(f"a packet of type {kind} from a server")
+
+    def _refuse(self, kind: int) -> None:
+        """The namespace was left before the server had let us in: leave it now."""
+        if self._unwanted and kind in (CONNECT, CONNECT_ERROR):
+            self._unwanted = False
+            if kind == CONNECT:
+                self._manager.send(self._encode(DISCONNECT, self.nsp))
+            if self.active:
+                self.opened()
 
     def _connect_answered(self, data: Any) -> None:
         if self.connected:
@@ -424,22 +510,27 @@ class ClientSocket(Listening):
             self._refused(ConnectError(_OLD_SERVER))
 
     def _error_packet(self, data: Any) -> None:
-        error = _connect_error(data)
+        error = _connect_error(data, self._manager.options.protocol)
         if self.connected:  # Socket.IO 2: a packet middleware has refused an event
             self.dispatch.own("error", error)
         else:
             self._refused(error)
 
     def _event(self, ack_id: int | None, event: list[Any]) -> None:
+        offset: str | None = None
         if self._pid is not None and ack_id is None and len(event) > 1:
             last = event[-1]
             if last.__class__ is str and is_offset(last, time.time()):
-                self._offset = last
-                del event[-1]
+                offset = event.pop()
         if self.connected:
-            self._take(ack_id, event)
+            self._deliver(ack_id, event, offset)
         else:
-            self._early.append((ack_id, event))
+            self._early.append((ack_id, event, offset))
+
+    def _deliver(self, ack_id: int | None, event: list[Any], offset: str | None) -> None:
+        if offset is not None:
+            self._offset = offset
+        self._take(None if ack_id is None else _Owed(ack_id, self._joins), event)
 
     def _take(self, ack_id: int | None, event: list[Any]) -> None:
         """Hand an event to its handlers, or keep it for those who ask."""
@@ -464,8 +555,8 @@ class ClientSocket(Listening):
 
     def answer(self, ack_id: int, result: Any) -> None:
         """Acknowledge an event: with nothing, one value, or a tuple of several."""
-        if not self.connected:
-            return
+        if not self.connected or (isinstance(ack_id, _Owed) and ack_id.joins != self._joins):
+            return  # whoever asked has gone; the id may mean something else by now
         if result is None:
             args: list[Any] = []
         else:
@@ -483,13 +574,21 @@ class ClientSocket(Listening):
         """A packet middleware has kept an event from its handlers."""
         self.dispatch.fire("error", error)
 
+    def unheard(self, event: Any) -> None:
+        """Nothing to do: such events wait for ``receive``."""
+
     def ended(self) -> None:
         """Nothing to do: a client socket lives on."""
 
     @property
     def expects_answers(self) -> bool:
-        """Whether the server owes acknowledgements."""
-        return len(self._acks) > 0
+        """Whether the server owes acknowledgements, to this socket or its neighbours."""
+        return self._manager.expects_answers
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is waited for that only the server can say."""
+        return len(self._acks) > 0 or (self.active and not self.connected)
 
     # -- emitting ---------------------------------------------------------------------------
 
@@ -552,6 +651,7 @@ class ClientSocket(Listening):
             self._acks.expect(
                 ack_id, settle, strict=strict, timeout=timeout, expired=self._unbuffer
             )
+            self._manager.read_on()
         if alive:
             self._send(packet, payload)
         else:
@@ -565,6 +665,7 @@ class ClientSocket(Listening):
         packet = self._encode(EVENT, self.nsp, payload, ack_id)
         packet.compress = item.compress
         self._acks.expect(ack_id, settle, strict=True, timeout=item.timeout, expired=None)
+        self._manager.read_on()
         self._send(packet, payload)
         return ack_id
 
@@ -587,7 +688,7 @@ class ClientSocket(Listening):
         return engine is not None and engine.session.writable
 
     def _unbuffer(self, ack_id: int) -> None:
-        """The acknowledgement of an event has timed out: it need not be sent any more."""
+        """Nobody waits for an acknowledgement any more: the event need not be sent."""
         self._buffer = [item for item in self._buffer if item.ack_id != ack_id]
 
     async def _wait_writable(self) -> None:
@@ -627,6 +728,7 @@ class ClientSocket(Listening):
         except asyncio.CancelledError:
             if ack_id is not None:
                 self._acks.forget(ack_id)
+                self._unbuffer(ack_id)
             elif self._retries is not None:
                 self._retries.cancel(settle)
             raise
@@ -691,13 +793,13 @@ class ClientSocket(Listening):
         return decorate
 
     def exception_handler(self, kind: type[BaseException]) -> Callable[[F], F]:
-        """Register ``handler(socket, exception)`` for what handlers raise, as a decorator.
+        """Register ``handler(exception)`` for what handlers raise, as a decorator.
 
         What it returns is the acknowledgement.
         """
 
         def decorate(function: F) -> F:
-            self._exceptions[kind] = Handler(function, with_socket=True, checked=False)
+            self._exceptions[kind] = Handler(function, checked=False)
             return function
 
         return decorate
@@ -707,6 +809,17 @@ class ClientSocket(Listening):
         if self._tasks is None:
             self._tasks = Tasks(self)
         return self._tasks.start(running_loop(), coro)
+
+
+class _Owed(int):
+    """The id of an acknowledgement that we owe over the connection on which it was asked."""
+
+    def __new__(cls, ack_id: int, joins: int) -> Self:
+        owed = super().__new__(cls, ack_id)
+        owed.joins = joins
+        return owed
+
+    joins: int
 
 
 class _Throttle:
@@ -732,11 +845,14 @@ class _Throttle:
             engine.session.end(reason)
 
 
-def _connect_error(data: Any) -> ConnectError:
-    if data.__class__ is dict:
-        answer: dict[str, Any] = data
-        return ConnectError(str(answer.get("message", "")), answer.get("data"))
-    return ConnectError(data if isinstance(data, str) else "refused", data)
+def _connect_error(data: Any, protocol: int) -> ConnectError:
+    """What a refusal says. Socket.IO 2 sends either a message or data."""
+    answer: dict[str, Any] = data if data.__class__ is dict else {}
+    if "message" in answer and (protocol == 5 or answer.keys() <= {"message", "data"}):
+        return ConnectError(str(answer["message"]), answer.get("data"))
+    if isinstance(data, str):
+        return ConnectError(data, None if protocol == 5 else data)
+    return ConnectError("the server has refused the connection", data)
 
 
 def _name_of(function: Any) -> str:
