@@ -219,7 +219,7 @@ class EngineServer(_Served):
                 session.close()
                 return
             if handler.is_async:
-                self._runtime.start(_or_close(result, session))
+                self._runtime.start(_or_close(result, session), held=result)
 
     def close_at_once(self) -> None:
         """End all connections."""

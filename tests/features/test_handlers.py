@@ -390,3 +390,38 @@ async def test_signatures_that_cannot_work() -> None:
         wrong: Any = function
         with pytest.raises(ConfigurationError):
             io.event("x")(wrong)
+
+
+async def test_an_event_of_clients_whose_handler_waits_for_the_server(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`io.on` does not hear clients; that is said once, when the first of them calls."""
+    io = Server()
+
+    @io.on("chat")
+    def chat(text: str) -> None:
+        raise AssertionError("never called by clients")
+
+    page = await site.page(io)
+    await page.run("""
+        const ana = await connect();
+        ana.emit("chat", "hello");
+        ana.emit("chat", "anybody?");
+        ana.emit("connection");
+        ana.emit("else");
+        await sleep(50);
+    """)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "'chat'" in warnings[0]
+    assert "event()" in warnings[0]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, "5", None, True])
+def test_limits_of_time_are_numbers(seconds: Any) -> None:
+    """Not when the time is up, but where the mistake is."""
+    io = Server()
+    with pytest.raises(ConfigurationError, match="timeout must be a positive number"):
+        io.timeout(seconds)
+    with pytest.raises(ConfigurationError, match="timeout must be a positive number"):
+        io.to("room").timeout(seconds)

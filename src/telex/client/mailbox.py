@@ -13,16 +13,19 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """A bounded queue that can be closed. Past its limit the oldest item is dropped."""
+    """A bounded queue that can be closed.
 
-    __slots__ = ("_asked", "_items", "_limit", "_reason", "_waiting")
+    Past its limit the oldest item is dropped; whoever asks next is told so in the log.
+    """
+
+    __slots__ = ("_dropped", "_items", "_limit", "_reason", "_waiting")
 
     def __init__(self, limit: int) -> None:
         self._items: deque[T] = deque()
         self._limit = limit
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._reason: str | None = None
-        self._asked = False
+        self._dropped = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -31,13 +34,7 @@ class Mailbox(Generic[T]):
         """Something has come."""
         if len(self._items) >= self._limit:
             self._items.popleft()
-            if self._asked:
-                self._asked = False  # once, until somebody asks again
-                logger.warning(
-                    "more than %d events wait for receive(): the oldest are dropped"
-                    " (option receive_limit)",
-                    self._limit,
-                )
+            self._dropped += 1
         self._items.append(item)
         self._wake()
 
@@ -47,7 +44,14 @@ class Mailbox(Generic[T]):
         Raises ``Disconnected`` when nothing waits and nothing will come, ``TimeoutError``
         after ``timeout`` seconds.
         """
-        self._asked = True
+        if self._dropped:
+            logger.warning(
+                "more than %d events waited for receive(): the oldest %d were dropped"
+                " (option receive_limit)",
+                self._limit,
+                self._dropped,
+            )
+            self._dropped = 0
         if not self._items:
             async with asyncio.timeout(timeout):
                 await self._wait()

@@ -234,5 +234,7 @@ class Core:
             for task in late:
                 logger.warning("a handler has not finished within %s s: it is cancelled", GRACE)
                 task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=GRACE)
         for namespace in list(self.namespaces.values()):
             await namespace.adapter.close()

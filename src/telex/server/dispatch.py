@@ -54,6 +54,10 @@ class Recipient(Protocol):
         """The handlers of ``disconnecting`` have run."""
         ...
 
+    def unheard(self, event: Any) -> None:
+        """Nobody listens to an event that has come."""
+        ...
+
     @property
     def expects_answers(self) -> bool:
         """Whether the client owes acknowledgements."""
@@ -173,6 +177,7 @@ class Dispatch:
             return
         if self.extras is None:
             if handlers is None:
+                self._recipient.unheard(name)
                 return
             handler = handlers[0]
             if handler.plain and len(handlers) == 1:
@@ -298,6 +303,17 @@ class Dispatch:
         self._waiting = 0
         self._since = None
         self._next()
+
+    def forget_waiting(self) -> None:
+        """Drop the peer's events that wait; what is our own has its turn."""
+        inbox = self._inbox
+        if inbox:
+            kept = [item for item in inbox if item[0].__class__ is not tuple]
+            inbox.clear()
+            inbox.extend(kept)
+            self._waiting = sum(weight for _, weight in kept)
+            if not kept:
+                self._since = None
 
     def _next(self) -> Event | str | Work | None:
         """The next event that waits; without one, the socket is not busy any more."""
@@ -426,7 +442,8 @@ class Dispatch:
     ) -> None:
         """Let the user's exception handler answer."""
         try:
-            result = handler.call(*handler.most(self._recipient, error))
+            args = (self._recipient, error) if handler.with_socket else (error,)
+            result = handler.call(*handler.most(*args))
             if result.__class__ is CoroutineType:
                 result = await result
         except BaseException as failure:

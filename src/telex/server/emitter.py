@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from ..config import positive
 from .operators import BroadcastOperator, Rooms
 
 
@@ -89,6 +90,7 @@ class FlaggedEmitter(Generic[E]):
 
     def timeout(self, seconds: float) -> Self:
         """Set the limit for the acknowledgement, in seconds."""
+        positive("timeout", seconds, "seconds")
         emitter = self._copy()
         emitter._timeout = seconds
         return emitter

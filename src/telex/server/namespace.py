@@ -15,7 +15,7 @@ from .handlers import Handler
 from .middleware import admit
 from .operators import BroadcastOperator, OperatorParts
 from .registry import CONNECTION, Registry
-from .runtime import Runtime
+from .runtime import Runtime, logger
 from .socket import PENDING, Socket
 
 
@@ -46,6 +46,7 @@ class Namespace(NamespaceFace):
         self._skip_middlewares = skip_middlewares
         self._sockets: dict[str, Socket] = {}
         self._pending = 0
+        self._explained: set[object] = {CONNECTION, "new_namespace"}
         super().__init__(registry, BroadcastOperator(self.parts, Target()))
 
     def __repr__(self) -> str:
@@ -81,6 +82,17 @@ class Namespace(NamespaceFace):
     def exceptions(self) -> ExceptionHandlers:
         """What answers when a handler raises."""
         return self._registry.exceptions
+
+    def unheard(self, event: object) -> None:
+        """No socket listens to an event: who meant to has perhaps asked the namespace."""
+        if event in self._registry.own.by_event and event not in self._explained:
+            self._explained.add(event)
+            logger.warning(
+                "clients of %r send %r, which has handlers that never hear them: on() is for"
+                " events of the server itself, event() and socket.on() for those of clients",
+                self,
+                event,
+            )
 
     # -- admission --------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from .._aio import DONE
 from ..adapter.base import Adapter, Target
 from ..adapter.recovery import RecoveryLog
+from ..config import positive
 from ..errors import AckTimeout, ConfigurationError
 from ..parser.packet import EVENT, RESERVED_EVENTS
 from ..wire import EncodedPacket
@@ -155,6 +156,7 @@ class BroadcastOperator:
 
     def timeout(self, seconds: float) -> BroadcastOperator:
         """Set the limit for acknowledgements, in seconds."""
+        positive("timeout", seconds, "seconds")
         return BroadcastOperator(self.parts, self._target, compress=self._compress, timeout=seconds)
 
     # -- emitting -----------------------------------------------------------------------

@@ -95,6 +95,8 @@ class SocketNamespace(Protocol):
     @property
     def server(self) -> Any: ...
 
+    def unheard(self, event: Any) -> None: ...
+
     def emit(self, event: str, *args: Any) -> Awaitable[None]: ...
 
     def send(self, *args: Any) -> Awaitable[None]: ...
@@ -361,7 +363,7 @@ class Socket(Listening, Broadcasting):
 
         ``socket.timeout(5).emit("event", ack=callback)`` calls ``callback(error, *answer)``.
         """
-        return SocketEmitter(self, timeout=seconds)
+        return SocketEmitter(self).timeout(seconds)
 
     def _deliver_later(self, packet: EncodedPacket) -> None:
         """What is emitted before the socket has been accepted is sent when it is."""
@@ -625,6 +627,10 @@ class Socket(Listening, Broadcasting):
             self._tasks.cancel()
         if was_connected:
             self.dispatch.leave(reason)
+
+    def unheard(self, event: Any) -> None:
+        """Nobody listens to an event that has come: is somebody in the wrong place?"""
+        self.nsp.unheard(event)
 
     def ended(self) -> None:
         """The handlers of ``disconnecting`` have run: the rooms are gone."""
