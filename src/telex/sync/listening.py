@@ -122,13 +122,13 @@ class BlockingListening:
         return register(name) if callable(name) else register
 
     def exception_handler(self, kind: type[BaseException]) -> Callable[[F], F]:
-        """Register ``handler(socket, exception)`` for what handlers raise, as a decorator.
+        """Register ``handler(exception)`` for what handlers raise, as a decorator.
 
         What it returns is the acknowledgement.
         """
 
         def register(function: F) -> F:
-            given = self._work.explainer(function, self)
+            given = self._work.handler(function)
             self._home.ask(lambda: self._socket.exception_handler(kind)(given))
             return function
 

@@ -169,14 +169,17 @@ class LoopThread:
         return asyncio.SelectorEventLoop(self._selector)
 
     async def _main(self) -> None:
-        stopping = asyncio.Event()
+        stopping = self._stopping = asyncio.Event()
+        self._begin(asyncio.get_running_loop())
+        await stopping.wait()
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Do what has been submitted before."""
         with self._lock:
-            self._stopping = stopping
-            self.loop = asyncio.get_running_loop()
+            self.loop = loop
             early, self._early = self._early, []
         for call in early:
             call.begin()
-        await stopping.wait()
 
     def submit(self, call: Call) -> None:
         """Let a call begin on the loop."""

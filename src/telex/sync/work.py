@@ -64,10 +64,6 @@ class Work:
             return function
         return Elsewhere(function, self, concurrent=concurrent)
 
-    def explainer(self, function: Any, owner: object) -> Function:
-        """What to register for an exception handler, which is given the socket."""
-        return Elsewhere(function, self, owner=owner) if callable(function) else function
-
     def listener(self, function: Any) -> Any:
         """What to register for a function that is shown something, and answers nothing."""
         if not callable(function) or is_async(function):
@@ -128,23 +124,11 @@ class _Wrapped:
 class Elsewhere(_Wrapped):
     """A function that is called in a thread beside the loop."""
 
-    def __init__(
-        self,
-        function: Function,
-        work: Work,
-        *,
-        concurrent: bool = False,
-        owner: object = None,
-    ) -> None:
+    def __init__(self, function: Function, work: Work, *, concurrent: bool = False) -> None:
         super().__init__(function, work)
         self._apart = concurrent
-        self._owner = owner
 
     async def __call__(self, *args: Any, **named: Any) -> Any:
-        if self._owner is not None:
-            args = (self._owner, *args[1:])
-            if is_async(self.__wrapped__):
-                return await self.__wrapped__(*args)
         for name, value in named.items():
             if isinstance(value, Ack):
                 named[name] = self._work.ack(value)
