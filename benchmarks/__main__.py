@@ -24,6 +24,7 @@ from benchmarks.report import (
 )
 from benchmarks.shapes import SHAPES, Shape
 from benchmarks.studies import STUDIES, Scale, StudyFindings
+from benchmarks.studies.profiles import can_run as can_profile
 from benchmarks.surroundings import Neighbours, Surroundings
 
 PLAN = Plan(cycles=5, fresh_cycles=3, seconds=0.8, settle=1.0)
@@ -100,8 +101,9 @@ def chosen_shapes(names: list[str] | None, *, full: bool) -> list[Shape]:
 
 def chosen_studies(names: list[str] | None, *, full: bool) -> list[str]:
     """The studies of this run; what a client costs is part of every whole one."""
-    chosen = ["clients"] if names is None else names
-    return [one for one in STUDIES if full or one in chosen]
+    if names is not None:
+        return [one for one in STUDIES if one in names]
+    return [one for one in STUDIES if full and (one != "profiles" or can_profile())] or ["clients"]
 
 
 def chosen_contenders(arguments: argparse.Namespace) -> list[Contender]:

@@ -24,6 +24,7 @@ COLOURS = {
     "telex-asgi": "#f4b394",
     "telex-other": "#7048e8",
 }
+PARTS = ("#486581", "#f0b429", "#d9480f", "#7048e8", "#6b9a5b", "#ec7a45", "#9fb3c8", "#cbd2d9")
 COLUMNS = 2
 
 # matplotlib is annotated only in part: in strict eyes it is not.
@@ -187,3 +188,22 @@ def bars(axes: Any, figures: Mapping[str, tuple[str, float]], *, title: str) -> 
     axes.set_xlim(0, max(*values, 0.001) * 1.2)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
+
+
+def shares(axes: Any, rows: Mapping[str, Mapping[str, float]], parts: Sequence[str]) -> None:
+    """One bar of a hundred per cent per row, divided into parts."""
+    _plain(axes, "per cent of the server's time")
+    places = range(len(rows))
+    left = [0.0] * len(rows)
+    for index, part in enumerate(parts):
+        widths = [row.get(part, 0.0) for row in rows.values()]
+        axes.barh(
+            places, widths, left=left, height=0.72, label=part, color=PARTS[index % len(PARTS)]
+        )
+        left = [before + width for before, width in zip(left, widths, strict=True)]
+    axes.set_yticks(places, list(rows))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.legend(
+        fontsize=8, frameon=False, ncols=len(parts), loc="upper center", bbox_to_anchor=(0.4, -0.06)
+    )

@@ -1,7 +1,7 @@
 """What no single figure says: how costs grow, how long answers take, what a crowd does, what
 a client costs."""
 
-from benchmarks.studies import clients, crowd, growth, latency
+from benchmarks.studies import clients, crowd, growth, latency, profiles
 from benchmarks.studies.study import Scale, Study, StudyFindings
 
 STUDIES: dict[str, Study] = {
@@ -9,6 +9,7 @@ STUDIES: dict[str, Study] = {
     "latency": latency.run,
     "crowd": crowd.run,
     "clients": clients.run,
+    "profiles": profiles.run,
 }
 
 __all__ = ["STUDIES", "Scale", "Study", "StudyFindings"]
