@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from .. import _json
-from ..engine.packet import CLOSE, MESSAGE, NOOP, OPEN, PING, PONG, TYPES, UPGRADE
+from ..engine.packet import CLOSE, MESSAGE, OPEN, PING, PONG, TYPES
 from ..engine.payload import decode_base64
 from ..errors import TransportError
 from ..types import Clock
@@ -245,8 +245,7 @@ class ClientSession:
             self.on_message(decode_base64(data[skip:]), 0)
         elif not kind or kind not in TYPES:
             self._mistake(f"unknown packet type {kind!r}")
-        elif kind not in (NOOP, UPGRADE):
-            self._mistake(f"a heartbeat in the wrong direction: {data[:20]!r}")
+        # Heartbeats in the wrong direction, NOOP and UPGRADE mean nothing here.
 
     def _mistake(self, what: str) -> None:
         """The server has sent what the protocol forbids."""
@@ -400,7 +399,10 @@ class ClientSession:
     def _set_beat(self, *, alive: bool) -> None:
         """The next deadline of the heartbeat, seen from now."""
         now = self._clock()
-        if self.protocol == 3 or self._held:
+        if self._held:
+            # Whenever the server's ping comes, it wants an answer within ping_timeout.
+            self._beat = now + min(self.ping_interval, self.ping_timeout) / 2
+        elif self.protocol == 3:
             self._beat = now + self.ping_interval
         else:
             self._beat = now + self.ping_interval + self.ping_timeout
@@ -503,7 +505,9 @@ class ClientSession:
             self.upgrading = False
             if self.transport is not None:
                 self.transport.unpause()
-            self.flush()
+                if self.transport.writable:
+                    self._sent = 0
+        self.flush()
 
 
 def _seconds(milliseconds: Any) -> float:

@@ -33,6 +33,12 @@ GOODBYE_TIMEOUT = 2.0
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
+_ERRORS = (
+    WSCloseCode.PROTOCOL_ERROR,
+    WSCloseCode.INVALID_TEXT,
+    WSCloseCode.POLICY_VIOLATION,
+    WSCloseCode.MESSAGE_TOO_BIG,
+)
 _Base: Any = vars(_picows)["WSProtocol"]
 
 
@@ -160,7 +166,13 @@ class WebSocketTransport(WSListener):
             self._patience = None
         if self._ended:
             return
-        self._session.closed(self, Details("websocket connection closed", self._protocol.lost))
+        handshake: Any = transport.close_handshake  # None if the connection was cut
+        ours = handshake and handshake.sent and not handshake.recv_then_sent
+        if ours and handshake.sent.code in _ERRORS:
+            what = f"the server broke the rules of WebSockets (code {handshake.sent.code.value})"
+            self._session.failed(self, TransportError("websocket error", what))
+        else:
+            self._session.closed(self, Details("websocket connection closed", self._protocol.lost))
 
     def close(self) -> None:
         """Send a close frame, and give the server a moment to answer it."""
@@ -259,6 +271,8 @@ class WebSocketTransport(WSListener):
 
     def _message(self, kind: WSMsgType, frame: WSFrame) -> str | bytes | None:
         """The message that a frame completes, if it completes one."""
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            raise _Broken(WSCloseCode.PROTOCOL_ERROR, "reserved bits, without an extension")
         if kind in (_TEXT, _BINARY):
             if self._fragments is not None:
                 raise _Broken(WSCloseCode.PROTOCOL_ERROR, "a message inside another one")
