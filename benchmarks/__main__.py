@@ -15,6 +15,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.report import (
     Findings,
     as_json,
+    missed_goals,
     page,
     sections,
     study_text,
@@ -177,6 +178,7 @@ def _publish(findings: Findings, folder: Path) -> None:
         draw(findings, outcomes, folder / plots[-1])
     (folder / "benchmarks.json").write_text(as_json(findings))
     (folder / "benchmarks.md").write_text(page(findings, plots))
+    write_part(folder / "performance.md", "goals", missed_goals(findings))
 
 
 def _publish_study(name: str, found: StudyFindings, frame: Findings, folder: Path) -> None:

@@ -156,6 +156,9 @@ def curves(
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for scale in (axes.xaxis, axes.yaxis):
+        scale.set_major_formatter("{x:,g}")
+        scale.set_minor_formatter("")
     least = min(y for _, points in lines.values() for _, y in points)
     most = max(y for _, points in lines.values() for _, y in points)
     # At least two decades: a small change looks small.

@@ -310,6 +310,19 @@ def study_text(name: str, text: str, found: Sequence[Verdict], frame: Findings) 
     return "\n\n".join([text, *goals, source])
 
 
+def missed_goals(findings: Findings) -> str:
+    """What a comparison has not reached, as a list."""
+    found = all_verdicts(findings)
+    missed = [
+        f"- {one.shape}: {one.server} is to be at {one.goal} and is at {one.measured}"
+        f"{f' ({one.remark})' if one.remark else ''}"
+        for one in found
+        if not one.reached
+    ]
+    head = f"{findings.surroundings.date}: {summary(found)}"
+    return "\n".join([head, "", *missed] if missed else [head])
+
+
 def write_part(page: Path, name: str, text: str) -> None:
     """Put text between the marks of a page; a page without them begins with these parts."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"

@@ -3,11 +3,22 @@
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.comparison import Outcome, Spread
-from benchmarks.contenders import TELEX
+from benchmarks.comparison import Outcome, Plan, Spread
+from benchmarks.contenders import NODE, TELEX
 from benchmarks.generator import Slice
-from benchmarks.report import figure, goal_table, table, verdicts, write_part
+from benchmarks.report import (
+    Findings,
+    figure,
+    goal_table,
+    missed_goals,
+    page,
+    table,
+    terminal,
+    verdicts,
+    write_part,
+)
 from benchmarks.shapes import Goals, Shape
+from benchmarks.surroundings import Surroundings
 
 SHAPE = Shape(
     name="echo",
@@ -85,6 +96,21 @@ def test_every_telex_is_judged_by_itself() -> None:
     assert [cell.strip() for cell in head.split("|")[3:5]] == ["telex", "slow telex"]
     assert "reached" in first
     assert "**missed**" in first
+
+
+def test_what_is_missed_is_listed() -> None:
+    outcome = Outcome(SHAPE, {"node": slices(10), "telex": slices(5)})
+    surroundings = Surroundings("a day", "a processor", 2, "1 GB", "Linux", "CPython")
+    plan = Plan(cycles=1, fresh_cycles=1, seconds=1, settle=1)
+    versions = {one.name: "1" for one in (NODE, TELEX)}
+    findings = Findings([NODE, TELEX], versions, [outcome], plan, surroundings, 0, "make bench")
+    assert missed_goals(findings).splitlines() == [
+        "a day: 1 of 2 goals are reached, 1 missed.",
+        "",
+        "- echo: telex is to be at 2.5× less than Node, socket.io and is at 2.00× (2.00 to 2.00×)",
+    ]
+    assert "1 of 2 goals" in terminal(findings)
+    assert "![" in page(findings, ["plot.svg"])
 
 
 def test_a_part_of_a_page_replaces_the_one_before(tmp_path: Path) -> None:
