@@ -210,12 +210,16 @@ def test_callbacks_are_never_held_back(socket: ClientSocket, seen: Seen) -> None
     @socket.on("question")
     def question() -> str:
         answered = threading.Event()
-        socket.emit("answer", 1, ack=lambda answer: answered.set())
+        socket.emit("answer", ack=answered.set)
         return "in time" if answered.wait(10) else "too late"
 
     assert ask(socket) == ["in time"]
-    socket.timeout(10).emit("answer", 1, ack=lambda error, answer: seen.put((error, answer)))
-    assert seen.get(timeout=10) == (None, 1)
+
+    def settled(error: Exception | None, *answer: object) -> None:
+        seen.put((error, answer))
+
+    socket.timeout(10).emit("answer", 1, ack=settled)
+    assert seen.get(timeout=10) == (None, (1,))
     socket.timeout(0.01).emit("nobody handles this", ack=seen.put)
     assert isinstance(seen.get(timeout=10), telex.AckTimeout)
 

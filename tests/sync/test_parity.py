@@ -58,6 +58,7 @@ PAIRS = [
             "receive_packet",
             "refused",
             "show_outgoing",
+            "unheard",
             "waits",
             "watch_outgoing",
         },

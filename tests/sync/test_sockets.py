@@ -158,7 +158,7 @@ def test_a_server_that_goes_and_comes_back() -> None:
     try:
         with telex.sync.connect(server.url(), reconnection_delay=0.02) as socket:
             reconnected = threading.Event()
-            socket.io.on("reconnect", lambda attempt: reconnected.set())
+            socket.io.on("reconnect", reconnected.set)
             asyncio.run(server.die())
             until(lambda: socket.disconnected)
             socket.emit("echo", "later")
