@@ -28,6 +28,7 @@ class Network:
         self.options = options
         self.remembered_websocket = False
         self._cookies: aiohttp.CookieJar | None = None
+        self._context: ssl.SSLContext | None = None
         self._path = options.path + ("/" if options.add_trailing_slash else "")
         self._query = {"EIO": str(options.revision), **target.query, **options.query}
 
@@ -81,12 +82,12 @@ class Network:
         """How TLS is done; ``None`` without TLS."""
         if not self.target.secure:
             return None
-        if self.options.ssl is False:
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            return context
-        return self.options.ssl or ssl.create_default_context()
+        if self._context is None:  # it reads all certificates of the system
+            self._context = self.options.ssl or ssl.create_default_context()
+            if self.options.ssl is False:
+                self._context.check_hostname = False
+                self._context.verify_mode = ssl.CERT_NONE
+        return self._context
 
     def http(self) -> aiohttp.ClientSession:
         """An HTTP client for one polling transport."""

@@ -562,12 +562,12 @@ class ClientSocket(Listening):
         else:
             args = list(result) if result.__class__ is tuple else [result]
         try:
-            packet = self._encode(ACK, self.nsp, args, ack_id)
+            packet = self._encode(ACK, self.nsp, args, int(ack_id))
         except EncodeError as error:
             logger.error("an acknowledgement cannot be sent", exc_info=error)
             self.dispatch.fire("error", error)
             failure = {"type": "HandlerError", "message": "the handler failed"}
-            packet = self._encode(ACK, self.nsp, [{"error": failure}], ack_id)
+            packet = self._encode(ACK, self.nsp, [{"error": failure}], int(ack_id))
         self._manager.send(packet)
 
     def refused(self, error: Exception) -> None:
