@@ -83,9 +83,11 @@ def equip(io: Server, namespace: Namespace | ParentNamespace, memory: Memory) ->
             socket.emit("echo", *args)
 
         @socket.on("ask")
-        async def ask(*args: object) -> None:
-            answer: object = await socket.emit_with_ack("question", *args, timeout=10)
-            socket.emit("answered", answer if isinstance(answer, tuple) else [answer])
+        def ask(*args: object) -> None:
+            def answered(*answers: object) -> None:
+                socket.emit("answered", list(answers))
+
+            socket.emit("question", *args, ack=answered)
 
         @socket.on("push")
         def push(count: int) -> None:
@@ -105,6 +107,10 @@ def equip(io: Server, namespace: Namespace | ParentNamespace, memory: Memory) ->
     async def answer_later(_: Socket, milliseconds: float, *args: object) -> tuple[object, ...]:
         await asyncio.sleep(milliseconds / 1000)
         return args
+
+    @namespace.event("keep silent")
+    def keep_silent(_: Socket, ack: Ack | None = None) -> None:
+        """Whoever wants an answer gets none."""
 
     @namespace.event("answer twice")
     def answer_twice(_: Socket, ack: Ack) -> None:

@@ -80,6 +80,7 @@ function equip(io, name) {
     socket.on("answer later", (milliseconds, ...args) => {
       setTimeout(args.pop(), milliseconds, ...args);
     });
+    socket.on("keep silent", () => {});
     socket.on("answer twice", (answer) => (answer("once"), answer("twice")));
     socket.on("ask", (...args) => {
       socket.emit("question", ...args, (...answers) => socket.emit("answered", answers));
@@ -137,7 +138,8 @@ function create(site, options) {
     response.writeHead(known ? 200 : 404, { "content-type": "application/json" });
     response.end(JSON.stringify(known ? ports : { error: "nothing here" }));
   });
-  const io = new Server(server, options);
+  // Socket.IO 2 sets a cookie of its own unless told not to.
+  const io = new Server(server, generation === 2 ? { cookie: false, ...options } : { ...options });
   for (const name of ["/", "/chat", "/news", "/guarded", "/slow", "/greeting", "/café ☕"]) {
     equip(io, name);
   }
@@ -188,7 +190,7 @@ function create(site, options) {
         : ["stage=later; Path=/", "gone=; Max-Age=0"],
     );
   });
-  server.prependListener("upgrade", remember);
+  if (server.listenerCount("upgrade")) server.prependListener("upgrade", remember);
   return { io, server };
 }
 
@@ -198,7 +200,7 @@ function createEngine() {
   const from = generation === 4 ? peers : path.join(peers, `socket.io-${generation}`);
   const engine = require(require.resolve(name, { paths: [from] }));
   const server = http.createServer((request, response) => response.writeHead(404).end());
-  const io = engine.attach(server, QUICK);
+  const io = engine.attach(server, { ...QUICK });
   io.on("connection", (socket) => {
     socket.on("message", (data) => {
       if (data === "close me") socket.close();

@@ -14,11 +14,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import socketio  # pyright: ignore[reportMissingTypeStubs]
+from engineio import payload  # pyright: ignore[reportMissingTypeStubs]
 from socketio import exceptions as _exceptions  # pyright: ignore[reportMissingTypeStubs]
 
 from tests.apps.behaviour import Receive, Scope, Send, serve_uvicorn
 
 exceptions: Any = _exceptions
+
+# By default it refuses more than 16 packets at once, which any client may send.
+payload.Payload.max_decode_packets = 1000
 
 NAMESPACES = ("/", "/chat", "/news", "/guarded", "/café ☕")
 
