@@ -62,18 +62,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class Instead:
-    """What the client gets instead of the server's answer or frame; the connection goes on."""
+    """What the client gets instead of the server's answer or frame; the connection goes on.
 
-    text: str
+    Text is sent as the body of an answer, or as a frame; bytes are sent as they are.
+    """
+
+    data: str | bytes
 
     def encoded(self, phase: Phase) -> bytes:
         """The bytes in place of a unit of this phase."""
-        data = self.text.encode()
-        if phase != "server frame":
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(data)}"
-            return f"{head}\r\n\r\n".encode() + data
-        size = len(data)
-        return bytes([0x81, size] if size < 126 else [0x81, 126, *divmod(size, 256)]) + data
+        if isinstance(self.data, bytes):
+            return self.data
+        data = self.data.encode()
+        if phase == "server frame":
+            return frame(data)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(data)}"
+        return f"{head}\r\n\r\n".encode() + data
+
+
+def frame(data: bytes, opcode: int = 1, *, fin: bool = True) -> bytes:
+    """A frame as servers send them."""
+    size = len(data)
+    head = bytes([fin << 7 | opcode])
+    return head + bytes([size] if size < 126 else [126, *divmod(size, 256)]) + data
 
 
 Action: TypeAlias = Literal["reset", "end", "half", "silence"] | Answer | Instead

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 from tests.client.faults.scenes import SAY, TAKE, Act, Scene
-from tests.support.proxy import Action, Answer, Fault, Instead, Phase
+from tests.support.proxy import Action, Answer, Fault, Instead, Phase, frame
 
 POLLING = ("polling",)
 WEBSOCKET = ("websocket",)
@@ -225,3 +225,63 @@ def packets() -> Iterator[Scene]:
         BOTH,
         end="upgrade",
     )
+
+
+def _message(text: str) -> bytes:
+    """A message of the server, whose length the client must tell."""
+    return frame(f'42["said","{text}"]'.encode())
+
+
+def frames() -> Iterator[Scene]:
+    """A server, or what stands before it, speaks its own WebSocket, or its own HTTP."""
+    for name, data in (
+        ("an empty close frame", frame(b"", 8)),
+        ("a close frame, 1000", frame(b"\x03\xe8", 8)),
+        ("a close frame, 1001", frame(b"\x03\xe9going", 8)),
+        ("a close frame, 1011", frame(b"\x03\xf3", 8)),
+        ("an unknown kind of frame", frame(b"", 3)),
+        ("reserved bits", b"\xf1\x00"),
+        ("a mask", b"\x81\x82\x00\x00\x00\x0042"),
+        ("text that is none", frame(b"42\xff")),
+        ("a fragment of nothing", frame(b"42", 0)),
+        ("a message within a message", frame(b"42", fin=False) + frame(b"42")),
+        ("a frame without an end", b"\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xff42"),
+    ):
+        fault = Fault("server frame", Instead(data), match="said")
+        yield Scene(f"websocket: {name}", [fault], WEBSOCKET, SAY)
+    for name, data in (
+        ("a message in fragments", frame(b'42["said",', fin=False) + frame(b'"it"]', 0)),
+        (
+            "a ping within a message",
+            frame(b'42["said",', fin=False) + frame(b"", 9) + frame(b'"it"]', 0),
+        ),
+        ("two messages", _message("a") + _message("bc")),
+        ("a stray pong", frame(b"3") + _message("a")),
+        ("a stray probe reply", frame(b"3probe") + _message("a")),
+        ("a stray upgrade", frame(b"5") + _message("a")),
+        ("a noop", frame(b"6") + _message("a")),
+        ("a message for nobody", frame(b'42/other,["said",1]') + _message("a")),
+        ("an answer that nobody waits for", frame(b"43999[1]") + _message("a")),
+        ("bytes that nobody waits for", frame(b"bytes", 2) + _message("a")),
+    ):
+        fault = Fault("server frame", Instead(data), match="said")
+        yield Scene(f"websocket: {name}", [fault], WEBSOCKET, SAY)
+    twice = Fault("server frame", Instead(frame(b"3probe") * 2), match="3probe")
+    yield Scene("upgrade: two probe replies", [twice], BOTH, end="upgrade")
+    ok, said = b"HTTP/1.1 200 OK\r\n", b'42["said","it"]'
+    for name, data in (
+        ("no HTTP", b"good morning\r\n\r\n"),
+        ("half a head", b"HTTP/1.1 200"),
+        ("no content", b"HTTP/1.1 204 No Content\r\n\r\n"),
+        ("not modified", b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+        ("an empty body", ok + b"Content-Length: 0\r\n\r\n"),
+        ("chunks", ok + b"Transfer-Encoding: chunked\r\n\r\nf\r\n" + said + b"\r\n0\r\n\r\n"),
+        ("a bad chunk", ok + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        ("another type", ok + b"Content-Type: image/png\r\nContent-Length: 15\r\n\r\n" + said),
+        (
+            "an informational answer first",
+            b"HTTP/1.1 100 Continue\r\n\r\n" + ok + b"Content-Length: 15\r\n\r\n" + said,
+        ),
+    ):
+        fault = Fault("poll answer", Instead(data), match="said")
+        yield Scene(f"polling: {name}", [fault], POLLING, SAY)

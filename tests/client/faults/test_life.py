@@ -45,6 +45,12 @@ async def _fired(socket: telex.ClientSocket, there: Elsewhere) -> None:
         await there.fired(fault)
 
 
+async def _pausing(socket: telex.ClientSocket, there: Elsewhere) -> None:
+    """The probe has been answered, and the poll that is to end does not."""
+    await _fired(socket, there)
+    await until(lambda: socket.io.engine.session.upgrading)
+
+
 async def _nearly(socket: telex.ClientSocket, there: Elsewhere) -> None:
     """A few turns of the loop after the connection has begun."""
     for _ in range(3):
@@ -111,7 +117,7 @@ STATES = [
     _silent("probing, no connection", BOTH, Fault("probe", "silence")),
     _silent("probing, no answer", BOTH, Fault("probe answer", "silence")),
     _silent("probing, no reply", BOTH, Fault("server frame", "silence", match="3probe")),
-    _silent("probing, polling does not pause", BOTH, Fault("poll answer", "silence", match="^6")),
+    State("probing, polling does not pause", BOTH, _pausing, [Fault("poll answer", "silence")]),
     State("open, polling", POLLING, _connected),
     State("open, websocket", WEBSOCKET, _connected),
     State("open, upgrade under way", BOTH, _connected),

@@ -79,3 +79,9 @@ async def test_a_server_that_falls_silent(site: Site, brisk: int, scene: Scene) 
 async def test_what_a_server_should_not_say(site: Site, port: int, scene: Scene) -> None:
     """Broken packets, farewells, half-closed connections."""
     await play(site, scene, port)
+
+
+@pytest.mark.parametrize("scene", [*matrix.frames()], ids=str)
+async def test_unusual_frames_and_answers(site: Site, port: int, scene: Scene) -> None:
+    """What WebSocket and HTTP allow is understood, what they forbid ends the connection."""
+    await play(site, scene, port)

@@ -64,6 +64,36 @@ async def test_a_slow_link(
             assert counted.first == list(range(21))
 
 
+@pytest.mark.parametrize("pace", [None, (500, 0.0), (100, 0.001)], ids=str)
+async def test_an_upgrade_in_full_flow(site: Site, pace: tuple[int, float] | None) -> None:
+    """Both sides talk all the while: nothing is lost, repeated or overtaken."""
+    io = server()
+    received, told = Calls(), Calls()
+
+    @io.on("connection")
+    async def connection(socket: telex.Socket) -> None:
+        socket.on("told", received)
+        for number in range(100):
+            socket.emit("told", number, b"attached" if number % 10 == 0 else None)
+            await asyncio.sleep(0)
+
+    await site.serve(io)
+    assert io.port is not None
+    async with await Proxy.start(io.port) as proxy:
+        proxy.pace = pace
+        socket = telex.connect(proxy.url, force_new=True)
+        socket.on("told", told)
+        async with socket:
+            count = 0
+            while count < 100 or not upgraded(socket):
+                socket.emit("told", count, b"attached" if count % 10 == 0 else None)
+                count += 1
+                await asyncio.sleep(0.001)
+            await until(lambda: len(received.all) >= count and len(told.all) >= 100)
+            assert told.first == list(range(100))
+            assert received.first == list(range(count))
+
+
 @ONE
 async def test_a_server_that_is_down(site: Site, transports: tuple[str, ...]) -> None:
     """Refused until it is back; what was emitted meanwhile arrives once, in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from typing import Any
@@ -231,3 +232,27 @@ async def test_two_event_loops(there: Elsewhere) -> None:
     assert first is not second
     assert sorted(answers) == [0, 1, 1]
     await settled(there.proxy.port, before)
+
+
+@pytest.mark.parametrize("politely", [True, False])
+def test_one_event_loop_after_the_other(shared: Elsewhere, politely: bool) -> None:
+    """Each has a connection of its own, and is forgotten when it has ended."""
+    managers: list[int] = []
+
+    async def client() -> None:
+        socket = await telex.connect(shared.url)
+        managers.append(id(socket.io))
+        assert telex.connect(f"{shared.url}/other", auto_connect=False).io is socket.io
+        assert await socket.emit_with_ack("echo", 1) == 1
+        if politely:
+            await socket.disconnect()
+
+    def loops() -> int:
+        gc.collect()
+        return sum(isinstance(item, asyncio.BaseEventLoop) for item in gc.get_objects())
+
+    asyncio.run(client())
+    before = loops()
+    for _ in range(4):
+        asyncio.run(client())
+    assert loops() <= before
