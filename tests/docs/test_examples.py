@@ -6,6 +6,8 @@ An example is all Python blocks under one heading. Whoever writes one adds a fun
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -91,6 +93,34 @@ async def beside_an_application(examples: list[Block], site: Site) -> None:
             const hello = await request("/hello");
             return [socket.connected, kept.status, refused.status, hello.text];
         """) == [True, 200, 403, '"hello"']
+
+
+@runs("README.md", "The client")
+async def the_client(examples: list[Block], site: Site) -> None:
+    """Both scripts, as programs of their own, with the server of the first example."""
+    [server] = blocks("README.md", "Ten lines", "python")
+    io: Server = (await execute(server))["io"]
+    await io.listen(port=0)
+    try:
+        asynchronous, blocking = [
+            await run_script(each, f"127.0.0.1:{io.port}") for each in examples
+        ]
+    finally:
+        await io.close()
+    assert asynchronous == ["delivered chat ['hello']"]
+    assert sorted(blocking) == ["delivered", "hello"]
+
+
+async def run_script(block: Block, server: str) -> list[str]:
+    """Run a script that connects to localhost:3000; the lines that it prints."""
+    assert "localhost:3000" in block.text
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-c", block.text.replace("localhost:3000", server)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    printed, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0
+    return printed.decode().splitlines()
 
 
 FROM_PYTHON = "docs/from-python-socketio.md"
