@@ -15,10 +15,11 @@ PROGRAM = [sys.executable, "-X", "dev", "-W", "error", "-m", "telex"]
 URL = re.compile(r"http://\S+?:(\d+)/")
 
 
-def telex(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run a command that ends by itself."""
+def telex(*arguments: str, cwd: Path = ROOT, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself; `typed` comes to it through a pipe."""
     return subprocess.run(
         [*PROGRAM, *arguments],
+        input=typed,
         capture_output=True,
         encoding="utf-8",
         timeout=60,

@@ -68,5 +68,5 @@ class Display:
 
 def name_of(event: str) -> str:
     """The name of an event as one would type it."""
-    simple = event and not any(c.isspace() for c in event) and event[0] not in "/@#'\"{["
-    return visible(event) if simple else show_value(event)
+    simple = event.isprintable() and event and " " not in event and event[0] not in "/#'\"{["
+    return event if simple else show_value(event)

@@ -11,6 +11,7 @@ from typing import Any
 
 from telex import AckTimeout, ClientSocket, ConnectError, Disconnected, TelexError
 
+from ..client.socket import ReceivedEvent
 from .client import Wanted
 from .display import Display
 from .emit import as_arguments
@@ -35,7 +36,7 @@ class Talk:
         self._timeout = ack_timeout
         self.socket: ClientSocket = wanted.connect()
         self._known: set[str] = set()
-        self._asked: Any = None
+        self._asked: ReceivedEvent | None = None
         self._closing = False
         self._answers: set[asyncio.Task[None]] = set()
         self._readers: dict[str, asyncio.Task[None]] = {}
@@ -130,10 +131,9 @@ class Talk:
                 return
             name, *args = event
             self.events[name] = None
-            asked = bool(getattr(event, "asked", False))
-            if asked:
+            if event.asked:
                 self._asked = event
-            tail = "(asks for an acknowledgement: /answer ARGS…)" if asked else ""
+            tail = "(asks for an acknowledgement: /answer ARGS…)" if event.asked else ""
             self.display.event("in", self.transport, name, args, tail)
 
     # -- what is typed ----------------------------------------------------------------------
@@ -229,7 +229,9 @@ class Talk:
 
     async def _change(self, name: str, auth: Any = None) -> None:
         before = self.socket
-        socket = before.io.socket(name, auth=auth)
+        socket: ClientSocket = before.io.socket(name)
+        if auth is not None:
+            socket.auth = auth
         if socket is before:
             self.note(f"this is {socket.nsp}")
             return

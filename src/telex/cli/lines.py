@@ -49,7 +49,7 @@ def read(line: str) -> Typed | None:
     if not text or text.startswith("#"):
         return None
     if not text.startswith("/"):
-        return Typed("", _event(read_line(text)))
+        return Typed("", _event(text))
     word, _, rest = text.partition(" ")
     command = _SHORT.get(word, word)
     if command not in COMMANDS:
@@ -58,9 +58,9 @@ def read(line: str) -> Typed | None:
         raise ValueProblem(
             f'There is no command {word}: {hint} An event of this name is written "{word}".'
         )
-    values = tuple(read_line(rest))
     if command in ("/ack", "/volatile"):
-        return Typed(command, _event(list(values)))
+        return Typed(command, _event(rest.strip()))
+    values = tuple(read_line(rest))
     if command == "/timeout" and not (len(values) == 1 and _positive(values[0])):
         raise ValueProblem("Write /timeout SECONDS, such as /timeout 5.")
     if command == "/namespace" and not (1 <= len(values) <= 2 and isinstance(values[0], str)):
@@ -70,15 +70,17 @@ def read(line: str) -> Typed | None:
     return Typed(command, values)
 
 
-def _event(values: list[Any]) -> tuple[Any, ...]:
-    if not values:
+def _event(text: str) -> tuple[Any, ...]:
+    """A name and arguments. A name without quotes is what it looks like, a number too."""
+    if not text:
         raise ValueProblem("Write the name of an event, and its arguments.")
-    name = values[0]
-    if isinstance(name, bool | int | float):  # a word that happens to be a number
-        name = str(name).lower() if isinstance(name, bool) else str(name)
-    if not isinstance(name, str):
+    if text[0] not in "\"'{[":
+        name, _, rest = text.partition(" ")
+        return (name, *read_line(rest))
+    values = read_line(text)
+    if not isinstance(values[0], str):
         raise ValueProblem("The name of the event comes first, and is a text.")
-    return (name, *values[1:])
+    return tuple(values)
 
 
 def _positive(value: Any) -> bool:
