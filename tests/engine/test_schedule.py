@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from telex.engine.schedule import NEVER, Lane, Schedule
+from telex.engine.schedule import CROWD, NEVER, SLACK, Lane, Schedule
 from tests.support.doubles import VirtualClock
 
 
@@ -32,6 +32,34 @@ def make(*delays: float) -> tuple[VirtualClock, Schedule, list[Lane[str]], list[
         expired.append((clock.now, key))
 
     return clock, schedule, [schedule.lane(delay, note) for delay in delays], expired
+
+
+class TestCrowd:
+    def test_the_deadlines_of_a_crowd_are_dealt_with_together(self) -> None:
+        clock, schedule, (lane,), expired = make(10)
+        for number in range(CROWD + 1):
+            lane.start(str(number))
+            clock.advance(0.001)
+        late = 10 * (1 + SLACK)
+        assert schedule.next_deadline() == pytest.approx(late)
+        schedule.tick(clock.advance(late - clock.now))
+        assert len(expired) == CROWD + 1
+
+    def test_the_last_of_a_crowd_are_on_time(self) -> None:
+        _, schedule, (lane,), _ = make(10)
+        for number in range(CROWD + 1):
+            lane.start(str(number))
+        lane.stop("0")
+        assert schedule.next_deadline() == 10
+
+    def test_a_tick_of_another_lane_deals_with_what_is_due(self) -> None:
+        clock, schedule, (lane, other), expired = make(10, 10)
+        for number in range(CROWD + 1):
+            lane.start(str(number))
+        other.start("other")
+        assert schedule.next_deadline() == 10
+        schedule.tick(clock.advance(10))
+        assert len(expired) == CROWD + 2
 
 
 class TestLane:

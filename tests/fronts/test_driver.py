@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,7 @@ from telex.config import EngineOptions
 from telex.engine.engine import Engine
 from telex.engine.packet import message
 from telex.engine.session import OPEN, Session
-from telex.fronts.driver import Driver
+from telex.fronts.driver import FLUSHES, Driver
 from telex.wire import EncodedPacket
 from tests.support.doubles import RecordingTransport, VirtualClock, request
 from tests.support.loops import VirtualLoop
@@ -120,6 +121,69 @@ class TestCork:
         after.send(message("a"))
         scene.loop.turn()
         assert transport.messages[1:] == ["4a"]
+
+
+class TestManySessions:
+    def test_a_turn_flushes_so_many(self, loop: VirtualLoop) -> None:
+        scene = Scene(loop)
+        transports = [scene.open()[1] for _ in range(2 * FLUSHES + 1)]
+        for turn in range(3):
+            assert scene.loop.callbacks == 1
+            scene.loop.turn()
+            flushed = [transport for transport in transports if transport.batches]
+            assert flushed == transports[: (turn + 1) * FLUSHES]
+        assert scene.loop.callbacks == 0
+
+    def test_others_do_not_wait_for_a_crowd(self, loop: VirtualLoop) -> None:
+        scene = Scene(loop)
+        crowd = [scene.open() for _ in range(3 * FLUSHES)]
+        other, other_transport = scene.open()
+        for _ in range(4):
+            scene.loop.turn()
+        for session, transport in crowd:
+            transport.take()
+            session.send(message("news"))
+        other_transport.take()
+        scene.loop.turn()
+        other.send(message("mine"))
+        scene.loop.turn()
+        assert other_transport.take() == ["4mine"]
+        assert not crowd[-1][1].batches[1:]
+        while scene.loop.callbacks:
+            scene.loop.turn()
+        assert all(transport.take() == ["4news"] for _, transport in crowd)
+
+    def test_order_is_kept_whoever_flushes(self, loop: VirtualLoop) -> None:
+        scene = Scene(loop)
+        sessions = [scene.open() for _ in range(2 * FLUSHES)]
+        while scene.loop.callbacks:
+            scene.loop.turn()
+        for number in range(3):
+            for session, _ in sessions:
+                session.send(message(str(number)))
+        last, last_transport = sessions[-1]
+        scene.loop.turn()
+        last_transport.take()
+        last.send(message("3"))
+        last.flush()  # as the end of a read does
+        assert last_transport.take() == ["40", "41", "42", "43"]
+        last.send(message("4"))
+        while scene.loop.callbacks:
+            scene.loop.turn()
+        assert last_transport.take() == ["44"]
+
+    def test_nothing_is_left_over_on_another_loop(
+        self, make_loop: Callable[[], VirtualLoop]
+    ) -> None:
+        scene = Scene(make_loop())
+        for _ in range(2 * FLUSHES):
+            scene.open()
+        scene.loop.turn()
+        other = make_loop()
+        scene.driver.bind(other)
+        _, transport = scene.open()
+        other.turn()
+        assert transport.take()
 
 
 class TestTimer:

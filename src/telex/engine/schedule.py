@@ -18,6 +18,11 @@ K = TypeVar("K")
 
 NEVER = float("inf")
 
+CROWD = 50
+SLACK = 0.01
+"""In a lane with more than ``CROWD`` deadlines each may come late, by this part of its delay:
+many are then dealt with at once, where each would have cost a turn of the loop."""
+
 
 class Lane(Generic[K]):
     """Deadlines with one delay in common; ``expired(key)`` is called when one passes."""
@@ -53,6 +58,11 @@ class Lane(Generic[K]):
     def first(self) -> float:
         """The earliest deadline."""
         return next(iter(self._deadlines.values()), NEVER)
+
+    def latest(self) -> float:
+        """When the earliest deadline should be dealt with."""
+        slack = SLACK * self.delay if len(self._deadlines) > CROWD else 0.0
+        return self.first() + slack
 
     def tick(self, now: float) -> None:
         """Expire what is due. What is set meanwhile is due at a later tick."""
@@ -90,7 +100,7 @@ class Schedule:
 
     def next_deadline(self) -> float:
         """When ``tick`` should be called next; infinity if nothing is waiting."""
-        return min([lane.first() for lane in self._lanes], default=NEVER)
+        return min([lane.latest() for lane in self._lanes], default=NEVER)
 
     def tick(self, now: float) -> float:
         """Expire what is due and return the next deadline."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import Protocol
 
 from ..engine.engine import Engine
@@ -15,6 +16,9 @@ logger = logging.getLogger("telex")
 CLOSE_TIMEOUT = 10.0
 """How long a client may take to answer a close frame, in seconds."""
 
+FLUSHES = 256
+"""How many sessions are flushed before the loop has its turn."""
+
 
 class Leaving(Protocol):
     """A WebSocket whose close frame has not been answered yet."""
@@ -25,12 +29,18 @@ class Leaving(Protocol):
 
 
 class Driver:
-    """Flushes what one turn of the loop has produced, and ticks the engine's schedule."""
+    """Flushes what one turn of the loop has produced, and ticks the engine's schedule.
 
-    __slots__ = ("_dirty", "_timer", "leaving", "loop", "watch")
+    A turn flushes so many sessions at most, new ones before those that earlier turns have
+    left over: a broadcast to ten thousand clients does not keep the others waiting. What
+    waits for a session keeps its order, whoever flushes it.
+    """
+
+    __slots__ = ("_dirty", "_left_over", "_timer", "leaving", "loop", "watch")
 
     def __init__(self, engine: Engine) -> None:
         self._dirty: list[Session] = []
+        self._left_over: deque[Session] = deque()
         self._timer = LoopTimer(engine.schedule)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaving: set[Leaving] = set()
@@ -42,16 +52,25 @@ class Driver:
         if loop is not self.loop:
             self.loop = loop
             self._dirty.clear()
+            self._left_over.clear()
             self._timer.bind(loop)
 
     def cork(self, session: Session) -> None:
         """A session has something to send: flush it at the end of this turn."""
-        if not self._dirty and self.loop is not None:
+        if not self._dirty and not self._left_over and self.loop is not None:
             self.loop.call_soon(self._flush)
         self._dirty.append(session)
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
+        left_over = self._left_over
+        if left_over or len(dirty) > FLUSHES:
+            left_over.extend(dirty[FLUSHES:])
+            del dirty[FLUSHES:]
+            while left_over and len(dirty) < FLUSHES:
+                dirty.append(left_over.popleft())
+            if left_over and self.loop is not None:
+                self.loop.call_soon(self._flush)
         for session in dirty:
             try:
                 session.flush()

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import sys
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections import deque
 from types import ModuleType
 from typing import Any, Literal, Protocol, runtime_checkable
 from urllib.parse import unquote
@@ -36,6 +38,8 @@ from .fast_websocket import FastWebSocket, accept
 from .packed import PackedScope
 from .timer import LoopTimer
 
+logger = logging.getLogger("telex")
+
 EXTENSION = "telex.upgrade"
 """Name of the scope extension that carries an ``Upgrade``."""
 
@@ -43,6 +47,9 @@ MAX_HEADERS = 256
 MAX_HEADER_SIZE = 16 * 1024
 HEADER_TIMEOUT = 10.0
 """How long the head of a request may take, in seconds."""
+
+GREETINGS = 64
+"""How many new connections are served before the loop has its turn."""
 
 _ENGINE_QUERY = re.compile(rb"[?&]EIO=")
 # Possessive throughout: what does not match is told in one pass.
@@ -285,10 +292,18 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's, but nothing behind an upgrade request is lost, and heads are bounded."""
-        if not self._is_http:
-            if self._taken_at_once(data):
-                return
+        if self._is_http:
+            self._receive(data)
+        else:
+            self._shared.greet(self, data)
+
+    def first_bytes(self, data: bytes) -> None:
+        """What a new connection has said first: it is its turn now."""
+        if not self._taken_at_once(data):
             self._become_http()
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
@@ -468,21 +483,55 @@ class FastHttpProtocol(HttpToolsProtocol):
 
 
 class _Shared:
-    """What all connections of one server share: its telex server, the deadlines of heads."""
+    """What all connections of one server share: its telex server, the deadlines of heads.
 
-    __slots__ = ("_timer", "base", "heads", "server")
+    New connections have their turn: when thousands come at once, so many are served before
+    the loop goes on with everybody else.
+    """
+
+    __slots__ = ("_greeted", "_loop", "_timer", "_waiting", "base", "heads", "server")
 
     def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
         while type(app) in _WRAPPERS:
             app = app.app
         self.server: TelexServer | None = app if isinstance(app, TelexServer) else None
         self.base: Scope | None = None
+        self._loop = loop
+        self._greeted = 0
+        self._waiting: deque[tuple[FastHttpProtocol, bytes]] = deque()
         schedule = Schedule(loop.time)
         self.heads: Lane[FastHttpProtocol] = schedule.lane(
             HEADER_TIMEOUT, FastHttpProtocol.head_timed_out
         )
         self._timer = LoopTimer(schedule)
         self._timer.bind(loop)
+
+    def greet(self, protocol: FastHttpProtocol, data: bytes) -> None:
+        """A new connection has said something: serve it in this turn of the loop, or later."""
+        if self._greeted >= GREETINGS:
+            protocol.transport.pause_reading()
+            self._waiting.append((protocol, data))
+            return
+        if not self._greeted:
+            self._loop.call_soon(self._turned)
+        self._greeted += 1
+        protocol.first_bytes(data)
+
+    def _turned(self) -> None:
+        self._greeted = 0
+        while self._waiting and self._greeted < GREETINGS:
+            protocol, data = self._waiting.popleft()
+            if protocol.transport.is_closing():
+                continue
+            if not self._greeted:
+                self._loop.call_soon(self._turned)
+            self._greeted += 1
+            protocol.transport.resume_reading()
+            try:
+                protocol.first_bytes(data)
+            except Exception:  # as the loop would for one that has not waited
+                logger.exception("a connection could not be served")
+                protocol.transport.abort()
 
     def stop(self) -> None:
         """Let go of the timer."""

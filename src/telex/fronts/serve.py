@@ -99,11 +99,12 @@ def _calm_collector() -> None:
     """Tell the garbage collector that what is there now stays, and that many objects will come.
 
     A server keeps objects for every connection; looking through all of them again and
-    again while clients connect would cost a third of the time of a connection.
+    again while clients connect would cost a third of the time of a connection. What is
+    looked through at once is small, so that nobody waits for it for long.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    gc.set_threshold(2_000, 10, 100)
 
 
 def run(
