@@ -33,7 +33,7 @@ class Names(Completer):
         text = document.text_before_cursor
         for word in self.candidates(text):
             begun = text.rpartition(" ")[2] if not text.startswith('"') else text
-            yield Completion(word, start_position=-len(begun))
+            yield Completion(f"{word} ", start_position=-len(begun), display=word)
 
     def candidates(self, text: str) -> list[str]:
         """Words that continue ``text``."""

@@ -137,8 +137,8 @@ async def _polling(case: Case, origin: str) -> None:
         case.findings.add(
             "origin",
             "problem",
-            f"Long-polling from {origin}: refused with {answer.status} “{answer.refusal.message}”",
-            "The server does not admit this origin.",
+            f"Long-polling from {origin}: refused with {answer.status}",
+            f"The server does not admit this origin: “{answer.refusal.message}”",
             f'Add it: origins=["{origin}"] (Node: cors: {{ origin: ["{origin}"] }}).',
             data=data,
         )
@@ -218,10 +218,9 @@ async def _websocket(case: Case, origin: str) -> None:
             case.findings.add(
                 "origin",
                 "problem",
-                f"WebSocket from {origin}: refused with {answer.status}"
-                + (f" “{told}”" if told else ""),
+                f"WebSocket from {origin}: refused with {answer.status}",
                 "The server, or a proxy, checks the origin; CORS headers do not matter for "
-                "WebSockets.",
+                "WebSockets." + (f" It says “{told}”" if told else ""),
                 f'Add it: origins=["{origin}"], or to the proxy\'s list.',
                 origin=origin,
                 http_status=answer.status,

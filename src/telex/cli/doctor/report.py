@@ -31,35 +31,27 @@ class Lines:
     def show(self, finding: Finding) -> None:
         """Print a finding."""
         mark, plain, style = _MARKS[finding.status]
-        summary = Text(visible(finding.summary))
-        if finding.status in ("warning", "problem"):
-            summary.stylize(style)
-        self._console.print(
-            Text.assemble(
-                (mark if self._symbols else plain, style),
-                " ",
-                (finding.check.ljust(_WIDTH), "dim"),
-                summary,
-            )
-        )
+        head = Text.assemble((mark if self._symbols else plain, style), " ")
+        head.append(finding.check.ljust(_WIDTH), style="dim")
+        loud = style if finding.status in ("warning", "problem") else ""
+        for line in self._wrapped(visible(finding.summary)):
+            self._console.print(Text.assemble(head, (line, loud)))
+            head = Text(" " * (_WIDTH + 2))
         words = ("cause", "cure" if finding.cause else "note")
         for word, said in zip(words, (finding.cause, finding.cure), strict=True):
             if said:
-                self._indented(word, said)
+                first, *others = self._wrapped(f"{word}: {visible(said)}")
+                length = len(word) + 1
+                self._console.print(Text.assemble(head, (first[:length], "bold"), first[length:]))
+                for line in others:
+                    self._console.print(Text.assemble(head, line))
 
-    def _indented(self, word: str, said: str) -> None:
-        """Print a cause or cure; on a terminal, in its width."""
-        indent = " " * (_WIDTH + 2)
-        told = f"{word}: {visible(said)}"
-        width = max(40, self._console.width - 1)
-        lines = [told]
-        if self._console.is_terminal:
-            lines = wrap(told, width - len(indent), break_on_hyphens=False)
-        for number, line in enumerate(lines):
-            text = Text(indent + line)
-            if number == 0:
-                text.stylize("bold", len(indent), len(indent) + len(word) + 1)
-            self._console.print(text)
+    def _wrapped(self, text: str) -> list[str]:
+        """The text in lines: on a terminal, so that they fit behind the indentation."""
+        if not self._console.is_terminal:
+            return [text]
+        width = max(40, self._console.width - _WIDTH - 3)
+        return wrap(text, width, break_on_hyphens=False)
 
     def conclude(self, case: Case) -> None:
         """Print what it comes to."""

@@ -300,17 +300,12 @@ async def upgrade(case: Case) -> bool:
             waiting = [one for one in started.rest if one[:1] == "4"]
             poll = asyncio.create_task(visitor.poll(started.sid, case.timeout))
             socket = await _probe(case, visitor, started.sid)
-            held = await _released(case, poll)
+            held_back = await _held_back(case, poll)
             await socket.send("5")
-            case.findings.add(
-                "upgrade",
-                "ok" if held else "warning",
-                "Upgrade: probe answered, poll released, WebSocket taken over"
-                if held
-                else "Upgrade: the WebSocket is taken over, but the pending poll was not released",
-                "" if held else "A proxy holds answers of long-polling back.",
-                "" if held else "Turn buffering off for the path (nginx: proxy_buffering off).",
-            )
+            if held_back is None:
+                _upgraded(case)
+            else:
+                _upgraded(case, *held_back)
             return await namespace_over(case, socket, waiting)
         except (_Failed, NoAnswer, Closed, TimeoutError) as error:
             _upgrade_failed(case, error)
@@ -381,12 +376,41 @@ def _not_sticky() -> _Failed:
     )
 
 
-async def _released(case: Case, poll: asyncio.Task[Answer]) -> bool:
+def _upgraded(case: Case, flaw: str = "", cause: str = "", cure: str = "") -> None:
+    case.findings.add(
+        "upgrade",
+        "warning" if flaw else "ok",
+        f"Upgrade: the WebSocket is taken over, but {flaw}"
+        if flaw
+        else "Upgrade: probe answered, poll released, WebSocket taken over",
+        cause,
+        cure,
+    )
+
+
+async def _held_back(case: Case, poll: asyncio.Task[Answer]) -> tuple[str, str, str] | None:
+    """What is wrong with the pending poll, which the server has to release; mostly nothing."""
     try:
         answer = await poll
     except NoAnswer:
-        return False
-    return any(packet[:1] in "64" for packet in read_packets(answer, case.revision))
+        return (
+            "the pending poll was not released",
+            "A proxy holds answers of long-polling back.",
+            "Turn buffering off for the path (nginx: proxy_buffering off).",
+        )
+    if any(packet[:1] in ("6", "4") for packet in read_packets(answer, case.revision)):
+        return None
+    if answer.refusal is not None and answer.refusal.code == 1:
+        return (
+            "the pending poll reached another server",
+            "Whether all requests of a client reach one server is a matter of luck.",
+            "See stickiness.",
+        )
+    return (
+        f"the pending poll was answered {answer.status} “{answer.excerpt}”",
+        "Something between answers long requests by itself.",
+        f"Raise its time limits for {case.place.path}/.",
+    )
 
 
 # -- latency ---------------------------------------------------------------------------------------
@@ -412,7 +436,7 @@ async def latency(case: Case) -> None:
     for name, times in (("polling", polled), ("websocket", case.websocket_seconds)):
         if times:
             middle = statistics.median(times)
-            shown.append(f"{name} {1000 * middle:.1f} ms (at most {1000 * max(times):.1f})")
+            shown.append(f"{name} {_ms(middle)} ms (at most {_ms(max(times))})")
             data[name] = {
                 "median": round(middle, 6),
                 "worst": round(max(times), 6),
@@ -420,3 +444,7 @@ async def latency(case: Case) -> None:
             }
     if shown:
         case.findings.add("latency", "info", f"Round trip: {', '.join(shown)}", data=data)
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.1f}" if seconds >= 0.001 else f"{1000 * seconds:.2f}"
