@@ -35,6 +35,11 @@ class Scene:
         self.driver.bind(self.loop)
         self.reasons: list[str] = []
 
+    def settle(self) -> None:
+        """Turn until nothing is left to be called."""
+        while self.loop.callbacks:
+            self.loop.turn()
+
     def open(
         self, transport: RecordingTransport | None = None
     ) -> tuple[Session, RecordingTransport]:
@@ -149,15 +154,13 @@ class TestManySessions:
         scene.loop.turn()
         assert other_transport.take() == ["4mine"]
         assert not crowd[-1][1].batches[1:]
-        while scene.loop.callbacks:
-            scene.loop.turn()
+        scene.settle()
         assert all(transport.take() == ["4news"] for _, transport in crowd)
 
     def test_order_is_kept_whoever_flushes(self, loop: VirtualLoop) -> None:
         scene = Scene(loop)
         sessions = [scene.open() for _ in range(2 * FLUSHES)]
-        while scene.loop.callbacks:
-            scene.loop.turn()
+        scene.settle()
         for number in range(3):
             for session, _ in sessions:
                 session.send(message(str(number)))
@@ -168,8 +171,7 @@ class TestManySessions:
         last.flush()  # as the end of a read does
         assert last_transport.take() == ["40", "41", "42", "43"]
         last.send(message("4"))
-        while scene.loop.callbacks:
-            scene.loop.turn()
+        scene.settle()
         assert last_transport.take() == ["44"]
 
     def test_nothing_is_left_over_on_another_loop(
