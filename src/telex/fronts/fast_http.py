@@ -278,7 +278,7 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._grow(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        super().on_header(name, value.strip(b" \t"))  # RFC 9112, 5: not part of the value
 
     def _grow(self, size: int) -> None:
         self._head_size += size
