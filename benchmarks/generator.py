@@ -86,7 +86,7 @@ def driving(
         *shape.generator_arguments,
         "--driven",
         *("--port", str(server.port), "--pid", str(server.process.pid)),
-        *("--settle", str(settle)),
+        *("--settle", str(settle), "--patience", "180"),
         *(() if rate is None else ("--rate", str(rate))),
     ]
     with pinned_to(core):

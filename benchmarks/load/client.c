@@ -8,7 +8,7 @@
 struct client *clients;
 int joined, closed_by_server;
 bool closing_expected;
-uint64_t pings;
+uint64_t pings, dialed_again;
 
 static void dialed_socket(struct wire *w);
 static void dialed_http(struct wire *w);
@@ -446,6 +446,21 @@ static size_t take_response(struct wire *w, char *data, size_t length)
 }
 
 /* ----------------------------------------------------------------- together */
+
+static void open_client(struct client *c);
+
+/* In a storm a server may refuse or forget somebody, who then tries again. */
+bool may_retry(struct wire *w)
+{
+    struct client *c = w->client;
+    if (set.workload->start || c->phase == ABSENT || c->phase == JOINED) return false;
+    dialed_again++;
+    hang_up(&c->socket);
+    hang_up(&c->poll);
+    hang_up(&c->post);
+    open_client(c);
+    return true;
+}
 
 static void open_client(struct client *c)
 {

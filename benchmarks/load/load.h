@@ -130,12 +130,13 @@ struct client {
 extern struct client *clients;
 extern int joined, closed_by_server;
 extern bool closing_expected;
-extern uint64_t pings;
+extern uint64_t pings, dialed_again;
 
 void make_clients(void);
 void connect_all(void);
 void leave_all(void);
 bool may_close(struct wire *w);
+bool may_retry(struct wire *w);
 void say(struct client *c, const char *packet, size_t length);
 void say_event(struct client *c, int64_t id, const char *arguments, size_t length);
 void say_binary(struct client *c, const char *data, size_t length);

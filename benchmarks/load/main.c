@@ -165,6 +165,7 @@ static struct reading fresh, opened, settled;   /* before, after and some time a
 static void up(void)
 {
     fresh = read_server(true);
+    dialed_again = 0;
     uint64_t begin = now();
     connect_all();
     double elapsed = (double)(now() - begin), n = set.connections;
@@ -175,12 +176,14 @@ static void up(void)
     int64_t grown = (int64_t)(settled.resident - fresh.resident);
     printf("{\"workload\":\"connect\",\"connections\":%d,\"seconds\":%.6f,\"messages\":%d,"
            "\"server_cpu_ns\":%llu,\"cpu_us\":%.4f,\"system_share\":%.3f,\"per_second\":%.1f,"
-           "\"resident_before\":%llu,\"resident\":%llu,\"bytes_per_connection\":%.1f",
+           "\"resident_before\":%llu,\"resident\":%llu,\"bytes_per_connection\":%.1f,"
+           "\"dialed_again\":%llu",
            set.connections, elapsed / SECOND, joined,
            (unsigned long long)(opened.cpu - fresh.cpu),
            (double)(opened.cpu - fresh.cpu) / 1e3 / n, system_share(fresh, opened),
            n / elapsed * SECOND, (unsigned long long)fresh.resident,
-           (unsigned long long)settled.resident, (double)grown / n);
+           (unsigned long long)settled.resident, (double)grown / n,
+           (unsigned long long)dialed_again);
 }
 
 static void down(bool by_server)

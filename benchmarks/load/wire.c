@@ -52,7 +52,7 @@ void flush_wire(struct wire *w)
     while (w->sent < w->out.length) {
         ssize_t n = send(w->fd, w->out.data + w->sent, w->out.length - w->sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) { watch(w, true); return; }
-        if (n < 0 && may_close(w)) return;
+        if (n < 0 && (may_close(w) || may_retry(w))) return;
         if (n < 0) lost(w->client, strerror(errno));
         w->sent += (size_t)n;
     }
@@ -80,6 +80,7 @@ static void answered(struct wire *w)
     int error = 0;
     socklen_t size = sizeof error;
     getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error && may_retry(w)) return;
     if (error) lost(w->client, strerror(error));
     w->dialing = false;
     w->dialed(w);
@@ -97,7 +98,7 @@ void hang_up(struct wire *w)
 
 static void closed(struct wire *w, const char *why)
 {
-    if (!closing_expected && may_close(w)) return;
+    if (!closing_expected && (may_close(w) || may_retry(w))) return;
     if (!closing_expected) lost(w->client, why);
     hang_up(w);
     closed_by_server++;

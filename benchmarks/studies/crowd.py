@@ -34,6 +34,7 @@ MEASURES = (
     Measure("leave_us", "all clients leave, µs of CPU each"),
     Measure("leave_seconds", "… seconds until the server rests"),
     Measure("storm_seconds", "all reconnect at once, seconds"),
+    Measure("storm_retries", "… connections that failed and were dialled again"),
     Measure("storm_us", "… µs of CPU each"),
     Measure("storm_stall_ms", "… longest stall of the loop, ms"),
     Measure("kick_us", "the server disconnects all, µs of CPU each"),
@@ -105,6 +106,7 @@ def _visit(contender: Contender, scale: Scale, plan: Plan, cores: Cores) -> dict
         "leave_us": float(down["close_cpu_us"]),
         "leave_seconds": float(down["close_seconds"]),
         "storm_seconds": float(storm["seconds"]),
+        "storm_retries": float(storm["dialed_again"]),
         "storm_us": float(storm["cpu_us"]),
         "storm_stall_ms": storm_stall,
         "kick_us": float(kick["close_cpu_us"]),
@@ -137,7 +139,7 @@ def _draw(
 ) -> None:
     from benchmarks.plot import bars, canvas
 
-    shown = [one for one in MEASURES if not one.title.endswith("rests")]
+    shown = [one for one in MEASURES if not one.title.endswith(("rests", "again"))]
     rows = -(-len(shown) // 2)
     with canvas(
         target, "A crowd of idle clients", note, rows=rows, columns=2, width=12, height=1.7 * rows
