@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket as sockets
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
@@ -134,6 +136,37 @@ class TestDoor:
         assert dict(request.scope)["method"] == "GET"
         assert request.scope["server"] == ("127.0.0.1", io.port)
         assert request.scope["scheme"] == "ws"
+
+
+class TestEnd:
+    @pytest.mark.parametrize("heard", [False, True])
+    async def test_nothing_is_left_to_the_garbage_collector(self, io: Server, heard: bool) -> None:
+        left: list[weakref.ref[Socket]] = []
+
+        @io.event
+        def connection(socket: Socket) -> None:
+            left.append(weakref.ref(socket))
+
+        if heard:
+
+            @io.event
+            def disconnect(socket: Socket, reason: str) -> None:
+                assert socket.disconnected
+
+        gc.disable()
+        try:
+            with ExitStack() as stack:
+                client = call(io, stack)
+                client.sendall(usual())
+                await answer(client, b'0{"sid"')
+                client.sendall(b"\x81\x82\0\0\0\x0040")
+                await answer(client, b'40{"sid"')
+            REQUESTS.clear()
+            async with asyncio.timeout(30):
+                while left[0]() is not None:
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
 
 
 class TestManyAtOnce:

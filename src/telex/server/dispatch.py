@@ -134,6 +134,19 @@ class Dispatch:
         self._since: float | None = None
         self._running: Any = "connection"
 
+    def retired(self) -> Dispatch:
+        """What is left of it for a socket that has gone: what was registered, and no way back.
+
+        The two would refer to each other for ever, and only the garbage collector would end
+        that. What still runs goes on here.
+        """
+        if self._recipient is _NOBODY:
+            return self
+        left = Dispatch(_NOBODY, self._session, self._runtime, self._shared, self._exceptions)
+        left.handlers = self.handlers
+        left.extras = self.extras
+        return left
+
     # -- registration -------------------------------------------------------------------
 
     def own_handlers(self) -> Handlers:
@@ -457,6 +470,8 @@ class Dispatch:
 
     def fire(self, event: str, *args: Any) -> None:
         """Call the handlers of an event of our own at once, outside the queue."""
+        if self._recipient is _NOBODY:
+            return
         for handler in self.find(event) or ():
             if handler.once and not self._use_up(event, handler):
                 continue
@@ -550,6 +565,27 @@ class Dispatch:
                 except BaseException as error:
                     logger.error("handler of %r failed", event, exc_info=harmless(error))
             self._recipient.ended()
+
+
+class _Nobody:
+    """Where answers go when the socket has gone."""
+
+    expects_answers = False
+
+    def answer(self, ack_id: int, result: Any) -> None:
+        """Nobody is there."""
+
+    def refused(self, error: Exception) -> None:
+        """Nobody is there."""
+
+    def unheard(self, event: Any) -> None:
+        """Nobody is there."""
+
+    def ended(self) -> None:
+        """Nobody is there."""
+
+
+_NOBODY = _Nobody()
 
 
 def _is_work(result: Any, *, wanted: bool) -> bool:

@@ -635,6 +635,7 @@ class Socket(Listening, Broadcasting):
     def ended(self) -> None:
         """The handlers of ``disconnecting`` have run: the rooms are gone."""
         self._last_rooms = frozenset()
+        self.dispatch = self.dispatch.retired()
 
     def decode_failed(self, error: PacketError) -> None:
         """The client sent what cannot be decoded; the connection is about to be closed."""
