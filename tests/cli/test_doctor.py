@@ -316,7 +316,8 @@ def test_nobody_there() -> None:
         (["localhost", "--origin", "https://app.example/page"], "is not an origin"),
         (["localhost", "--header", "token"], "not of the form 'Name: value'"),
         (["localhost", "--query", "token"], "not of the form key=value"),
-        (["localhost", "--auth", '{"token":'], "This is not JSON"),
+        (["localhost", "--auth", '{"token":'], "--auth is JSON"),
+        (["localhost", "--auth", "secret"], "--auth is JSON"),
     ],
 )
 def test_mistakes(arguments: list[str], sentence: str) -> None:

@@ -64,13 +64,16 @@ def test_binary(tmp_path: Path, counterparts: Counterparts) -> None:
     assert done == (0, [{"$binary": "aGk="}], "")
 
 
-def test_how_it_connects(counterparts: Counterparts) -> None:
+def test_how_it_connects(tmp_path: Path, counterparts: Counterparts) -> None:
     """Namespace, auth, headers, query, path and parser as they were given."""
     server = counterparts["telex"]
     url = server.url(namespace="/guarded")
     auth = ["--auth", '{"token": "let me in"}']
     assert emit(url, "answer", "1", "--ack", *auth) == (0, [1], "")
     assert emit(server.url(), "-n", "guarded", "answer", "1", "--ack", *auth) == (0, [1], "")
+    secret = tmp_path / "secret.json"  # which nobody sees in the list of processes
+    secret.write_text(auth[1])
+    assert emit(url, "answer", "1", "--ack", "--auth", f"@{secret}") == (0, [1], "")
     refused = emit(url, "answer", "1", "--ack")
     assert refused.status == 1
     assert "refuses the connection: not authorized" in refused.complaint

@@ -21,7 +21,7 @@ from .address import AddressError, check_address, explain, url_of
 from .place import PlaceError, headers_of, origin_of
 from .place import read as read_place
 from .target import TargetError, load
-from .values import ValueProblem, read_value, visible
+from .values import ValueProblem, read_auth, read_value, visible
 
 if TYPE_CHECKING:
     from .client import Wanted
@@ -51,7 +51,8 @@ NamespaceOption = Annotated[
     str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Instead of the URL's path.")
 ]
 Auth = Annotated[
-    str | None, typer.Option(metavar="JSON", help="What the server reads as handshake.auth.")
+    str | None,
+    typer.Option(metavar="JSON", help="What the server reads as handshake.auth; @FILE for a file."),
 ]
 Header = Annotated[
     list[str] | None,
@@ -198,7 +199,7 @@ def _wanted(
     try:
         place = read_place(url, path=path, namespace=namespace, query=query or [])
         headers = headers_of(header or [])
-        said = None if auth is None else read_value(auth)
+        said = None if auth is None else read_auth(auth)
     except (PlaceError, ValueProblem) as error:
         raise fail(str(error), 2) from None
     return Wanted(
@@ -373,7 +374,7 @@ def doctor(
             read_place(url, path=path, namespace=namespace, query=query or []),
             Findings((lambda _: None) if as_json else lines.show),
             headers=headers_of(header or []),
-            auth=None if auth is None else read_value(auth),
+            auth=None if auth is None else read_auth(auth),
             origin=None if origin is None else origin_of(origin),
             insecure=insecure,
             timeout=timeout,

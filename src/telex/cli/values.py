@@ -36,6 +36,22 @@ def read_value(text: str) -> Any:
         raise ValueProblem(f"This is not JSON: {text} (at character {where + 1}).") from None
 
 
+def read_auth(text: str) -> Any:
+    """What follows ``--auth``: JSON, or the JSON in a file after ``@``.
+
+    Raises:
+        ValueProblem: it is no JSON, or the file cannot be read.
+    """
+    if text.startswith("@"):
+        text = _file(text[1:]).decode("utf-8", "replace").strip()
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueProblem(
+            f'--auth is JSON, such as \'{{"token": "abc"}}\', not {text!r}.'
+        ) from None
+
+
 def read_line(line: str) -> list[Any]:
     """A line as the arguments of an event, the name first.
 
