@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, ClassVar, Self
 
@@ -19,6 +20,7 @@ from .session import (
     NEVER,
     OPENED,
     OPENING,
+    PING_TIMEOUT,
     ClientSession,
     ClientTransport,
 )
@@ -31,6 +33,14 @@ HIGH_WATER = 64 * 1024
 """Above so many queued bytes whoever awaits what was sent waits until they have left."""
 
 _WATCHED = frozenset({"packet", "packet_create", "heartbeat", "flush"})
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
+def elapsed() -> float:
+    """A clock that goes on while the machine sleeps, which that of most loops does not."""
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
@@ -108,6 +118,7 @@ class ClientEngine(Events):
             try_all=options.try_all_transports,
             prior=options.remember_upgrade and network.remembered_websocket,
             cork=self._cork,
+            elapsed=elapsed,
         )
         self.session.on_message = self._message
 
@@ -318,6 +329,16 @@ class ClientEngine(Events):
         self._loop.call_soon(self.session.flush)
 
     # -- the timer --------------------------------------------------------------------------
+
+    def look_again(self, believe: Callable[[], object]) -> None:
+        """The server is overdue: end the connection, unless it is heard of in this moment."""
+
+        def look() -> None:
+            if self.session.state is OPENED and self.session.overdue():
+                self.session.end(PING_TIMEOUT)
+            believe()
+
+        self._loop.call_later(LATE / 10, look)
 
     def wake(self) -> None:
         """The session's next deadline is earlier than before."""

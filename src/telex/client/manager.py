@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from ..config import read
 from ..errors import ConnectError, PacketError
 from ..parser.choice import choose
-from ..parser.packet import Decoder
+from ..parser.packet import CONNECT, Decoder
 from ..server.events import Events
 from ..server.handlers import Handlers
 from ..server.runtime import Runtime, logger
@@ -70,6 +70,7 @@ class Manager(Events):
         self._retry: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._held: set[ClientSocket] = set()
+        self.greeted = False
 
     def __repr__(self) -> str:
         return f"<Manager {self.target.authority} {self.ready_state}>"
@@ -201,6 +202,7 @@ class Manager(Events):
             return
         self._forget_timer()
         self.ready_state = "open"
+        self.greeted = False
         self._decoder = self.runtime.parser.decoder(
             max_attachments=MAX_ATTACHMENTS, max_bytes=MAX_MESSAGE
         )
@@ -351,6 +353,8 @@ class Manager(Events):
             socket = self.sockets.get(packet[1])
             if socket is not None:
                 socket.receive_packet(packet)
+            elif packet[0] == CONNECT:
+                self.greet()
         except Exception as error:
             if isinstance(error, PacketError):
                 logger.warning("%r sent what cannot be decoded: %s", self, error)
@@ -358,6 +362,10 @@ class Manager(Events):
                 logger.exception("a packet of %r cannot be handled", self)
             if decoder is self._decoder:
                 self._closed("parse error", Details(str(error), error))
+
+    def greet(self) -> None:
+        """A server of Socket.IO 2 has let us into ``/``, of which there is no socket yet."""
+        self.greeted = True
 
     def send(self, packet: EncodedPacket) -> None:
         """Send a packet over the connection."""

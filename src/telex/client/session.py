@@ -97,11 +97,13 @@ class ClientSession:
         "_buffer",
         "_clock",
         "_close_by",
+        "_elapsed",
         "_expecting",
         "_held",
         "_host",
         "_max_payload",
         "_names",
+        "_overdue",
         "_pinged",
         "_prior",
         "_probe",
@@ -133,6 +135,7 @@ class ClientSession:
         try_all: bool = False,
         prior: bool = False,
         cork: Callable[[], object],
+        elapsed: Clock | None = None,
     ) -> None:
         self.id: str | None = None
         self.protocol = protocol
@@ -148,6 +151,7 @@ class ClientSession:
         self.corked = False
         self._host = host
         self._clock = clock
+        self._elapsed = elapsed or clock
         self._names = list(transports)
         self._upgrade = upgrade
         self._try_all = try_all
@@ -157,6 +161,7 @@ class ClientSession:
         self._sent = 0
         self._max_payload = 0
         self._beat = NEVER
+        self._overdue = NEVER
         self._close_by = NEVER
         self._expecting = False
         self._pinged = 0.0
@@ -405,7 +410,9 @@ class ClientSession:
         elif self.protocol == 3:
             self._beat = now + self.ping_interval
         else:
-            self._beat = now + self.ping_interval + self.ping_timeout
+            patience = self.ping_interval + self.ping_timeout
+            self._beat = now + patience
+            self._overdue = self._elapsed() + patience
         if not alive:
             self._host.wake()
 
@@ -420,7 +427,7 @@ class ClientSession:
         """
         if self.protocol == 3 or self._held:
             return False
-        return self._beat <= self._clock()
+        return self._overdue <= self._elapsed()
 
     def tick(self) -> None:
         """Do what is due."""

@@ -51,6 +51,9 @@ T = TypeVar("T")
 IO_CLIENT_DISCONNECT = "io client disconnect"
 IO_SERVER_DISCONNECT = "io server disconnect"
 
+_RETURN = 0.25
+"""How long a server of Socket.IO 2 may take to let us into ``/`` again, in seconds."""
+
 _OLD_SERVER = (
     "It seems you are trying to reach a Socket.IO server in v2.x with a v3.x client, but they"
     " are not compatible: connect with protocol=4"
@@ -80,6 +83,11 @@ class Connection(Protocol):
 
     @property
     def expects_answers(self) -> bool: ...
+
+    @property
+    def greeted(self) -> bool: ...
+
+    def greet(self) -> None: ...
 
     def read_on(self) -> None: ...
 
@@ -175,6 +183,8 @@ class ClientSocket(Listening):
         self._joins = 0
         self._asking: object = None
         self._asked: ClientEngine | None = None
+        self._left: ClientEngine | None = None
+        self._doubting = False
         self._unwanted = False
         self._last_error: ConnectError | None = None
         self._mail.close(self._reason)
@@ -251,9 +261,10 @@ class ClientSocket(Listening):
 
     def opened(self) -> None:
         """The connection to the server is open: join the namespace."""
-        if self._manager.options.protocol == 4 and self.nsp == "/":
-            return  # Socket.IO 2: everybody is in it from the beginning
         self._manager.read_on()
+        if self._manager.options.protocol == 4 and self.nsp == "/":
+            self._join_root()
+            return
         if self._asked is not None and self._asked is self._manager.engine:
             return  # the answer to the earlier request comes first
         self._unwanted = False
@@ -283,6 +294,19 @@ class ClientSocket(Listening):
             return
         if asking is self._asking:
             self._join(found)
+
+    def _join_root(self) -> None:
+        """Socket.IO 2: everybody is in ``/`` from the beginning, unless they have left."""
+        engine = self._manager.engine
+        if self._left is engine:
+            self._manager.send(self._encode(CONNECT, self.nsp))  # often without an answer
+            self._runtime.loop.call_later(_RETURN, self._claim_root, engine)
+        elif self._manager.greeted:
+            self._runtime.loop.call_soon(self._claim_root, engine)
+
+    def _claim_root(self, engine: ClientEngine | None) -> None:
+        if self.active and engine is self._manager.engine:
+            self._connect_answered(None)
 
     def _join(self, auth: Any) -> None:
         try:
@@ -389,6 +413,7 @@ class ClientSocket(Listening):
         """Be disconnected; ``disconnect`` is told when the rest has been settled."""
         self.connected = False
         self.id = None
+        self._left = self._manager.engine
         self._early.clear()
         self._asking = None
         self._acks.lost(reason, {item.ack_id for item in self._buffer})
@@ -491,8 +516,11 @@ class ClientSocket(Listening):
             self._unwanted = False
             if kind == CONNECT:
                 self._manager.send(self._encode(DISCONNECT, self.nsp))
+                self._left = self._manager.engine
             if self.active:
                 self.opened()
+        elif kind == CONNECT:
+            self._manager.greet()
 
     def _connect_answered(self, data: Any) -> None:
         if self.connected:
@@ -656,6 +684,7 @@ class ClientSocket(Listening):
             self._send(packet, payload)
         else:
             self._buffer.append(Outgoing(packet, payload, ack_id))
+            self._doubt()
         return ack_id
 
     def emit_try(self, item: Retried, settle: Settle) -> int:
@@ -681,7 +710,21 @@ class ClientSocket(Listening):
     def _alive(self) -> bool:
         """Whether what is sent now has a chance to arrive."""
         engine = self._manager.engine
-        return self.connected and engine is not None and not engine.session.overdue()
+        if engine is None or not self.connected or self._doubting:
+            return False
+        return not engine.session.overdue()
+
+    def _doubt(self) -> None:
+        """The server is overdue: look again when what has come meanwhile has been read."""
+        engine = self._manager.engine
+        if self.connected and engine is not None and not self._doubting:
+            self._doubting = True
+            engine.look_again(self._believe)
+
+    def _believe(self) -> None:
+        self._doubting = False
+        if self.connected:
+            self._send_waiting()
 
     def _writable(self) -> bool:
         engine = self._manager.engine
