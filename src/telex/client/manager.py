@@ -16,13 +16,12 @@ from ..server.runtime import Runtime, logger
 from ..wire import EncodedPacket
 from .backoff import Backoff
 from .engine import ClientEngine, running_loop
-from .network import Network
+from .network import MAX_MESSAGE, Network
 from .options import Auth, ClientOptions
 from .session import FORCED_CLOSE, Details
 from .socket import ClientSocket
 from .url import Target, parse
 from .waiting import Waiting
-from .websocket import MAX_MESSAGE
 
 MAX_ATTACHMENTS = 10_000
 """How many attachments a server's packet may have."""

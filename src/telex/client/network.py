@@ -14,6 +14,13 @@ from .url import Target
 if TYPE_CHECKING:
     import aiohttp
 
+MAX_MESSAGE = 100 * 1024 * 1024
+"""Largest message a server may send, in bytes (as JavaScript's client has it)."""
+
+KEEP_ALIVE = 1.5
+"""How long an idle HTTP connection is kept, in seconds: shorter than servers keep it (2 to 5),
+for what is sent over one that the server is just closing is lost."""
+
 _STAMPS = itertools.count()
 
 
@@ -95,7 +102,10 @@ class Network:
 
         context = self.ssl()
         connector = aiohttp.TCPConnector(
-            limit=4, ssl=True if context is None else context, enable_cleanup_closed=False
+            limit=4,
+            ssl=True if context is None else context,
+            enable_cleanup_closed=False,
+            keepalive_timeout=KEEP_ALIVE,
         )
         session = aiohttp.ClientSession(
             connector=connector,

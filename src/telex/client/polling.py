@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..engine import payload
 from ..engine.packet import CLOSE_PACKET
 from ..errors import PacketError, TransportError
+from ..server.runtime import logger
 from ..wire import EncodedPacket
-from .network import Network
+from .network import MAX_MESSAGE, Network
 from .session import ClientSession
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 GOODBYE_TIMEOUT = 2.0
 """How long the server may take to answer our goodbye, in seconds."""
+
+MAX_BODY = MAX_MESSAGE * 4 // 3 + 65536
+"""Largest answer to a poll, in bytes: binary messages come in base64."""
 
 _TEXT_TYPE = {"Content-Type": "text/plain;charset=UTF-8"}
 
@@ -74,7 +78,7 @@ class PollingTransport:
         try:
             request: Any = self._client().get(_raw(url), allow_redirects=False)
             async with request as response:
-                body: bytes = await response.read()
+                body = await _read(response)
                 status: int = response.status
                 kind: str = response.content_type
         except Exception as error:
@@ -107,6 +111,9 @@ class PollingTransport:
                 session.receive(self, item)
         except PacketError as error:
             self._explain(error, opening)
+        except Exception as error:
+            logger.exception("a message could not be handled; its connection is closed")
+            self._fail("server error", _cause(error), error)
         finally:
             if opening and session.id is not None:
                 self.writable = True
@@ -173,7 +180,7 @@ class PollingTransport:
                 _raw(url), data=body, headers=_TEXT_TYPE, allow_redirects=False
             )
             async with request as response:
-                answer: bytes = await response.read()
+                answer = await _read(response)
                 if response.status != 200:
                     return response.status, answer.decode("utf-8", "replace")
         except Exception as error:
@@ -251,6 +258,19 @@ class PollingTransport:
         if self._http is None:
             raise RuntimeError("the transport has ended")
         return self._http
+
+
+async def _read(response: Any) -> bytes:
+    """The body of an answer. Raises ``ValueError`` if it is larger than a message may be."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > MAX_BODY:
+            response.close()
+            raise ValueError(f"the answer is larger than {MAX_BODY} bytes")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _raw(url: str) -> Any:

@@ -17,13 +17,10 @@ from picows import picows as _picows
 
 from ..errors import TransportError
 from ..wire import EncodedPacket
-from .network import Network
+from .network import MAX_MESSAGE, Network
 from .session import ClientSession, Details
 
 logger = logging.getLogger("telex")
-
-MAX_MESSAGE = 100 * 1024 * 1024
-"""Largest message a server may send, in bytes (as JavaScript's client has it)."""
 
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""
