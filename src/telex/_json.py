@@ -38,7 +38,7 @@ _OTHER = re.compile(r"[^()]+")
 
 def loads(text: str) -> Any:
     """Decode strict JSON; whatever is wrong with it raises ``PacketError``."""
-    if text.count("[") + text.count("{") > MAX_DEPTH:
+    if len(text) > MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(text)
     try:
         return _decode(text)

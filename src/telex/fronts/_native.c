@@ -61,7 +61,7 @@ struct channel {
     PyObject_HEAD
     Reactor *reactor;
     PyObject *session; /* gets messages without a detour; NULL or None: on_message does */
-    PyObject *frames;  /* from a packet to its frames */
+    PyObject *frames;  /* from a packet to its frames; None: those that it keeps */
     Channel *next_dead;
     Bytes partial; /* a frame that has not come completely */
     Bytes message; /* the fragments of a message */
@@ -82,7 +82,7 @@ struct channel {
 
 static PyTypeObject ReactorType, ChannelType;
 
-static PyObject *name_corked, *name_receive, *name_flush, *name_frames, *name_on_message,
+static PyObject *name_corked, *name_receive, *name_flush, *name_frames, *name_ready, *name_on_message,
     *name_on_ping, *name_on_close, *name_on_violation, *name_on_congested, *name_on_relieved,
     *name_on_lost, *name_on_error;
 
@@ -606,7 +606,15 @@ static PyObject *channel_write(Channel *c, PyObject *data)
 /* The frames of a packet, which are built once; a new reference to a bytes object. */
 static PyObject *frames_of(Channel *c, PyObject *packet)
 {
-    PyObject *frames = PyObject_CallOneArg(c->frames, packet);
+    PyObject *frames;
+    if (c->frames == Py_None) {
+        frames = PyObject_GetAttr(packet, name_ready);
+        if (!frames || PyBytes_CheckExact(frames)) return frames;
+        Py_DECREF(frames);
+        frames = PyObject_CallMethodNoArgs(packet, name_frames);
+    } else {
+        frames = PyObject_CallOneArg(c->frames, packet);
+    }
     if (frames && !PyBytes_Check(frames)) {
         PyErr_SetString(PyExc_TypeError, "frames are bytes");
         Py_CLEAR(frames);
@@ -766,6 +774,7 @@ PyMODINIT_FUNC PyInit__native(void)
     } names[] = {
         {&name_corked, "corked"},           {&name_receive, "receive"},
         {&name_flush, "flush"},             {&name_frames, "frames"},
+        {&name_ready, "_frames"},
         {&name_on_message, "on_message"},   {&name_on_ping, "on_ping"},
         {&name_on_close, "on_close"},       {&name_on_violation, "on_violation"},
         {&name_on_congested, "on_congested"}, {&name_on_relieved, "on_relieved"},

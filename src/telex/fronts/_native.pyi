@@ -17,7 +17,7 @@ class Channel:
         reactor: Reactor,
         fd: int,
         head: bytes,
-        frames: Callable[[EncodedPacket], bytes],
+        frames: Callable[[EncodedPacket], bytes] | None,
         max_size: int,
         /,
     ) -> None: ...

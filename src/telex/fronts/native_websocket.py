@@ -254,7 +254,7 @@ def accept(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (answer, lines)
     )
-    frames = EncodedPacket.frames3 if revision == 3 else EncodedPacket.frames
+    frames = EncodedPacket.frames3 if revision == 3 else None
     websocket = NativeWebSocket(driver, watch, rest)
     fd = os.dup(sock.fileno())
     try:

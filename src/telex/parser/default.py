@@ -26,7 +26,8 @@ from .packet import (
 # most 16 digits, like every integer JavaScript can hold. A namespace ends at the first
 # comma or at the end of the packet.
 _HEADER = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*)(?:,|\Z))?([0-9]{1,16}(?![0-9]))?")
-_ROOT_HEADER = re.compile(r"([23])([0-9]{1,16}(?![0-9]))?(?=\[)")
+MAX_ROOT_HEADER = 18
+"""A digit for the type, 16 for an ack id, and the bracket behind them."""
 
 _TYPES = tuple(b"4%d" % kind for kind in range(7))
 
@@ -69,16 +70,16 @@ class TextDecoder:
             return self._receive_attachment(data[pos:] if pos else data)
         if self.waiting_for is not None:
             raise PacketError("got plaintext data when reconstructing a packet")
-        match = _ROOT_HEADER.match(data, pos)
-        if match is not None:
-            digit, ack_id = match.groups()
-            return (
-                EVENT if digit == "2" else ACK,
-                "/",
-                None if ack_id is None else int(ack_id),
-                data[match.end() :],
-                None,
-            )
+        # Most packets are events or acknowledgements of the root namespace: no regex for them.
+        digit = data[pos : pos + 1]
+        if digit == "2" or digit == "3":  # noqa: PLR1714 - a set would have to be hashed
+            start = data.find("[", pos, pos + MAX_ROOT_HEADER)
+            kind = EVENT if digit == "2" else ACK
+            if start == pos + 1:
+                return kind, "/", None, data[start:], None
+            ack_digits = data[pos + 1 : start]
+            if start > 0 and ack_digits.isdecimal() and ack_digits.isascii():
+                return kind, "/", int(ack_digits), data[start:], None
         return self._receive_any(data, pos)
 
     def _receive_any(self, data: str, pos: int) -> Packet | None:
