@@ -42,7 +42,7 @@ def test_version() -> None:
 
 def test_alone_it_lists_the_commands() -> None:
     done = telex()
-    for command in ("demo", "serve"):
+    for command in ("demo", "serve", "connect", "emit", "doctor"):
         assert command in done.stdout
     assert "Traceback" not in done.stderr
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
+import signal
 import socket
+import subprocess
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
@@ -18,7 +21,7 @@ from telex.cli.display import Display
 from telex.cli.interactive import converse
 from telex.cli.place import read as read_place
 from tests.cli.diagnosis import serving
-from tests.cli.process import telex
+from tests.cli.process import PROGRAM, telex
 from tests.client.counterparts import Counterparts, Kind
 from tests.support.proxy import Proxy
 
@@ -307,3 +310,40 @@ def test_lines_from_a_pipe(counterparts: Counterparts) -> None:
     done = telex("connect", f"127.0.0.1:{port}", typed="echo 1\n")
     assert (done.returncode, done.stdout) == (2, "")
     assert "cannot be reached" in done.stderr
+
+
+def started(url: str) -> subprocess.Popen[str]:
+    """The command with pipes, connected."""
+    process = subprocess.Popen(
+        [*PROGRAM, "connect", url, "--transport", "websocket"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    assert "connected to /" in process.stdout.readline()
+    return process
+
+
+def test_ctrl_c(counterparts: Counterparts) -> None:
+    """Ends it at once, without a traceback."""
+    with started(counterparts["telex"].url()) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_nobody_reads_what_is_printed(counterparts: Counterparts) -> None:
+    """As with `| head`: it ends, without a traceback."""
+    with started(counterparts["telex"].url()) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write("echo 1\necho 2\n")
+        process.stdin.flush()  # and it is not the end of the input
+        assert process.wait(30) == 1
+        assert "Traceback" not in process.stderr.read()

@@ -182,7 +182,11 @@ async def test_origins_of_telex() -> None:
         assert 'origins=["https://other.example"]' in found.all("origin")[0].cure
     async with serving(Server()) as url:
         found = await diagnose(url, origin=url)
-        assert [one.status for one in found.all("origin")] == ["ok", "ok"]
+        assert [one.status for one in found.all("origin")] == ["info", "ok"]
+        # As behind a proxy that changes it.
+        found = await diagnose(url, origin=url, headers={"Host": "backend"})
+        assert [one.status for one in found.all("origin")] == ["info", "problem", "problem"]
+        assert "a proxy changes the header Host" in found.all("origin")[1].cause
 
 
 async def test_origins_of_node(counterparts: Counterparts) -> None:

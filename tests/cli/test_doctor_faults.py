@@ -127,6 +127,7 @@ async def test_posts_are_not_let_through(port: int) -> None:
     found = await through(port, always("post", 405))
     assert "answered 405" in found.all("polling")[0].summary
     assert "POST" in found.all("polling")[0].cure
+    assert found.one("namespace").status == "ok"
 
 
 async def test_answers_from_a_cache(port: int) -> None:

@@ -242,7 +242,7 @@ def connect(
 
     Exit status of piped input: 0 all went well, 1 something failed, 2 no server was reached.
     """
-    from .display import Display
+    from .display import Display, Screen
     from .interactive import converse, piped
 
     wanted = _wanted(
@@ -268,7 +268,7 @@ def connect(
         lines = prompted
     talk = converse(
         wanted,
-        Display(out),
+        Display(Screen(highlight=False, soft_wrap=True)),
         lines=lines,
         complain=_complain,
         ack_timeout=timeout,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -22,12 +24,30 @@ _MARKS: dict[Way, tuple[str, str, str]] = {
 }
 
 
+class Screen(Console):
+    """Standard output, whose reader may go away; ``gone`` is called then."""
+
+    gone: Callable[[], object] = staticmethod(lambda: None)
+
+    def on_broken_pipe(self) -> None:
+        """Write nothing any more, and let the conversation come to its end."""
+        self.quiet = True
+        # What Python still has to write at its end must go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self.gone()
+
+
 class Display:
     """Prints one line for everything that happens."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._symbols = "utf" in (console.encoding or "").lower()
+
+    def when_gone(self, callback: Callable[[], object]) -> None:
+        """Call back when nobody reads any more what is printed."""
+        if isinstance(self._console, Screen):
+            self._console.gone = callback
 
     def _line(self, way: Way, transport: str, body: Text) -> None:
         mark, plain, style = _MARKS[way]

@@ -41,6 +41,11 @@ class Talk:
         self._answers: set[asyncio.Task[None]] = set()
         self._readers: dict[str, asyncio.Task[None]] = {}
         self.socket.io.on("open", self._engine_opened)
+        display.when_gone(self._unread)
+
+    def _unread(self) -> None:
+        self.failed = True
+        self.ended.set()
 
     @property
     def namespaces(self) -> list[str]:

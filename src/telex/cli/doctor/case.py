@@ -88,8 +88,9 @@ def intermediary(headers: Mapping[str, str]) -> str:
 
 _FORWARDING = {
     "nginx": (
-        "In nginx, in the location of the path: proxy_http_version 1.1; proxy_set_header Upgrade "
-        '$http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host $host;'
+        "In nginx, write in the location of the path: “proxy_http_version 1.1; proxy_set_header "
+        'Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host '
+        "$http_host;”."
     ),
     "Apache": (
         "In Apache (2.4.47 or newer): ProxyPass {path}/ http://backend{path}/ upgrade=websocket."

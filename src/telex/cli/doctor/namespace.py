@@ -55,7 +55,9 @@ async def _namespace_polled(case: Case, visitor: Visitor) -> None:
     waiting = list(opened.rest)
 
     async def send(packet: str) -> None:
-        await visitor.post(opened.sid, packet)
+        answer = await visitor.post(opened.sid, packet)
+        if answer.status != 200:
+            raise Closed(None, answer.excerpt)
 
     async def receive() -> str | bytes:
         while not waiting:

@@ -70,7 +70,7 @@ async def origins(case: Case) -> None:
     if origin is None:
         return
     if origin == case.place.origin:
-        case.findings.add("origin", "ok", f"{origin} is the server's own origin: no CORS needed")
+        case.findings.add("origin", "info", f"{origin} is the server's own origin: no CORS needed")
     _mixed_content(case, origin)
     try:
         if case.polling:
@@ -138,8 +138,9 @@ async def _polling(case: Case, origin: str) -> None:
             "origin",
             "problem",
             f"Long-polling from {origin}: refused with {answer.status}",
-            f"The server does not admit this origin: “{answer.refusal.message}”",
-            f'Add it: origins=["{origin}"] (Node: cors: {{ origin: ["{origin}"] }}).',
+            _why_refused(case, origin, answer.refusal.message),
+            f'{_host_cure(case, origin)} it: origins=["{origin}"] '
+            f'(Node: cors: {{ origin: ["{origin}"] }}).',
             data=data,
         )
         return
@@ -192,6 +193,21 @@ async def _polling(case: Case, origin: str) -> None:
     )
 
 
+def _why_refused(case: Case, origin: str, message: str) -> str:
+    if origin == case.place.origin:
+        return (
+            "The page comes from the same address, but the server sees another one: a proxy "
+            f"changes the header Host. The server says “{message}”"
+        )
+    return f"The server does not admit this origin: “{message}”"
+
+
+def _host_cure(case: Case, origin: str) -> str:
+    if origin == case.place.origin:
+        return "Let the proxy pass Host on (nginx: proxy_set_header Host $http_host;), or add"
+    return "Add"
+
+
 def _cure(origin: str, reason: str) -> str:
     if "multiple values" in reason:
         return "Proxy and server both add the header: let only one of them do it."
@@ -221,7 +237,7 @@ async def _websocket(case: Case, origin: str) -> None:
                 f"WebSocket from {origin}: refused with {answer.status}",
                 "The server, or a proxy, checks the origin; CORS headers do not matter for "
                 "WebSockets." + (f" It says “{told}”" if told else ""),
-                f'Add it: origins=["{origin}"], or to the proxy\'s list.',
+                f'{_host_cure(case, origin)} it: origins=["{origin}"], or to the proxy\'s list.',
                 origin=origin,
                 http_status=answer.status,
             )

@@ -36,11 +36,13 @@ async def polling(case: Case) -> None:
             answer = await visitor.handshake()
             opened = read_open(answer)
             if opened is None:
+                case.polling = False
                 _polling_failed(case, answer)
                 return
             sent = await visitor.post(opened.sid, visitor.heartbeat())
             await visitor.leave(opened.sid)
         except NoAnswer as reason:
+            case.polling = False
             case.findings.add(
                 "polling",
                 "problem",
@@ -52,6 +54,7 @@ async def polling(case: Case) -> None:
     if sent.status == 200 or (sent.refusal is not None and sent.refusal.code == 1):
         _polling_works(case, answer, opened)
     else:
+        case.polling = False
         case.findings.add(
             "polling",
             "problem",
@@ -338,7 +341,8 @@ async def _probe(case: Case, visitor: Visitor, sid: str) -> WebSocket:
     try:
         socket = await visitor.websocket(sid)
     except NotOpened as refused:
-        if refused.answer.refusal is not None and refused.answer.refusal.code == 1:
+        refusal = refused.answer.refusal
+        if not case.sticky or (refusal is not None and refusal.code == 1):
             raise _not_sticky() from None
         raise _Failed(
             f"the WebSocket of a session is answered {refused.answer.status}",
