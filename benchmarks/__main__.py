@@ -31,7 +31,7 @@ from benchmarks.surroundings import Neighbours, Surroundings
 PLAN = Plan(cycles=5, fresh_cycles=3, seconds=0.8, settle=1.0)
 QUICK = Plan(cycles=3, fresh_cycles=1, seconds=0.25, settle=0.3)
 SCALE = Scale(
-    plan=replace(PLAN, cycles=3, fresh_cycles=2), most=10_000, ping_interval=25, seconds=2
+    plan=replace(PLAN, cycles=3, fresh_cycles=1), most=10_000, ping_interval=25, seconds=2
 )
 QUICK_SCALE = Scale(
     plan=replace(QUICK, cycles=1, seconds=0.1), most=100, ping_interval=0.5, seconds=0.2

@@ -73,5 +73,6 @@ class Control:
 def control(server: RunningServer) -> Generator[Control]:
     """Connect to a server; its parser must be the default one."""
     address = f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket"
-    with connect(address, compression=None, ping_interval=None, max_size=None) as connection:
+    how: dict[str, Any] = {"compression": None, "ping_interval": None, "max_size": None}
+    with connect(address, open_timeout=PATIENCE, **how) as connection:
         yield Control(connection, server.contender.name)

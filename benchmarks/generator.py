@@ -105,7 +105,7 @@ def driving(
         except BrokenPipeError:
             pass
         try:
-            process.wait(5)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

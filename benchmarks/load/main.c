@@ -377,6 +377,9 @@ int main(int argc, char **argv)
         printf("{\"workload\":\"%s\",\"ready\":%d}\n", set.workload->name, joined);
         fflush(stdout);
         obey_input();
+        /* What many leave behind is not to be counted against those who come next. */
+        leave_all();
+        if (set.connections >= 500) await_rest();
     } else if (connects) {
         up();
         printf(",");
