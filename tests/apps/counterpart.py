@@ -35,7 +35,13 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 QUICK: Mapping[str, Any] = {"ping_interval": 0.15, "ping_timeout": 0.4}
 COOKIES = [
-    ["node=a; Path=/; HttpOnly", "stage=first; Path=/", "far=x; Path=/far/away", "gone=1"],
+    [
+        "node=a; Path=/; HttpOnly",
+        "stage=first; Path=/",
+        "far=x; Path=/far/away",
+        "tls=only; Path=/; Secure",
+        "gone=1",
+    ],
     ["stage=later; Path=/", "gone=; Max-Age=0"],
 ]
 
@@ -81,6 +87,10 @@ def equip(io: Server, namespace: Namespace | ParentNamespace, memory: Memory) ->
         @socket.on("echo")
         def echo(*args: object) -> None:
             socket.emit("echo", *args)
+
+        @socket.on("message")
+        def message(*args: object) -> None:
+            socket.send(*args)
 
         @socket.on("ask")
         def ask(*args: object) -> None:
@@ -264,14 +274,17 @@ def create(app: Any, options: Mapping[str, Any], memory: Memory) -> Server:
     return io
 
 
-def create_engine() -> EngineServer:
+def create_engine(memory: Memory) -> EngineServer:
     engine = EngineServer(**QUICK)
 
     @engine.on("connection")
     def connection(socket: EngineSocket) -> None:
         @socket.on("message")
         def message(data: str | bytes) -> None:
-            if data == "close me":
+            if isinstance(data, str) and data.startswith("note "):
+                _, name, value = data.split(" ")
+                memory.notes.setdefault(name, []).append(value)
+            elif data == "close me":
                 socket.close()
             elif data == "who am I":
                 socket.send(json.dumps([socket.id, socket.transport.name]))
@@ -310,17 +323,17 @@ async def serve(port: int, only: str | None) -> None:
         if only in (None, site)
     }
     if only is None:
-        servers["engine"] = create_engine()
+        servers["engine"] = create_engine(memory)
     first = only or "main"
-    for site, server in servers.items():
-        await server.listen(port=port if site == first else 0)
-        directory.ports[site] = server.port
+    await asyncio.gather(
+        *(server.listen(port=port if site == first else 0) for site, server in servers.items())
+    )
+    directory.ports = {site: server.port for site, server in servers.items()}
     announced = servers[first].port
     assert announced is not None
     announce(announced)
     await stop.wait()
-    for server in servers.values():
-        await server.close()
+    await asyncio.gather(*(server.close() for server in servers.values()))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import math
 from itertools import product
 from typing import Any
@@ -77,8 +78,23 @@ async def test_events_both_ways(scene: Scene) -> None:
 
 async def test_values_as_javascript_writes_them(scene: Scene) -> None:
     socket = await scene.connect()
-    answer = await socket.emit_with_ack("answer", (1, 2), math.nan, -math.inf)
-    assert answer == ([1, 2], None, None)
+    moment = dt.datetime(2024, 2, 29, 12, 30, 1, 250_000, tzinfo=dt.UTC)
+    answer = await socket.emit_with_ack("answer", (1, 2), math.nan, -math.inf, {"at": moment})
+    assert answer == ([1, 2], None, None, {"at": "2024-02-29T12:30:01.250Z"})
+
+
+async def test_messages(scene: Scene) -> None:
+    """`send` is `emit("message")`; flags are for one event."""
+    socket = await scene.connect()
+    messages = Calls()
+    socket.on("message", messages)
+    socket.send("one", b"two", 3)
+    assert await messages.next() == ("one", b"two", 3)
+    socket.compress(False).send("not compressed")
+    assert await messages.next() == ("not compressed",)
+    assert await socket.compress(True).binary(False).emit_with_ack("answer", "flags") == "flags"
+    socket.timeout(30).send("with a limit")
+    assert await messages.next() == ("with a limit",)
 
 
 async def test_order(scene: Scene) -> None:
@@ -89,7 +105,7 @@ async def test_order(scene: Scene) -> None:
     socket.on("echo", echoed)
     socket.emit("push", 100)
     for number in range(100):
-        socket.emit("echo", number, "x" * (number % 7))
+        socket.emit("echo", number, b"x" * number if number % 5 == 0 else "x" * (number % 7))
         if number % 10 == 0:
             await asyncio.sleep(0.001)
     await until(lambda: len(echoed.all) == len(numbers.all) == 100)
@@ -103,8 +119,8 @@ async def test_answers_of_the_server(scene: Scene) -> None:
     assert await socket.emit_with_ack("answer", "one") == "one"
     assert await socket.emit_with_ack("answer", ["one"]) == ["one"]
     assert await socket.emit_with_ack("answer", 1, "two", {"three": 3}) == (1, "two", {"three": 3})
-    several = [socket.emit_with_ack("answer", number) for number in range(20)]
-    assert await asyncio.gather(*several) == list(range(20))
+    several = [socket.emit_with_ack("answer", number) for number in range(200)]
+    assert await asyncio.gather(*several) == list(range(200))
     answered = Calls()
     socket.emit("answer", 1, 2, ack=answered)
     assert await answered.next() == (1, 2)
@@ -279,6 +295,17 @@ async def test_being_thrown_out(scene: Scene) -> None:
     assert socket.connected
     if scene.server.protocol == 5:
         assert socket.id != first
+
+
+async def test_awaiting_what_was_emitted(scene: Scene) -> None:
+    """It waits until the connection has room for more."""
+    socket = await scene.connect()
+    echoed = Calls()
+    socket.on("echo", echoed)
+    for number in range(20):
+        await socket.emit("echo", number, "x" * 50_000)
+    for number in range(20):
+        assert (await echoed.next())[0] == number
 
 
 async def test_leaving(scene: Scene) -> None:

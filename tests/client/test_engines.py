@@ -11,7 +11,7 @@ import pytest
 
 import telex
 from telex import ClientEngine
-from tests.client.counterparts import TRANSPORTS, Counterpart, Kind, Transport
+from tests.client.counterparts import TRANSPORTS, Clients, Counterpart, Kind, Transport, new_name
 from tests.client.ports import refusing_port
 from tests.features.scripts import Calls, until
 
@@ -148,21 +148,26 @@ async def test_what_is_sent_before_it_is_open(server: Counterpart) -> None:
 
 @telex_and_node
 @pytest.mark.parametrize("transport", list(TRANSPORTS))
-async def test_closing_sends_what_is_queued(server: Counterpart, transport: Transport) -> None:
+async def test_closing_sends_what_is_queued(
+    server: Counterpart, transport: Transport, clients: Clients
+) -> None:
     """Then nothing more, though the connection may be in the midst of its upgrade."""
-    for moment in range(5):
-        engine = make(server, transport)
-        packets = Calls()
-        engine.on("packet_create", packets)
-        await engine
+    observer = await clients.connect(server)
+    for moment in range(6):
+        name = new_name()
+        engine = await make(server, transport)
         await asyncio.sleep(moment * 0.002)
         for number in range(20):
-            engine.send(str(number))
-        await engine.close()
-        sent = [args[0] for args in packets.all]
-        engine.send("too late")
-        assert len(packets.all) == len(sent)
+            engine.send(f"note {name} {number}")
+        closing = engine.close()
+        engine.send(f"note {name} late")
+        await closing
+        engine.send(f"note {name} later")
         assert engine.ready_state == "closed"
+        async with asyncio.timeout(10):
+            while len(notes := await observer.emit_with_ack("notes", name)) < 20:
+                await asyncio.sleep(0.005)
+        assert notes == [str(number) for number in range(20)]
 
 
 @telex_and_node

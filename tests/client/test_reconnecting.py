@@ -23,7 +23,7 @@ from tests.client.counterparts import (
     upgraded,
 )
 from tests.client.ports import refusing_port
-from tests.features.scripts import Calls
+from tests.features.scripts import Calls, until
 
 KINDS: tuple[Kind, ...] = ("socket.io-2", "socket.io-3", "socket.io-4", "telex")
 COMBINATIONS: list[tuple[Kind, Transport]] = list(product(KINDS, TRANSPORTS))
@@ -128,6 +128,45 @@ class TestReasons:
         await main.connect()
         assert not chat.connected
         assert await main.emit_with_ack("answer", 1) == 1
+
+
+class TestManager:
+    @every_kind
+    async def test_its_events(self, clients: Clients, server: Counterpart) -> None:
+        manager = clients.manager(server, **BRISK)
+        log: list[str] = []
+
+        def note(event: str) -> None:
+            def noted(*_: object) -> None:
+                log.append(event)
+
+            manager.on(event, noted)
+
+        for event in ("open", "close", "reconnect_attempt", "reconnect", "error"):
+            note(event)
+        packets, opened = Calls(), Calls()
+        manager.on("packet", packets).once("open", opened)
+        socket = manager.socket("/chat")
+        await socket
+        assert len(packets.all) >= 1
+        socket.emit("close the transport")
+        await until(lambda: "reconnect" in log)
+        await socket
+        manager.off("close")
+        await manager.close()
+        assert log == ["open", "close", "reconnect_attempt", "open", "reconnect"]
+        assert len(opened.all) == 1
+
+    @every_kind
+    async def test_as_a_context(self, server: Counterpart) -> None:
+        before = asyncio.all_tasks()
+        async with telex.Manager(server.url(), protocol=server.protocol) as manager:
+            main, chat = manager.socket("/"), manager.socket("/chat")
+            await main
+            assert await chat.emit_with_ack("answer", 1) == 1
+        assert (main.connected, chat.connected) == (False, False)
+        assert manager.engine is None
+        assert asyncio.all_tasks() == before
 
 
 class TestComingBack:

@@ -18,6 +18,7 @@ from tests.client.counterparts import (
     new_name,
     upgraded,
 )
+from tests.client.ports import forward_proxy, refusing_port
 from tests.features.scripts import Calls
 
 KINDS: tuple[Kind, ...] = ("socket.io-2", "socket.io-3", "socket.io-4", "telex")
@@ -255,6 +256,7 @@ class TestCookies:
         assert first == set()
         assert all("node=a" in cookies for cookies in others)
         assert all("far=x" not in cookies for cookies in others), "it is for another path"
+        assert all("tls=only" not in cookies for cookies in others), "it is for TLS"
         assert {"node=a", "stage=later"} == others[-1], "changed, and deleted"
 
     @telex_and_node
@@ -267,7 +269,7 @@ class TestCookies:
         assert "node=a" in cookies_of(upgrade)
 
     @telex_and_node
-    @pytest.mark.parametrize("transport", ["polling", "upgrade"])
+    @every_transport
     async def test_kept_over_reconnections(self, scene: Scene) -> None:
         """As servers behind a load balancer need it."""
         visit = new_name()
@@ -306,6 +308,36 @@ class TestCookies:
             socket = await clients.connect(server, query={"visit": visit})
             requests: list[Any] = await socket.emit_with_ack("requests", visit)
             assert cookies_of(requests[0]) == set()
+
+
+class TestProxy:
+    """A proxy between client and server, as in offices."""
+
+    @telex_and_node
+    @every_transport
+    async def test_through_a_proxy(self, scene: Scene) -> None:
+        async with forward_proxy() as proxy:
+            socket = await scene.connect(proxy=proxy.url)
+            if scene.transport == "upgrade":
+                await upgraded(socket)
+            assert await socket.emit_with_ack("answer", b"through it") == b"through it"
+            await socket.disconnect()
+            assert (
+                proxy.methods
+                == {
+                    "polling": {"GET", "POST"},
+                    "websocket": {"CONNECT"},
+                    "upgrade": {"GET", "POST", "CONNECT"},
+                }[scene.transport]
+            )
+
+    @telex_and_node
+    @pytest.mark.parametrize("transport", ["polling", "websocket"])
+    async def test_a_proxy_that_is_not_there(self, scene: Scene) -> None:
+        with refusing_port() as port:
+            with pytest.raises(telex.ConnectError) as raised:
+                await scene.connect(proxy=f"http://127.0.0.1:{port}")
+            assert raised.value.message in {"xhr poll error", "websocket error"}
 
 
 class TestSizes:

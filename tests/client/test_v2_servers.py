@@ -61,6 +61,18 @@ async def test_a_refusal_in_words(scene: Scene) -> None:
     assert raised.value.message == "closed for today"
 
 
+async def test_an_event_that_is_refused(scene: Scene) -> None:
+    """Servers of Socket.IO 2 say so, and the connection goes on."""
+    socket = await scene.connect()
+    errors, gone = Calls(), Calls()
+    socket.on("error", errors).on("disconnect", gone)
+    socket.emit("forbidden", 1)
+    error: Any = (await errors.next())[0]
+    assert error.data == {"event": "forbidden"}
+    assert await socket.emit_with_ack("answer", 1) == 1
+    assert gone.all == []
+
+
 async def test_the_client_pings(scene: Scene) -> None:
     """And learns how long the answer takes, in seconds."""
     socket = await scene.connect(site="quick")

@@ -76,6 +76,7 @@ function equip(io, name) {
     const others = (names) => names.reduce((target, room) => target.to(room), namespace);
 
     socket.on("echo", (...args) => socket.emit("echo", ...args));
+    socket.on("message", (...args) => socket.send(...args));
     socket.on("answer", (...args) => args.pop()(...args));
     socket.on("answer later", (milliseconds, ...args) => {
       setTimeout(args.pop(), milliseconds, ...args);
@@ -125,6 +126,13 @@ function equip(io, name) {
     socket.on("close my connection", () => socket.disconnect(true));
     socket.on("close the transport", () => socket.conn.close());
     socket.on("send nonsense", () => socket.conn.write("nonsense"));
+    if (generation === 2) {
+      socket.use(([event], next) => {
+        const error = new Error("not this event");
+        error.data = { event };
+        next(event === "forbidden" ? error : undefined);
+      });
+    }
     socket.on("disconnect", (reason) => fateOf(socket.id).tell(reason));
   });
 }
@@ -186,10 +194,22 @@ function create(site, options) {
     response.setHeader(
       "Set-Cookie",
       first
-        ? ["node=a; Path=/; HttpOnly", "stage=first; Path=/", "far=x; Path=/far/away", "gone=1"]
+        ? [
+            "node=a; Path=/; HttpOnly",
+            "stage=first; Path=/",
+            "far=x; Path=/far/away",
+            "tls=only; Path=/; Secure",
+            "gone=1",
+          ]
         : ["stage=later; Path=/", "gone=; Max-Age=0"],
     );
   });
+  if (generation === 4) {
+    // Answers to WebSocket handshakes are written elsewhere.
+    io.engine.on("initial_headers", (headers, { headers: { upgrade }, url }) => {
+      if (upgrade && url.includes("visit=")) headers["Set-Cookie"] = "node=a; Path=/; HttpOnly";
+    });
+  }
   if (server.listenerCount("upgrade")) server.prependListener("upgrade", remember);
   return { io, server };
 }
@@ -203,7 +223,9 @@ function createEngine() {
   const io = engine.attach(server, { ...QUICK });
   io.on("connection", (socket) => {
     socket.on("message", (data) => {
-      if (data === "close me") socket.close();
+      const [word, name, value] = typeof data === "string" ? data.split(" ") : [];
+      if (word === "note") listOf(notes, name).push(value);
+      else if (data === "close me") socket.close();
       else if (data === "who am I") socket.send(JSON.stringify([socket.id, socket.transport.name]));
       else if (data === "push") for (let n = 0; n < 100; n++) socket.send(String(n));
       else socket.send(data);

@@ -46,6 +46,9 @@ def equip(io: Any, namespace: str) -> None:
     async def echo(sid: str, *args: object) -> None:
         await io.emit("echo", args, to=sid, namespace=namespace)
 
+    async def message(sid: str, *args: object) -> None:
+        await io.send(args, to=sid, namespace=namespace)
+
     async def answer(_: str, *args: object) -> tuple[object, ...]:
         return args
 
@@ -86,6 +89,7 @@ def equip(io: Any, namespace: str) -> None:
     handlers = {
         "connect": connect,
         "echo": echo,
+        "message": message,
         "answer": answer,
         "ask": ask,
         "push": push,
