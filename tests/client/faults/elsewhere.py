@@ -21,7 +21,7 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="elsewhere")
+        self._thread = threading.Thread(target=self.loop.run_forever, name="elsewhere", daemon=True)
 
     @classmethod
     def start(cls, io: Server) -> Self:
