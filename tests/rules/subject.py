@@ -13,8 +13,10 @@ from tests.rules.clients import WebSocketClient, target
 from tests.support.raw import TIMEOUT, exchange, request
 from tests.support.servers import APPS, DEFECTS, ROOT, ServerError, ServerProcess
 
-Host: TypeAlias = Literal["fast", "uvicorn"]
-"""`fast` is what `io.listen` serves; `uvicorn` is its own HTTP and WebSocket, telex behind ASGI."""
+Host: TypeAlias = Literal["fast", "uvicorn", "pure"]
+"""`fast` is what `io.listen` serves; `uvicorn` is its own HTTP and WebSocket, telex behind ASGI.
+`pure` is `fast` without the compiled part of telex.
+"""
 HOSTS: tuple[Host, ...] = ("fast", "uvicorn")
 
 _HANDSHAKE = request("GET", target("polling"))
@@ -30,10 +32,15 @@ class Subject(ServerProcess):
         self.host: Host = host
         self._reports: list[Report] = []
         self._log_read = 0
-        command = [sys.executable, "-X", "dev", str(APPS / "rules.py"), "--host-kind", host]
+        kind = "fast" if host == "pure" else host
+        command = [sys.executable, "-X", "dev", str(APPS / "rules.py"), "--host-kind", kind]
         super().__init__(
             [*command, "--servers", servers],
-            env={"PYTHONUNBUFFERED": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+            env={
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+                "TELEX_PURE": str(int(host == "pure")),
+            },
         )
         self._ports: dict[str, int] = self.wait("ports")["ports"]
 

@@ -77,9 +77,10 @@ class TextDecoder:
             kind = EVENT if digit == "2" else ACK
             if start == pos + 1:
                 return kind, "/", None, data[start:], None
-            ack_digits = data[pos + 1 : start]
-            if start > 0 and ack_digits.isdecimal() and ack_digits.isascii():
-                return kind, "/", int(ack_digits), data[start:], None
+            if start > 0:
+                ack_digits = data[pos + 1 : start]
+                if ack_digits.isdecimal() and ack_digits.isascii():
+                    return kind, "/", int(ack_digits), data[start:], None
         return self._receive_any(data, pos)
 
     def _receive_any(self, data: str, pos: int) -> Packet | None:
