@@ -86,6 +86,36 @@ static PyObject *name_corked, *name_receive, *name_flush, *name_frames, *name_re
     *name_on_ping, *name_on_close, *name_on_violation, *name_on_congested, *name_on_relieved,
     *name_on_lost, *name_on_error;
 
+/* ------------------------------------------------------------------------------- errors */
+
+/* The exception that is set, if there is one; then none is set any more. */
+static PyObject *take_error(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    if (!type) return NULL;
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback) PyException_SetTraceback(error, traceback);
+    Py_DECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+#endif
+}
+
+/* Sets what take_error has given. */
+static void set_error(PyObject *error)
+{
+    if (!error) return;
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), error, PyException_GetTraceback(error));
+#endif
+}
+
 /* ------------------------------------------------------------------------------- bytes */
 
 static bool bytes_add(Bytes *b, const void *data, size_t size)
@@ -220,14 +250,9 @@ static int after_callback(Channel *c, PyObject *result)
         return 0;
     }
     if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback) PyException_SetTraceback(error, traceback);
+    PyObject *error = take_error();
     result = PyObject_CallMethodOneArg((PyObject *)c, name_on_error, error);
-    Py_XDECREF(type);
-    Py_XDECREF(error);
-    Py_XDECREF(traceback);
+    Py_DECREF(error);
     Py_XDECREF(result);
     return result ? 0 : -1;
 }
@@ -386,10 +411,10 @@ static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, bool
         done += head + (size_t)length;
         if (take_frame(c, p[0], p + head, (size_t)length, corked) < 0) {
             /* What follows is for the next read. */
-            PyObject *type, *error, *traceback;
-            PyErr_Fetch(&type, &error, &traceback);
+            PyObject *error = take_error();
             if (c->fd >= 0 && done < size) bytes_add(&c->partial, data + done, size - done);
-            PyErr_Restore(type, error, traceback);
+            PyErr_Clear();
+            set_error(error);
             return -1;
         }
     }
@@ -425,18 +450,15 @@ static int take(Channel *c, unsigned char *data, size_t size)
     }
     PyObject *session = c->session;
     if (corked && session && session != Py_None) {
-        PyObject *type, *error, *traceback;
-        PyErr_Fetch(&type, &error, &traceback);
+        PyObject *error = take_error();
         Py_INCREF(session);
         PyObject *flushed = PyObject_CallMethodNoArgs(session, name_flush);
         Py_DECREF(session);
         if (after_callback(c, flushed) < 0) {
-            Py_XDECREF(type);
             Py_XDECREF(error);
-            Py_XDECREF(traceback);
             return -1;
         }
-        PyErr_Restore(type, error, traceback);
+        set_error(error);
     }
     return result;
 }
