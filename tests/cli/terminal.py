@@ -11,7 +11,7 @@ import subprocess
 import termios
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from tests.cli.process import PROGRAM
@@ -24,18 +24,20 @@ _CONTROLS = re.compile(
 
 
 class Terminal:
-    """`telex` on a pseudo-terminal.
+    """`telex`, or another program, on a pseudo-terminal.
 
     `shown` is everything that was written to it, without control sequences. The size is that of
     an ordinary window; nobody answers when the program asks where the cursor is, so it is told
     not to.
     """
 
-    def __init__(self, *arguments: str, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, *arguments: str, env: Mapping[str, str], program: Sequence[str] = PROGRAM
+    ) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
         self._process = subprocess.Popen(
-            [*PROGRAM, *arguments],
+            [*program, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -137,6 +137,28 @@ async def test_answers_from_a_cache(port: int) -> None:
     assert any("from a cache" in one.summary for one in found.all("polling"))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "0{}",
+        '0{"sid":1,"pingInterval":"often"}',
+        '0{"sid":"a","upgrades":5,"pingInterval":1e999,"pingTimeout":1}',
+        "0" + "[" * 100_000,
+        "96:0" + "{" * 95,
+        "\x1e\x1e",
+        "",
+        '{"code":"5","message":[]}',
+        "[" * 100_000,
+    ],
+)
+async def test_nonsense_is_no_engine(port: int, answer: str) -> None:
+    """Whatever answers, the examination comes to its end."""
+    cookies = {"Set-Cookie": "a b=c; Path=\x7f; ;;; =", "Content-Type": "text/plain"}
+    found = await through(port, always("handshake", 200, answer, **cookies))
+    assert found.status == 2
+    found.problem("server")
+
+
 async def test_a_server_that_says_nothing(port: int) -> None:
     found = await through(port, Fault("tcp", "silence", times=math.inf), timeout=0.3)
     assert found.status == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,17 @@ def test_nobody_there(tmp_path: Path) -> None:
     with Terminal("connect", "127.0.0.1:1", env={"XDG_STATE_HOME": str(tmp_path)}) as screen:
         assert screen.wait() == 2
         screen.sees("cannot be reached")
+
+
+def test_without_the_prompt() -> None:
+    """An installation without the extra says what to install."""
+    script = (
+        "import sys; sys.modules['prompt_toolkit'] = None;from telex.cli.commands import app; app()"
+    )
+    program = [sys.executable, "-c", script]
+    with Terminal("connect", "127.0.0.1:1", env={}, program=program) as screen:
+        assert screen.wait() == 1
+        screen.sees("The prompt needs prompt_toolkit: pip install 'telex[cli]'")
 
 
 def test_colours_of_the_doctor(tmp_path: Path, counterparts: Counterparts) -> None:

@@ -161,6 +161,7 @@ def test_the_help_names_every_command() -> None:
         ("https://a.example/chat", "https://a.example", "/chat"),
         ("wss://a.example:443/chat/", "https://a.example", "/chat"),
         ("ws://[::1]:3000", "http://[::1]:3000", "/"),
+        ("http://bücher.example/a", "http://xn--bcher-kva.example", "/a"),
     ],
 )
 def test_addresses(url: str, origin: str, namespace: str) -> None:
@@ -172,4 +173,8 @@ def test_queries() -> None:
     """That of the URL, then the options, then the engine's own."""
     found = place.read("a.example/?x=1", path="live/", query=["y=2&z=3"])
     assert found.url({"EIO": "4"}) == "http://a.example/live/?x=1&y=2&z=3&EIO=4"
+    assert (
+        place.read("a.example", path="/a b/é", query=[]).url() == "http://a.example/a%20b/%C3%A9/"
+    )
+    assert place.origin_of("https://Bücher.example:443/") == "https://xn--bcher-kva.example"
     assert place.headers_of(["Cookie: a=b:c"]) == {"Cookie": "a=b:c"}

@@ -384,6 +384,8 @@ def doctor(
     except (PlaceError, ValueProblem) as error:
         raise fail(str(error), 2) from None
     status = _run(examine(case))
+    if status != case.findings.status:  # it did not come to its end
+        raise typer.Exit(status)
     if as_json:
         print(json.dumps(to_json(case, url, __version__), indent=2, ensure_ascii=False))
     else:

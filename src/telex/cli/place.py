@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 _SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
+_PATH = "/%:@!$&'()*+,;=~"  # what may stand in a path as it is
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -44,7 +45,7 @@ class Place:
         self, query: dict[str, str] | None = None, *, path: str | None = None, slash: bool = True
     ) -> str:
         """The address of the engine, with the user's query and then ``query``."""
-        path = self.path if path is None else path
+        path = quote(self.path if path is None else path, safe=_PATH)
         pairs = [*self.query, *(query or {}).items()]
         tail = f"?{urlencode(pairs)}" if pairs else ""
         return f"{self.origin}{path}{'/' if slash and not path.endswith('/') else ''}{tail}"
@@ -71,16 +72,29 @@ def read(
     if not parts.hostname:
         raise PlaceError(f"{url!r} names no host: write http://host:port.")
     named = parts.path.rstrip("/") or "/"
+    host = _ascii(parts.hostname)
+    if host is None:
+        raise PlaceError(f"{parts.hostname!r} cannot be the name of a host.")
     if namespace is not None:
         named = "/" + namespace.lstrip("/")
     return Place(
         secure=scheme == "https",
-        host=parts.hostname,
+        host=host,
         port=port or _PORTS[scheme],
         path="/" + path.strip("/"),
         namespace=named,
         query=(*parse_qsl(parts.query, keep_blank_values=True), *pairs_of(query)),
     )
+
+
+def _ascii(host: str) -> str | None:
+    """A host as it is written on the wire; ``None`` if that is not possible."""
+    if host.isascii():
+        return None if any(c.isspace() or not c.isprintable() for c in host) else host
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return None
 
 
 def pairs_of(given: list[str]) -> list[tuple[str, str]]:
@@ -120,6 +134,7 @@ def origin_of(given: str) -> str:
         parts, port = urlsplit(""), None
     if not parts.scheme or not parts.hostname or parts.path not in ("", "/"):
         raise PlaceError(f"--origin {given!r} is not an origin: write https://app.example.")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    name = _ascii(parts.hostname) or parts.hostname
+    host = f"[{name}]" if ":" in name else name
     shown = "" if port in (None, _PORTS.get(parts.scheme)) else f":{port}"
     return f"{parts.scheme}://{host}{shown}"

@@ -43,7 +43,7 @@ def read_verdict(packet: str | bytes, namespace: str) -> Verdict | None:
         return None
     try:
         data: Any = json.loads(rest) if rest else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     known = as_object(data)
     if packet[1] == "0":

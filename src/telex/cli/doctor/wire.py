@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
 from typing import Any, Self, cast
 
 import aiohttp
@@ -61,7 +61,7 @@ class Answer:
         """What an engine says that refuses a request, or ``None`` if no engine speaks."""
         try:
             said: Any = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             if self.status in (400, 403) and self.text in MESSAGES:  # Node's, to a WebSocket
                 return Refusal(MESSAGES.index(self.text), self.text)
             return None
@@ -78,7 +78,10 @@ class Answer:
         """The cookies it sets."""
         cookies = SimpleCookie()
         for line in self.headers.getall("set-cookie", []):
-            cookies.load(line)
+            try:
+                cookies.load(line)
+            except CookieError:  # browsers drop it, too
+                pass
         return cookies
 
 
@@ -387,7 +390,7 @@ def parse_open(packet: str | bytes, revision: int, rest: list[str]) -> Open | No
             int(size) if isinstance(size, int) else None,
             rest,
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
