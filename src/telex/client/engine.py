@@ -147,6 +147,11 @@ class ClientEngine(Events):
         """The present transport; its ``name`` is ``polling`` or ``websocket``."""
         return self.session.transport
 
+    @property
+    def is_stranded(self) -> bool:
+        """Whether the loop on which it lived has been closed."""
+        return self._loop.is_closed()
+
     # -- life -----------------------------------------------------------------------------
 
     def open(self) -> None:
@@ -247,7 +252,7 @@ class ClientEngine(Events):
         if "message" in self._handlers.by_event:
             self.fire("message", data)
         else:
-            self._mail.put(data)
+            self._mail.put(data, len(data))
 
     def listened(self, event: str) -> None:
         """Packets are shown only if somebody looks."""

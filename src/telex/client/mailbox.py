@@ -11,17 +11,21 @@ from ..server.runtime import logger
 
 T = TypeVar("T")
 
+HEAVIEST = 64 * 1024 * 1024
+"""How many bytes may wait, unless a single item has more."""
+
 
 class Mailbox(Generic[T]):
-    """A bounded queue that can be closed.
+    """A queue that is bounded, in number and weight, and can be closed.
 
-    Past its limit the oldest item is dropped; whoever asks next is told so in the log.
+    Past a limit the oldest items are dropped; whoever asks next is told so in the log.
     """
 
-    __slots__ = ("_dropped", "_items", "_limit", "_reason", "_waiting")
+    __slots__ = ("_dropped", "_items", "_limit", "_reason", "_waiting", "_weight")
 
     def __init__(self, limit: int) -> None:
-        self._items: deque[T] = deque()
+        self._items: deque[tuple[T, int]] = deque()
+        self._weight = 0
         self._limit = limit
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._reason: str | None = None
@@ -30,13 +34,19 @@ class Mailbox(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: T) -> None:
-        """Something has come."""
-        if len(self._items) >= self._limit:
-            self._items.popleft()
+    def put(self, item: T, weight: int) -> None:
+        """Something has come; it takes ``weight`` bytes, about."""
+        self._items.append((item, weight))
+        self._weight += weight
+        while len(self._items) > self._limit or (self._weight > HEAVIEST and len(self._items) > 1):
+            self._pop()
             self._dropped += 1
-        self._items.append(item)
         self._wake()
+
+    def _pop(self) -> T:
+        item, weight = self._items.popleft()
+        self._weight -= weight
+        return item
 
     async def get(self, timeout: float | None = None) -> T:
         """The oldest item.
@@ -46,16 +56,17 @@ class Mailbox(Generic[T]):
         """
         if self._dropped:
             logger.warning(
-                "more than %d events waited for receive(): the oldest %d were dropped"
-                " (option receive_limit)",
+                "more than %d events, or %d bytes of them, waited for receive(): the oldest %d"
+                " were dropped (option receive_limit)",
                 self._limit,
+                HEAVIEST,
                 self._dropped,
             )
             self._dropped = 0
         if not self._items:
             async with asyncio.timeout(timeout):
                 await self._wait()
-        return self._items.popleft()
+        return self._pop()
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()

@@ -160,9 +160,12 @@ class Manager(Events):
             await self.engine
 
     def _open(self) -> None:
+        loop = running_loop()
+        if self.engine is not None and self.engine.is_stranded:
+            self.engine, self.ready_state = None, "closed"  # its loop has been closed
+            self._leaving.clear()
         if self.ready_state != "closed":
             return
-        loop = running_loop()
         self._forget_retry()
         self.ready_state = "opening"
         self._stopped = False

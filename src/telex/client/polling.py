@@ -64,6 +64,10 @@ class PollingTransport:
             self._polling = True
             try:
                 items = await self._fetch()
+            except asyncio.CancelledError:
+                if self._http is not None:  # the loop itself ends
+                    await self._http.close()
+                raise
             finally:
                 self._polling = False
             if items is None:

@@ -29,7 +29,7 @@ from ..parser.packet import (
     event_arguments,
 )
 from ..server.acks import Ack, into_callback, into_future
-from ..server.dispatch import Dispatch
+from ..server.dispatch import Dispatch, weight_of
 from ..server.emitter import FlaggedEmitter
 from ..server.handlers import Function, Handler
 from ..server.listeners import Listening
@@ -39,7 +39,7 @@ from ..server.tasks import Tasks
 from ..wire import EncodedPacket
 from .buffer import Acks, Outgoing, Retried, RetryQueue, Settle
 from .engine import ClientEngine, running_loop
-from .mailbox import Mailbox
+from .mailbox import HEAVIEST, Mailbox
 from .offsets import is_offset
 from .options import Auth, ClientOptions
 from .session import Details
@@ -170,6 +170,7 @@ class ClientSocket(Listening):
         self._acks = Acks()
         self._retries = RetryQueue(retries, self) if retries else None
         self._buffer: list[Outgoing] = []
+        self._early_weight = 0
         self._early: list[tuple[int | None, list[Any], str | None]] = []
         self._mail: Mailbox[ReceivedEvent] = Mailbox(io.options.receive_limit)
         self._tasks: Tasks | None = None
@@ -342,6 +343,7 @@ class ClientSocket(Listening):
         self._last_error = None
         self._joins += 1
         early, self._early = self._early, []
+        self._early_weight = 0
         for ack_id, event, offset in early:
             if self.connected:
                 self._deliver(ack_id, event, offset)
@@ -415,6 +417,7 @@ class ClientSocket(Listening):
         self.id = None
         self._left = self._manager.engine
         self._early.clear()
+        self._early_weight = 0
         self._asking = None
         self._acks.lost(reason, {item.ack_id for item in self._buffer})
         self.dispatch.read_on()
@@ -424,6 +427,7 @@ class ClientSocket(Listening):
         self.active = False
         self._unwanted = self._asked is not None and self._asked is self._manager.engine
         self._early.clear()
+        self._early_weight = 0
         self._asking = None
         self._finish(reason, error)
         self._manager.leave(self)
@@ -554,6 +558,9 @@ class ClientSocket(Listening):
             self._deliver(ack_id, event, offset)
         else:
             self._early.append((ack_id, event, offset))
+            self._early_weight += weight_of(event)
+            if self._early_weight > HEAVIEST:
+                raise PacketError("too many events before CONNECT")
 
     def _deliver(self, ack_id: int | None, event: list[Any], offset: str | None) -> None:
         if offset is not None:
@@ -568,7 +575,7 @@ class ClientSocket(Listening):
             received = ReceivedEvent(event)
             received.asked = ack_id is not None
             received.ack = Ack(self._answer_later(ack_id))
-            self._mail.put(received)
+            self._mail.put(received, weight_of(event))
         else:
             self.dispatch.receive(ack_id, None, event)
 
@@ -659,7 +666,7 @@ class ClientSocket(Listening):
         volatile: bool = False,
     ) -> int | None:
         check_event(event)
-        running_loop()
+        self._runtime.bind(running_loop())
         if timeout is None:
             timeout = self.ack_timeout
         if self._retries is not None and not volatile:

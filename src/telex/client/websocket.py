@@ -96,7 +96,8 @@ class WebSocketTransport(WSListener):
         headers = network.headers(self.name)
         cookies = network.cookie_header()
         if cookies:
-            theirs = headers.pop("Cookie", "")
+            names = [name for name in headers if name.lower() == "cookie"]
+            theirs = "; ".join([headers.pop(name) for name in names])
             headers["Cookie"] = f"{theirs}; {cookies}" if theirs else cookies
         resource = "/" + url.split("://", 1)[1].partition("/")[2]
 

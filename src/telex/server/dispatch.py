@@ -183,7 +183,7 @@ class Dispatch:
         handlers = self._shared.get(name) if self.handlers is None else self.find(name)
         concurrent = handlers is not None and handlers[0].concurrent
         if self._busy and (self._greeting or not concurrent):
-            self._queue((ack_id, data), len(text) if text is not None else _weight(data))
+            self._queue((ack_id, data), len(text) if text is not None else weight_of(data))
             return
         if concurrent:
             self._runtime.start(self._handle(ack_id, data))
@@ -603,13 +603,13 @@ def _owed(ack_id: int | None, ack: Ack | None) -> int | None:
     return ack_id if ack.withdraw() else None
 
 
-def _weight(value: Any) -> int:
+def weight_of(value: Any) -> int:
     """About how many bytes a decoded payload takes."""
     kind = value.__class__
     if kind is list:
-        return 8 + sum(map(_weight, value))
+        return 8 + sum(map(weight_of, value))
     if kind is dict:
-        return 16 + sum(len(key) + _weight(item) for key, item in value.items())
+        return 16 + sum(len(key) + weight_of(item) for key, item in value.items())
     if kind in (str, bytes):
         return 8 + len(value)
     return 8
