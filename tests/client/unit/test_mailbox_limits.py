@@ -1,6 +1,7 @@
 """What waits for `receive()` is bounded; what a program leaves open does no harm."""
 
 import asyncio
+import os
 import subprocess
 import sys
 
@@ -48,6 +49,7 @@ async def test_a_program_that_ends_without_a_word(transport: str) -> None:
         capture_output=True,
         text=True,
         check=False,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"},
     )
     await io.close()
     assert (done.stdout, done.stderr) == ("done\n", "")
