@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.comparison import Cores, Outcome, Report, all_running, compare_alive
-from benchmarks.contenders import TELEX, Contender
+from benchmarks.contenders import PYTHON_SOCKETIO, TELEX, Contender
 from benchmarks.report import Verdict, figure, table, times
 from benchmarks.shapes import BARE, RIVALS, Shape
 from benchmarks.studies.study import Scale, StudyFindings
@@ -132,13 +132,19 @@ def run(
             seconds = max(scale.plan.seconds, 2 * shape.connections / 10_000)
             cycles = min(scale.plan.cycles, 2) if shape.connections > 1000 else scale.plan.cycles
             plan = replace(scale.plan, seconds=seconds, cycles=cycles)
-            found[one.name][count] = compare_alive(servers, shape, plan, cores)
+            taking_part = [server for server in servers if can_take(server.contender, shape)]
+            found[one.name][count] = compare_alive(taking_part, shape, plan, cores)
     return StudyFindings(
         text="\n\n".join(_text(one, found[one.name], contenders) for one in series),
         verdicts=[verdict for one in series for verdict in _verdicts(one, found[one.name])],
         data={one.name: _data(one, found[one.name]) for one in series},
         draw=lambda target, note: _draw(series, found, contenders, target, note),
     )
+
+
+def can_take(contender: Contender, shape: Shape) -> bool:
+    """python-socketio needs a minute after thousands have left, and answers nobody meanwhile."""
+    return contender.name != PYTHON_SOCKETIO.name or shape.connections <= 1000
 
 
 def _present(outcomes: dict[int, Outcome], contenders: Sequence[Contender]) -> list[Contender]:
@@ -149,8 +155,14 @@ def _present(outcomes: dict[int, Outcome], contenders: Sequence[Contender]) -> l
 def _text(one: Series, outcomes: dict[int, Outcome], contenders: Sequence[Contender]) -> str:
     present = _present(outcomes, contenders)
     rows = [
-        [f"{count:,}", *(figure(outcomes[count].cost(server.name).median) for server in present)]
-        for count in sorted(outcomes)
+        [
+            f"{count:,}",
+            *(
+                figure(outcome.cost(server.name).median) if server.name in outcome.slices else ""
+                for server in present
+            ),
+        ]
+        for count, outcome in sorted(outcomes.items())
     ]
     head = [one.axis, *(server.title for server in present)]
     return f"Server CPU in µs for {one.title}:\n\n{table(head, rows, first_left=0)}"
@@ -200,6 +212,7 @@ def _draw(
                     [
                         (count, outcome.cost(server.name).median)
                         for count, outcome in sorted(outcomes.items())
+                        if server.name in outcome.slices
                     ],
                 )
                 for server in _present(outcomes, contenders)
