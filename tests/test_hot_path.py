@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from telex import Server, Socket
 from tests.support.calls import Calls, counted_calls
 
-MOST_CALLS_OF_AN_EVENT = 25
-MOST_CALLS_OF_A_RECIPIENT = 8
+MOST_CALLS_OF_AN_EVENT = 22
+MOST_CALLS_OF_A_RECIPIENT = 5
 
 Reply = Callable[[str], bool]
 
@@ -114,7 +114,7 @@ class TestOneEvent:
         await clients.ask('427["async",1]', '437["got 1"]')
         calls = await clients.ask('427["async",1]', '437["got 1"]')
         assert len(calls.tasks) == 1, calls
-        assert len(calls) <= MOST_CALLS_OF_AN_EVENT + 10, calls
+        assert len(calls) <= MOST_CALLS_OF_AN_EVENT + 15, calls
 
     async def test_many_events_of_one_read_leave_in_one_write(self, clients: Clients) -> None:
         await clients.add(1)

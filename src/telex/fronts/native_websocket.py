@@ -256,13 +256,16 @@ def accept(
     )
     frames = EncodedPacket.frames3 if revision == 3 else None
     websocket = NativeWebSocket(driver, watch, rest)
-    fd = os.dup(sock.fileno())
+    try:
+        fd = os.dup(sock.fileno())
+    except OSError:  # no descriptor is free: the connection stays where it is
+        return None
     try:
         websocket.open(watch.reactor, fd, head, frames, max_size)
-        watch.opened()
     except BaseException:
         os.close(fd)
         raise
+    watch.opened()
     transport.set_protocol(_NOBODY)
     transport.abort()
     return websocket

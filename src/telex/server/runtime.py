@@ -43,12 +43,11 @@ class Runtime:
         ``held`` is a coroutine that ``coro`` is going to await: without it, a task that is
         cancelled before its first step would leave a coroutine that nobody has begun.
         """
-        try:
-            loop = self.loop
-        except ConfigurationError:
+        loop = self._loop
+        if loop is None:
             coro.close()
             _aio.discard(held)
-            raise
+            loop = self.loop  # says what is missing
         task = _aio.start(loop, coro)
         if not task.done():
             self.tasks.add(task)
