@@ -65,9 +65,6 @@ def _shared(server: Any, nsp: str, shared: dict[str, Any]) -> Manager:
     loop = asyncio.get_running_loop()
     known = _managers.setdefault(loop, WeakSet())
     for manager in list(known):
-        if not manager.in_use:
-            known.discard(manager)
-            continue
         same = manager.target == server and manager.options == options
         if same and nsp not in manager.sockets:
             return manager
