@@ -124,7 +124,9 @@ def test_ending_the_demo_is_no_failure(number: signal.Signals) -> None:
     with server:
         os.kill(server.pid, number)
         wait_until(lambda: not server.running)
-        assert server.log() == ""
+        # asyncio's debug mode tells of slow steps, such as on a busy machine.
+        said = [line for line in server.log().splitlines() if not line.startswith("Executing ")]
+        assert said == []
         server.kill()
 
 

@@ -44,7 +44,7 @@ async def test_settings(kind: Kind, counterparts: Counterparts) -> None:
     """What a server does not offer is said, and how to get it."""
     server = counterparts[kind]
 
-    found = await diagnose(server.url("polling only"), timeout=1)  # Node lets WebSockets wait
+    found = await diagnose(server.url("polling only"), timeout=2)  # Node lets WebSockets wait
     assert found.status == 0
     assert found.one("websocket").status == "info"
     assert "transports" in found.one("websocket").cure
@@ -69,7 +69,7 @@ async def test_settings(kind: Kind, counterparts: Counterparts) -> None:
     found = await diagnose(server.url("recovery"))
     assert found.one("recovery").data == {"on": True}
 
-    found = await diagnose(server.url("msgpack"), timeout=2)
+    found = await diagnose(server.url("msgpack"))
     assert "msgpack" in found.problem("namespace").cause
 
 
@@ -106,7 +106,7 @@ async def test_namespaces() -> None:
         path = (await diagnose(f"{url}/socket.io/")).problem("namespace")
         assert path.cure.startswith("Leave /socket.io out of the URL")
         assert '{"after": 5}' in (await diagnose(f"{url}/busy")).problem("namespace").summary
-        stuck = (await diagnose(f"{url}/silent", timeout=0.5)).problem("namespace")
+        stuck = (await diagnose(f"{url}/silent", timeout=2)).problem("namespace")
         assert "neither accepts nor refuses" in stuck.cause
         assert "no Socket.IO on it" not in stuck.cause
         never.set()
@@ -116,7 +116,7 @@ async def test_an_engine_alone() -> None:
     """Nobody answers CONNECT where there is no Socket.IO."""
     engine = EngineServer(path="/socket.io")
     async with serving(engine) as url:
-        found = await diagnose(url, timeout=0.5)
+        found = await diagnose(url, timeout=2)
     assert "no Socket.IO on it" in found.problem("namespace").cause
     assert found.checks["upgrade"] == "ok"
 

@@ -18,8 +18,8 @@ class PlaceError(Exception):
 class Place:
     """Where a Socket.IO server is said to be.
 
-    ``path`` is the engine's, without a slash at its end; ``namespace`` is what a Socket.IO client
-    makes of the path of a URL.
+    ``path`` is the engine's, without a slash at its end, which requests have if ``slash``;
+    ``namespace`` is what a Socket.IO client makes of the path of a URL.
     """
 
     secure: bool
@@ -28,6 +28,7 @@ class Place:
     path: str = "/socket.io"
     namespace: str = "/"
     query: tuple[tuple[str, str], ...] = ()
+    slash: bool = True
 
     @property
     def authority(self) -> str:
@@ -41,14 +42,12 @@ class Place:
         """The origin of pages that this server serves itself."""
         return f"{'https' if self.secure else 'http'}://{self.authority}"
 
-    def url(
-        self, query: dict[str, str] | None = None, *, path: str | None = None, slash: bool = True
-    ) -> str:
+    def url(self, query: dict[str, str] | None = None, *, path: str | None = None) -> str:
         """The address of the engine, with the user's query and then ``query``."""
         path = quote(self.path if path is None else path, safe=_PATH)
         pairs = [*self.query, *(query or {}).items()]
         tail = f"?{urlencode(pairs)}" if pairs else ""
-        return f"{self.origin}{path}{'/' if slash and not path.endswith('/') else ''}{tail}"
+        return f"{self.origin}{path}{'/' if self.slash and not path.endswith('/') else ''}{tail}"
 
 
 def read(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..place import Place
@@ -52,9 +52,9 @@ class Case:
             revision=self.revision,
         )
 
-    def move(self, path: str) -> None:
-        """Go on under another path."""
-        self.place = replace(self.place, path=path)
+    def move(self, place: Place) -> None:
+        """Go on at another place."""
+        self.place = place
 
 
 _SIGNS = (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
 
+from ..place import Place
 from .case import Case, intermediary
 from .wire import Answer, NoAnswer, Open, Visitor, read_open
 
@@ -60,20 +62,24 @@ async def _no_http(case: Case, visitor: Visitor, reason: str) -> Answer | None:
     return None
 
 
-async def _search(case: Case, visitor: Visitor, answer: Answer | None) -> tuple[str, Answer] | None:
-    """The path under which an engine answers instead, and what it said."""
+async def _search(
+    case: Case, visitor: Visitor, answer: Answer | None
+) -> tuple[Place, Answer] | None:
+    """The place at which an engine answers instead, and what it said."""
 
-    async def ask(path: str) -> Answer | None:
+    async def ask(place: Place) -> Answer | None:
+        url = place.url({"EIO": "4", "transport": "polling"})
         try:
-            return await visitor.request("GET", _at(visitor, path), timeout=_patience(visitor))
+            return await visitor.request("GET", url, timeout=_patience(visitor))
         except NoAnswer:
             return None
 
     paths = await _candidates(case, visitor, answer)
-    answers = await asyncio.gather(*[ask(path) for path in paths])
-    for path, other in zip(paths, answers, strict=True):
+    places = [replace(case.place, slash=False), *[replace(case.place, path=one) for one in paths]]
+    answers = await asyncio.gather(*[ask(place) for place in places])
+    for place, other in zip(places, answers, strict=True):
         if other is not None and _is_engine(other):
-            return path, other
+            return place, other
     return None
 
 
@@ -82,21 +88,35 @@ def _patience(visitor: Visitor) -> float:
 
 
 def _found(
-    case: Case, visitor: Visitor, path: str, answer: Answer, said: str, data: dict[str, object]
+    case: Case, visitor: Visitor, place: Place, answer: Answer, said: str, data: dict[str, object]
 ) -> Answer:
-    """Note that the engine is under another path, and go on there."""
-    case.findings.add(
-        "server",
-        "problem",
-        f"{case.place.path}/ {said}, but a Socket.IO server answers under {path}/",
-        "Client and server disagree about the path, or a proxy adds a prefix to it.",
-        f'Connect with path: "{path}" (telex: --path {path}), or configure the server '
-        f'with path "{case.place.path}". The examination goes on under {path}.',
-        found=path,
-        data=data,
-    )
-    case.move(path)
-    visitor.place = case.place
+    """Note that the engine is somewhere else, and go on there."""
+    path = place.path
+    if not place.slash:
+        case.findings.add(
+            "server",
+            "problem",
+            f"{path}/ {said}, but a Socket.IO server answers under {path}, without the slash",
+            "A web framework or proxy removes the slash at the end of paths.",
+            "Let it leave the path as it is (Next.js: skipTrailingSlashRedirect: true), or let "
+            "clients leave the slash out: addTrailingSlash: false (telex: "
+            "add_trailing_slash=False). The examination goes on without it.",
+            found=path,
+            data=data,
+        )
+    else:
+        case.findings.add(
+            "server",
+            "problem",
+            f"{case.place.path}/ {said}, but a Socket.IO server answers under {path}/",
+            "Client and server disagree about the path, or a proxy adds a prefix to it.",
+            f'Connect with path: "{path}" (telex: --path {path}), or configure the server '
+            f'with path "{case.place.path}". The examination goes on under {path}.',
+            found=f"{path}/",
+            data=data,
+        )
+    case.move(place)
+    visitor.place = place
     return answer
 
 
@@ -122,6 +142,11 @@ async def _elsewhere(case: Case, visitor: Visitor, answer: Answer) -> Answer | N
         )
         return None
     if 300 <= answer.status < 400:
+        bare = replace(case.place, slash=False)
+        if urlsplit(answer.headers.get("location", "")).path == bare.path:
+            found = await _search(case, visitor, answer)
+            if found is not None and found[0] == bare:
+                return _found(case, visitor, *found, f"answers {answer.status}", data)
         target = urljoin(answer.url, answer.headers.get("location", ""))
         parts = urlsplit(target)
         home = f"{parts.scheme}://{parts.netloc}"
@@ -175,10 +200,6 @@ def _described(answer: Answer) -> str:
         return f"{answer.status} with an HTML page"
     excerpt = f" “{answer.excerpt[:60]}”" if answer.excerpt else " without a body"
     return f"{answer.status}{excerpt}"
-
-
-def _at(visitor: Visitor, path: str) -> str:
-    return visitor.place.url({"EIO": "4", "transport": "polling"}, path=path)
 
 
 async def _candidates(case: Case, visitor: Visitor, answer: Answer | None) -> list[str]:
