@@ -87,7 +87,15 @@ def frame(data: bytes, opcode: int = 1, *, fin: bool = True) -> bytes:
     return head + bytes([size] if size < 126 else [126, *divmod(size, 256)]) + data
 
 
-Action: TypeAlias = Literal["reset", "end", "half", "silence"] | Answer | Instead
+@dataclass(frozen=True)
+class After:
+    """A unit that has to come first: until then this one is held back."""
+
+    phase: Phase
+    match: str = ""
+
+
+Action: TypeAlias = Literal["reset", "end", "half", "silence"] | Answer | Instead | After
 """`reset` cuts the client's connection (RST) and `end` closes it (FIN); `half` closes only the
 direction towards the client; after `silence` nothing is forwarded any more, while the connection
 stays."""
@@ -337,6 +345,10 @@ class _Link:
             return unit
         if isinstance(fault.action, Instead):
             return fault.action.encoded(phase)
+        if isinstance(fault.action, After):
+            while not self._proxy.seen(fault.action.phase, fault.action.match):
+                await asyncio.sleep(0.001)
+            return unit
         assert self._writer is not None
         await self._forward(writer, unit[: int(len(unit) * fault.share)])
         self._untold = not fault.told
@@ -509,6 +521,10 @@ class Proxy:
     def accepted(self) -> int:
         """How many connections there have been."""
         return self._count
+
+    def seen(self, phase: Phase, match: str) -> bool:
+        """Whether there was such a unit."""
+        return any(unit.phase == phase and re.search(match, unit.text) for unit in self.units)
 
     def phases(self) -> list[Phase]:
         """The phases of the units that were seen."""

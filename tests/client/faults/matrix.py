@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 from tests.client.faults.scenes import SAY, TAKE, Act, Scene
-from tests.support.proxy import Action, Answer, Fault, Instead, Phase, frame
+from tests.support.proxy import Action, After, Answer, Fault, Instead, Phase, frame
 
 POLLING = ("polling",)
 WEBSOCKET = ("websocket",)
@@ -17,6 +17,8 @@ _BREAKS: tuple[Action, ...] = ("reset", "end")
 
 
 ALWAYS = math.inf
+JOINED = Fault("probe", After("poll answer", r"40\{"))
+"""The probe begins when the client has joined its namespace."""
 
 Ends: TypeAlias = Literal["settled", "upgrade", "reconnect_failed", "disconnect"]
 
@@ -31,10 +33,11 @@ def _broken(
     skip: int = 0,
     act: Act | None = None,
     end: Ends = "settled",
+    first: Sequence[Fault] = (),
 ) -> Iterator[Scene]:
     for action in _BREAKS:
         fault = Fault(phase, action, share, match, skip)
-        yield Scene(f"{name}, {action}", [fault], transports, act, end)
+        yield Scene(f"{name}, {action}", [*first, fault], transports, act, end)
 
 
 def cuts() -> Iterator[Scene]:
@@ -86,7 +89,14 @@ def cuts() -> Iterator[Scene]:
         match="3probe",
         end="upgrade",
     )
-    yield from _broken("upgrade: upgrade packet", BOTH, "client frame", match="^5$", end="upgrade")
+    yield from _broken(
+        "upgrade: upgrade packet",
+        BOTH,
+        "client frame",
+        match="^5$",
+        end="upgrade",
+        first=[JOINED],
+    )
 
 
 def _refused(
@@ -186,8 +196,9 @@ def heartbeats() -> Iterator[Scene]:
     ]
     for name, transports, phase, match, act in rows:
         fault = Fault(phase, "silence", 0.5 if act else 0.0, match)
+        faults = [JOINED, fault] if transports == BOTH else [fault]
         options = {"reconnection": False}
-        yield Scene(f"{name}, silence", [fault], transports, act, "disconnect", options)
+        yield Scene(f"{name}, silence", faults, transports, act, "disconnect", options)
 
 
 def packets() -> Iterator[Scene]:

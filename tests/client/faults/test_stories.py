@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
@@ -45,6 +46,7 @@ async def tell(
     story: Story,
     reactions: Reactions | None = None,
     *,
+    faults: Sequence[Fault] = (),
     managers: bool = True,
     **options: Any,
 ) -> tuple[Any, Log]:
@@ -55,6 +57,7 @@ async def tell(
 
     async def live(theirs: bool) -> tuple[Any, Log, Log]:
         async with await Proxy.start(port) as proxy:
+            proxy.faults = [replace(fault, fired=asyncio.Event()) for fault in faults]
             client: Client
             if theirs:
                 client = javascript = Theirs(site.page_at(proxy.url))
@@ -180,7 +183,6 @@ async def test_giving_up_in_a_handler(site: Site, port: int, event: str) -> None
     """`disconnect()` ends the attempts; `connect()` begins anew, whenever it is called."""
 
     async def story(client: Client, proxy: Proxy) -> None:
-        proxy.add(Fault("handshake", Answer(502), times=2))
         await client.until(event)
         await asyncio.sleep(0.1)  # would be the time for another attempt
         await client.order("connect")
@@ -188,8 +190,9 @@ async def test_giving_up_in_a_handler(site: Site, port: int, event: str) -> None
         await client.settle()
 
     # JavaScript's managers say `close` even if there was nothing to close.
-    reactions: Reactions = {event: "disconnect"}
-    await tell(site, port, story, reactions, managers=False, transports=("polling",))
+    options: dict[str, Any] = {"managers": False, "transports": ("polling",)}
+    faults = [Fault("handshake", Answer(502), times=2)]
+    await tell(site, port, story, {event: "disconnect"}, faults=faults, **options)
 
 
 async def test_disconnected_while_it_waits_to_reconnect(site: Site, port: int) -> None:
