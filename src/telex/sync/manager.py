@@ -231,8 +231,10 @@ class Manager(BlockingEvents):
     def stay(self) -> None:
         """On the loop: stay until nothing is in use any more."""
         self._home.enter()
-        if self._staying is None or self._staying.done():
-            self._staying = asyncio.get_running_loop().create_task(self._stay())
+        loop = asyncio.get_running_loop()
+        staying = self._staying
+        if staying is None or staying.done() or staying.get_loop() is not loop:
+            self._staying = loop.create_task(self._stay())
 
     async def _stay(self) -> None:
         manager = self._manager
