@@ -127,6 +127,10 @@ def equip(io: Server, namespace: Namespace | ParentNamespace, memory: Memory) ->
         ack("once")
         ack("twice")
 
+    @namespace.event("send large")
+    def send_large(_: Socket, size: int) -> tuple[str, bytes]:
+        return "é" * size, b"b" * size
+
     @namespace.event
     def who(socket: Socket) -> dict[str, object]:
         return {

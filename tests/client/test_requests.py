@@ -357,6 +357,15 @@ class TestSizes:
         assert max(posts) <= 2000
         assert await _notes(clients, server, name) == texts
 
+    @every_kind
+    @pytest.mark.parametrize("transport", ["polling", "websocket"])
+    async def test_what_servers_send_may_be_larger(self, scene: Scene) -> None:
+        """The limit is that of the server for what it takes."""
+        socket = await scene.connect(site="small")
+        text, data = await socket.emit_with_ack("send large", 1_500_000)
+        assert text == "é" * 1_500_000
+        assert data == b"b" * 1_500_000
+
     @pytest.mark.parametrize("kind", ["socket.io-4", "telex"])
     async def test_binary_data_count_as_they_are_written(
         self, clients: Clients, server: Counterpart

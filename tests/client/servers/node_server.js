@@ -89,6 +89,7 @@ function equip(io, name) {
     socket.on("push", (count) => {
       for (let number = 0; number < count; number++) socket.emit("number", number);
     });
+    socket.on("send large", (size, answer) => answer("é".repeat(size), Buffer.alloc(size, "b")));
     socket.on("who", (answer) => {
       answer({
         id: socket.id,
