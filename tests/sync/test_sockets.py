@@ -153,10 +153,24 @@ def test_connecting_later(server: Counterpart) -> None:
     assert seen.get(timeout=10) == "io client disconnect"
 
 
-def test_a_server_that_goes_and_comes_back() -> None:
+def emit_much(socket: ClientSocket) -> None:
+    for _ in range(20):
+        socket.emit("nobody handles this", b"x" * 500_000)
+
+
+def test_a_server_that_does_not_read_and_one_that_goes_and_comes_back() -> None:
     server = Counterpart("telex", only="main")
     try:
         with telex.sync.connect(server.url(), reconnection_delay=0.02) as socket:
+            session = socket.io._manager.engine.session
+            server.process.freeze()
+            emitting = threading.Thread(target=emit_much, args=[socket])
+            emitting.start()
+            until(lambda: not session.writable)
+            assert emitting.is_alive(), "it waits until the server reads"
+            server.process.thaw()
+            emitting.join(20)
+            assert not emitting.is_alive()
             reconnected = threading.Event()
             socket.io.on("reconnect", reconnected.set)
             asyncio.run(server.die())
