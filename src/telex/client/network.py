@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import ssl
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from .options import EngineClientOptions
@@ -118,3 +120,12 @@ class Network:
         # to the broken one would be lost, and nobody would know. It has no option for it.
         vars(session)["_retry_connection"] = False
         return session
+
+    def cause(self, error: Exception) -> str:
+        """Why a request or a connection has failed, in words."""
+        system: Any = getattr(error, "os_error", error)  # aiohttp has it inside
+        if not isinstance(system, OSError) or isinstance(system, ssl.SSLError | TimeoutError):
+            return str(error) or type(error).__name__
+        number = system.errno or 0
+        why = os.strerror(number) if number in errno.errorcode else system.strerror or str(system)
+        return f"no connection to {self.target.authority}: {why}"

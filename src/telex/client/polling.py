@@ -53,7 +53,7 @@ class PollingTransport:
     async def _run(self) -> None:
         """Poll until the session pauses or ends."""
         try:
-            self._http = self._network.http()
+            http = self._http = self._network.http()
         except ValueError as error:
             self._fail("xhr poll error", str(error), error)
             return
@@ -65,8 +65,7 @@ class PollingTransport:
             try:
                 items = await self._fetch()
             except asyncio.CancelledError:
-                if self._http is not None:  # the loop itself ends
-                    await self._http.close()
+                await http.close()  # perhaps the loop itself ends
                 raise
             finally:
                 self._polling = False
@@ -86,7 +85,7 @@ class PollingTransport:
                 status: int = response.status
                 kind: str = response.content_type
         except Exception as error:
-            self._fail("xhr poll error", _cause(error), error)
+            self._fail("xhr poll error", self._network.cause(error), error)
             return None
         if status != 200:
             self._fail("xhr poll error", status, body.decode("utf-8", "replace"))
@@ -117,7 +116,7 @@ class PollingTransport:
             self._explain(error, opening)
         except Exception as error:
             logger.exception("a message could not be handled; its connection is closed")
-            self._fail("server error", _cause(error), error)
+            self._fail("server error", self._network.cause(error), error)
         finally:
             if opening and session.id is not None:
                 self.writable = True
@@ -188,7 +187,7 @@ class PollingTransport:
                 if response.status != 200:
                     return response.status, answer.decode("utf-8", "replace")
         except Exception as error:
-            return _cause(error), error
+            return self._network.cause(error), error
         return None
 
     # -- the end --------------------------------------------------------------------------
@@ -281,10 +280,6 @@ def _raw(url: str) -> Any:
     from yarl import URL
 
     return URL(url, encoded=True)
-
-
-def _cause(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def _nobody() -> None:

@@ -80,7 +80,7 @@ class WebSocketTransport(WSListener):
             transport: WSTransport = protocol.transport
         except Exception as error:
             if not self._ended:
-                self._session.failed(self, _explain(error))
+                self._session.failed(self, _explain(error, self._network))
             return
         try:
             await transport.wait_disconnected()
@@ -307,7 +307,7 @@ class _Broken(Exception):
         self.code = code
 
 
-def _explain(error: Exception) -> TransportError:
+def _explain(error: Exception, network: Network) -> TransportError:
     """Why no WebSocket could be opened."""
     response: Any = getattr(error, "response", None)
     if response is not None:
@@ -315,7 +315,7 @@ def _explain(error: Exception) -> TransportError:
         return TransportError(
             "websocket error", int(response.status), body.decode("utf-8", "replace")
         )
-    return TransportError("websocket error", str(error) or type(error).__name__, error)
+    return TransportError("websocket error", network.cause(error), error)
 
 
 class _Silence:
