@@ -15,6 +15,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
+import uvloop
 from hypothesis import given
 
 from telex.config import EngineOptions
@@ -24,7 +25,8 @@ from telex.engine.session import Session
 from telex.fronts import fast_http
 from telex.fronts.driver import Driver
 from telex.wire import EncodedPacket
-from tests.support.doubles import VirtualClock, request
+from tests.support.doubles import VirtualClock
+from tests.support.doubles import request as asked
 from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
 
 LIMIT = 200_000
@@ -58,7 +60,7 @@ class Scene:
         self.watch.opened()
         self.received: list[str | bytes] = []
         self.reasons: list[str] = []
-        self.session = self.engine.open(request(f"EIO={revision}"), self.websocket, "sid")
+        self.session = self.engine.open(asked(f"EIO={revision}"), self.websocket, "sid")
         self.session.on_message = lambda data, pos: self.received.append(data[pos:])
         self.session.on_close = lambda _, reason: self.reasons.append(reason)
         self.websocket.start(self.session, None)
@@ -97,9 +99,9 @@ class Scene:
         self.settle()
 
 
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
+    loop: asyncio.AbstractEventLoop = request.param()
     yield loop
     loop.close()
 
@@ -327,7 +329,7 @@ class TestLife:
                 stack.callback(client.close)
                 websocket = NativeWebSocket(driver, watch, b"")
                 websocket.open(watch.reactor, server.detach(), b"", None, LIMIT)
-                session = scenes[0].engine.open(request("EIO=4"), websocket, f"{number}")
+                session = scenes[0].engine.open(asked("EIO=4"), websocket, f"{number}")
                 session.on_message = end_all
                 websocket.start(session, None)
                 ends.append((client, websocket, session))
@@ -348,7 +350,7 @@ class TestLife:
         client, server = sockets.socketpair()
         websocket = Weak(scene.driver, scene.watch, b"")
         websocket.open(scene.watch.reactor, server.detach(), b"", None, LIMIT)
-        session = scene.engine.open(request("EIO=4"), websocket, "other")
+        session = scene.engine.open(asked("EIO=4"), websocket, "other")
         websocket.start(session, None)
         left = weakref.ref(websocket)
         scene.settle()
