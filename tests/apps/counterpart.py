@@ -33,7 +33,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-QUICK: Mapping[str, Any] = {"ping_interval": 0.15, "ping_timeout": 0.4}
+QUICK: Mapping[str, Any] = {"ping_interval": 0.15, "ping_timeout": 1.0}
 COOKIES = [
     [
         "node=a; Path=/; HttpOnly",
@@ -53,6 +53,7 @@ def allow(request: Request) -> bool | str:
 SITES: Mapping[str, Mapping[str, Any]] = {
     "main": {},
     "quick": QUICK,
+    "strict": {"ping_interval": 0.1, "ping_timeout": 0.2},
     "small": {"max_http_buffer_size": 2000},
     "elsewhere": {"path": "/real/time"},
     "polling only": {"transports": ("polling",)},
@@ -73,6 +74,10 @@ class Memory:
         self.requests: dict[str, list[Any]] = {}
         self._fates: dict[str, asyncio.Future[str]] = {}
 
+    def begin(self, socket_id: str) -> None:
+        """A socket has come, perhaps back from a lost connection."""
+        self._fates.pop(socket_id, None)
+
     def fate_of(self, socket_id: str) -> asyncio.Future[str]:
         if socket_id not in self._fates:
             self._fates[socket_id] = asyncio.get_running_loop().create_future()
@@ -84,6 +89,8 @@ def equip(io: Server, namespace: Namespace | ParentNamespace, memory: Memory) ->
 
     @namespace.on("connection")
     def connection(socket: Socket) -> None:
+        memory.begin(socket.id)
+
         @socket.on("echo")
         def echo(*args: object) -> None:
             socket.emit("echo", *args)
@@ -106,8 +113,7 @@ def equip(io: Server, namespace: Namespace | ParentNamespace, memory: Memory) ->
 
         @socket.on("disconnect")
         def disconnect(reason: str) -> None:
-            if not memory.fate_of(socket.id).done():
-                memory.fate_of(socket.id).set_result(reason)
+            memory.fate_of(socket.id).set_result(reason)
 
     @namespace.event
     def answer(_: Socket, *args: object) -> tuple[object, ...]:

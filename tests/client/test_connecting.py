@@ -250,9 +250,8 @@ class TestTheServerSaysNo:
     @every_transport
     async def test_a_client_for_old_servers(self, scene: Scene) -> None:
         """Node's servers do not take clients of 2 unless told to; telex does."""
-        socket = scene.make(
-            protocol=4, timeout=1.0
-        )  # socket.io 3 leaves WebSockets without an answer
+        mute = (scene.server.kind, scene.transport) == ("socket.io-3", "websocket")
+        socket = scene.make(protocol=4, timeout=0.5 if mute else 20.0)
         if scene.server.kind == "telex":
             assert await (await socket).emit_with_ack("answer", b"bytes", 1) == (b"bytes", 1)
             return

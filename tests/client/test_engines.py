@@ -73,10 +73,10 @@ async def test_heartbeat(server: Counterpart, transport: Transport) -> None:
     beats, pongs, closed = Calls(), Calls(), Calls()
     engine.on("heartbeat", beats).on("pong", pongs).on("close", closed)
     async with engine:
-        for _ in range(4):
+        for _ in range(2):
             await pongs.next()
         assert closed.all == []
-        assert len(beats.all) >= 4
+        assert len(beats.all) >= 2
     assert [args[0] for args in closed.all] == ["forced close"]
 
 

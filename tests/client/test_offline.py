@@ -189,9 +189,9 @@ class TestTimeouts:
     ) -> None:
         socket = await clients.connect(server)
         called = Calls()
-        socket.timeout(0.02).emit("answer later", 60, "late", ack=called)
+        socket.timeout(0.02).emit("answer later", 300, "late", ack=called)
         assert len(await called.next()) == 1
-        await socket.emit_with_ack("answer later", 120)
+        await socket.emit_with_ack("answer later", 350)
         assert len(called.all) == 1
         socket.emit("answer twice", ack=called)
         assert await called.next() == ("once",)
@@ -293,7 +293,7 @@ class TestRetries:
     @modern
     async def test_events_go_one_after_another(self, clients: Clients, server: Counterpart) -> None:
         """Each is repeated until it is answered; the next waits for that."""
-        socket = await clients.connect(server, retries=10, ack_timeout=0.05)
+        socket = await clients.connect(server, retries=50, ack_timeout=0.05)
         name = new_name()
         answers = Calls()
         socket.emit("stubborn", name, 3, "first", ack=answers)
@@ -313,7 +313,7 @@ class TestRetries:
     @modern
     async def test_giving_up(self, clients: Clients, server: Counterpart) -> None:
         """After as many retries, with the error; the next has its turn."""
-        socket = await clients.connect(server, retries=2, ack_timeout=0.05)
+        socket = await clients.connect(server, retries=2, ack_timeout=0.2)
         name = new_name()
         answers = Calls()
         socket.emit("stubborn", name, 100, "in vain", ack=answers)
@@ -326,7 +326,7 @@ class TestRetries:
 
     @modern
     async def test_awaiting(self, clients: Clients, server: Counterpart) -> None:
-        socket = await clients.connect(server, retries=10, ack_timeout=0.05)
+        socket = await clients.connect(server, retries=50, ack_timeout=0.05)
         name = new_name()
         first, second = await asyncio.gather(
             socket.emit_with_ack("stubborn", name, 2, "first"),
@@ -395,7 +395,7 @@ class TestRetries:
         self, clients: Clients, server: Counterpart
     ) -> None:
         """They are delivered for sure, too."""
-        socket = await clients.connect(server, retries=10, ack_timeout=0.05)
+        socket = await clients.connect(server, retries=50, ack_timeout=0.05)
         name = new_name()
         for number in range(3):
             socket.emit("stubborn", name, 2, number)

@@ -318,7 +318,7 @@ class TestHeartbeat:
         pings, gone = Calls(), Calls()
         socket.io.on("ping", pings)
         socket.on("disconnect", gone)
-        for _ in range(4):
+        for _ in range(3):
             await pings.next()
         assert gone.all == []
         assert await socket.emit_with_ack("answer", 1) == 1
@@ -328,12 +328,12 @@ class TestHeartbeat:
         """The server has given the client up; what is emitted now waits for the next connection."""
         import time
 
-        socket = await clients.connect(server, site="quick", reconnection=True, **BRISK)
+        socket = await clients.connect(server, site="strict", reconnection=True, **BRISK)
         await upgraded(socket)
         first, name = socket.id, new_name()
         connected = Calls()
         socket.on("connect", connected)
-        time.sleep(1.0)  # noqa: ASYNC251 - nothing of the loop runs meanwhile
+        time.sleep(0.6)  # noqa: ASYNC251 - nothing of the loop runs meanwhile
         socket.emit("note", name, "after the pause")
         await connected.next()
         assert socket.id != first

@@ -11,7 +11,7 @@ import pytest
 import telex
 from tests.client.counterparts import BRISK, TRANSPORTS, Clients, Counterpart, Kind, Transport
 from tests.client.counterparts import upgraded as wait_for_upgrade
-from tests.features.scripts import Calls
+from tests.features.scripts import Calls, until
 
 COMBINATIONS: list[tuple[Kind, Transport]] = list(product(("socket.io-4", "telex"), TRANSPORTS))
 every_kind = pytest.mark.parametrize("kind", ["socket.io-4", "telex"])
@@ -19,14 +19,13 @@ everywhere = pytest.mark.parametrize(
     ("kind", "transport"), COMBINATIONS, ids=["-".join(both) for both in COMBINATIONS]
 )
 
-SLOW: dict[str, Any] = {"reconnection_delay": 0.15, "reconnection_delay_max": 0.3}
-
 
 async def away(socket: telex.ClientSocket, observer: telex.ClientSocket) -> None:
-    """Lose the connection; the server knows that the socket is gone when this returns."""
+    """Lose the connection; both sides know it when this returns."""
     identity = socket.id
     socket.emit("close the transport")
     await observer.emit_with_ack("fate of", identity)
+    await until(lambda: not socket.connected)
 
 
 async def told(socket: telex.ClientSocket, observer: telex.ClientSocket) -> Calls:
@@ -47,7 +46,7 @@ async def test_the_session_and_what_was_missed(
     """In order, before `connect`, to rooms and to the socket itself; without an offset."""
     observer = await clients.connect(server, site="recovery")
     socket = await clients.connect(
-        server, site="recovery", transports=TRANSPORTS[transport], reconnection=True, **SLOW
+        server, site="recovery", transports=TRANSPORTS[transport], reconnection=False
     )
     if transport == "upgrade":
         await wait_for_upgrade(socket)
@@ -63,6 +62,8 @@ async def test_the_session_and_what_was_missed(
     observer.emit("tell", [first], "text", "at the end")
     observer.emit("tell", [], b"binary", "to all")
     observer.emit("tell", ["another club"], "to others")
+    await observer.emit_with_ack("answer")
+    await socket.connect()
     await connected.next()
     assert socket.recovered
     assert socket.id == first
@@ -79,7 +80,7 @@ async def test_the_session_and_what_was_missed(
 @every_kind
 async def test_again_and_again(clients: Clients, server: Counterpart) -> None:
     observer = await clients.connect(server, site="recovery")
-    socket = await clients.connect(server, site="recovery", reconnection=True, **SLOW)
+    socket = await clients.connect(server, site="recovery", reconnection=False)
     calls = await told(socket, observer)
     connected = Calls()
     socket.on("connect", connected)
@@ -87,6 +88,8 @@ async def test_again_and_again(clients: Clients, server: Counterpart) -> None:
     for number in range(2):
         await away(socket, observer)
         observer.emit("tell", ["club"], "missed", number)
+        await observer.emit_with_ack("answer")
+        await socket.connect()
         await connected.next()
         assert socket.recovered
         assert socket.id == first
@@ -96,34 +99,51 @@ async def test_again_and_again(clients: Clients, server: Counterpart) -> None:
 @every_kind
 async def test_every_namespace_for_itself(clients: Clients, server: Counterpart) -> None:
     observers = clients.manager(server, site="recovery")
-    manager = clients.manager(server, site="recovery", **SLOW)
+    manager = clients.manager(server, site="recovery", reconnection=False)
     names = ("/", "/chat")
     pairs = [(await manager.socket(name), await observers.socket(name)) for name in names]
     calls = [await told(socket, observer) for socket, observer in pairs]
     ids = [socket.id for socket, _ in pairs]
-    connected = Calls()
-    for socket, _ in pairs:
-        socket.on("connect", connected)
     await away(*pairs[0])
     await pairs[1][1].emit_with_ack("fate of", ids[1])
     for _, observer in pairs:
         observer.emit("tell", ["club"], observer.nsp)
-    await connected.next()
-    await connected.next()
+        await observer.emit_with_ack("answer")
+    for socket, _ in pairs:
+        await socket.connect()
+    assert [socket.recovered for socket, _ in pairs] == [True, True]
     assert [await heard.next() for heard in calls] == [("/",), ("/chat",)]
     assert [socket.id for socket, _ in pairs] == ids
+
+
+@every_kind
+async def test_by_itself(clients: Clients, server: Counterpart) -> None:
+    """As it goes in practice: the connection is lost, and made again."""
+    observer = await clients.connect(server, site="recovery")
+    socket = await clients.connect(server, site="recovery", reconnection=True, **BRISK)
+    calls = await told(socket, observer)
+    first = socket.id
+    connected = Calls()
+    socket.on("connect", connected)
+    socket.emit("close the transport")
+    observer.emit("tell", ["club"], "missed, or not")
+    await connected.next()
+    assert await calls.next() == ("missed, or not",)
+    assert (socket.recovered, socket.id) == (True, first)
 
 
 @pytest.mark.parametrize("kind", ["telex"])
 async def test_a_quiet_connection(clients: Clients, server: Counterpart) -> None:
     """Node's server needs to have sent something first."""
     observer = await clients.connect(server, site="recovery")
-    socket = await clients.connect(server, site="recovery", reconnection=True, **SLOW)
+    socket = await clients.connect(server, site="recovery", reconnection=False)
     calls, connected = Calls(), Calls()
     socket.on("told", calls).on("connect", connected)
     first = socket.id
     await away(socket, observer)
     observer.emit("tell", [first], "missed")
+    await observer.emit_with_ack("answer")
+    await socket.connect()
     await connected.next()
     assert socket.recovered
     assert await calls.next() == ("missed",)
@@ -132,13 +152,15 @@ async def test_a_quiet_connection(clients: Clients, server: Counterpart) -> None
 @every_kind
 async def test_away_too_long(clients: Clients, server: Counterpart) -> None:
     observer = await clients.connect(server, site="brief recovery")
-    socket = await clients.connect(server, site="brief recovery", reconnection=True, **SLOW)
+    socket = await clients.connect(server, site="brief recovery", reconnection=False)
     calls = await told(socket, observer)
     connected = Calls()
     socket.on("connect", connected)
     first = socket.id
     await away(socket, observer)
     observer.emit("tell", ["club"], "missed for ever")
+    await asyncio.sleep(0.06)
+    await socket.connect()
     await connected.next()
     assert not socket.recovered
     assert socket.id != first
@@ -209,12 +231,15 @@ async def test_what_is_emitted_meanwhile_comes_after_what_was_missed(
     clients: Clients, server: Counterpart
 ) -> None:
     observer = await clients.connect(server, site="recovery")
-    socket = await clients.connect(server, site="recovery", reconnection=True, **SLOW)
+    socket = await clients.connect(server, site="recovery", reconnection=False)
     calls = await told(socket, observer)
     await away(socket, observer)
     observer.emit("tell", ["club"], "missed")
+    await observer.emit_with_ack("answer")
     socket.emit("tell", ["club"], "emitted while away")
     waiting = asyncio.ensure_future(socket.emit_with_ack("answer", 1))
+    await asyncio.sleep(0)
+    await socket.connect()
     assert [await calls.next() for _ in range(2)] == [("missed",), ("emitted while away",)]
     assert await waiting == 1
     assert socket.recovered

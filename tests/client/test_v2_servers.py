@@ -78,9 +78,9 @@ async def test_the_client_pings(scene: Scene) -> None:
     socket = await scene.connect(site="quick")
     pings, pongs, gone = Calls(), Calls(), Calls()
     socket.on("ping", pings).on("pong", pongs).on("disconnect", gone)
-    latencies: list[Any] = [(await pongs.next())[0] for _ in range(4)]
+    latencies: list[Any] = [(await pongs.next())[0] for _ in range(2)]
     assert all(0 <= latency < 10 for latency in latencies)
-    assert len(pings.all) >= 4
+    assert len(pings.all) >= 2
     assert gone.all == []
     assert await socket.emit_with_ack("answer", 1) == 1
 

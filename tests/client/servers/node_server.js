@@ -19,10 +19,11 @@ const peers = path.resolve(__dirname, "..", "..", "..", "peers", "node_modules")
 const socketIo = require(path.join(peers, generation === 4 ? "socket.io" : `socket.io-${generation}`));
 const Server = generation === 2 ? socketIo : socketIo.Server;
 
-const QUICK = { pingInterval: 150, pingTimeout: 400 };
+const QUICK = { pingInterval: 150, pingTimeout: 1000 };
 const SITES = {
   main: {},
   quick: QUICK,
+  strict: { pingInterval: 100, pingTimeout: 200 },
   small: { maxHttpBufferSize: 2000 },
   elsewhere: { path: "/real/time" },
   "polling only": { transports: ["polling"] },
@@ -73,6 +74,7 @@ function equip(io, name) {
   const namespace = io.of(name);
   namespace.on("connection", (socket) => {
     const { auth, query } = socket.handshake;
+    fates.delete(socket.id); // of a session that has come back
     const others = (names) => names.reduce((target, room) => target.to(room), namespace);
 
     socket.on("echo", (...args) => socket.emit("echo", ...args));
