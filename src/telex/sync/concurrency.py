@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -37,6 +38,10 @@ class Concurrency(Protocol):
 
     def stay(self, staying: bool) -> None:
         """Whether handlers may still be called."""
+        ...
+
+    def prepare(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the loop, before anything else: make it fit."""
         ...
 
     def start_loop(self, run: Callable[[], None]) -> Callable[[], None]:

@@ -5,12 +5,16 @@ The event loop itself has a thread of the operating system, with a hub of its ow
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from .concurrency import Lane, Signal
+
+T = TypeVar("T")
 
 _LOOK = 0.002
 """How often it is looked whether an event loop has ended, in seconds."""
@@ -42,6 +46,10 @@ class Greenlets:
         """Whether the hub, with nothing else to wait for, waits for handlers to be called."""
         change = self._presence.start if staying else self._presence.stop
         self._hub.loop.run_callback_threadsafe(change, *([_nothing] if staying else []))
+
+    def prepare(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let names be looked up in greenlets of the loop's own hub."""
+        loop.set_default_executor(_Executor(self._gevent))
 
     def start_loop(self, run: Callable[[], None]) -> Callable[[], None]:
         """Run an event loop in a thread of the operating system."""
@@ -86,6 +94,30 @@ class _Watched:
         finally:
             watcher.stop()
             watcher.close()
+
+
+class _Executor(ThreadPoolExecutor):
+    """Has no threads. Those of the original would be greenlets, and Python waits for them
+    when the program ends: but not in the thread in which they can run.
+    """
+
+    def __init__(self, gevent: Any) -> None:
+        super().__init__(1)
+        self._gevent = gevent
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._gevent.spawn(work)
+        return future
 
 
 class _Greenlet:

@@ -169,8 +169,10 @@ class LoopThread:
         return asyncio.SelectorEventLoop(self._selector)
 
     async def _main(self) -> None:
+        loop = asyncio.get_running_loop()
         stopping = self._stopping = asyncio.Event()
-        self._begin(asyncio.get_running_loop())
+        self._concurrency.prepare(loop)
+        self._begin(loop)
         await stopping.wait()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections import deque
@@ -33,6 +34,9 @@ class Threads:
 
     def stay(self, staying: bool) -> None:
         """Nothing to do: threads wait as long as it takes."""
+
+    def prepare(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing to do."""
 
     def start_loop(self, run: Callable[[], None]) -> Callable[[], None]:
         """Run an event loop in a thread."""
@@ -73,7 +77,11 @@ class _Thread:
                 self._changed.notify()
                 return
             self._running = True
-        threading.Thread(target=self._run, name="telex handlers", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="telex handlers", daemon=True).start()
+        except RuntimeError:  # the program ends (Python 3.12): nobody else needs the loop now
+            self._closed = True
+            self._run()
 
     def close(self) -> None:
         with self._changed:
