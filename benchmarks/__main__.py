@@ -15,6 +15,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.report import (
     Findings,
     as_json,
+    earlier_outcomes,
     missed_goals,
     page,
     sections,
@@ -88,6 +89,12 @@ def parse_arguments() -> argparse.Namespace:
         "servers writes to docs, any other run to benchmarks/results",
     )
     parser.add_argument(
+        "--update",
+        action="store_true",
+        help="measure the shapes of --shapes again and keep the others of the folder's "
+        "benchmarks.json; their servers must be the same",
+    )
+    parser.add_argument(
         "--build", action="store_true", help="only compile the load generator and say where it is"
     )
     return parser.parse_args()
@@ -157,7 +164,8 @@ def run() -> None:
     if shapes:
         neighbours = Neighbours()
         outcomes = compare(contenders, shapes, plan, say)
-        _publish(replace(frame, outcomes=outcomes, neighbours=neighbours.cores), folder)
+        findings = replace(frame, outcomes=outcomes, neighbours=neighbours.cores)
+        _publish(_with_earlier(findings, folder) if arguments.update else findings, folder)
     for name in studies:
         scale = QUICK_SCALE if arguments.quick else SCALE
         neighbours = Neighbours()
@@ -166,6 +174,20 @@ def run() -> None:
         now = replace(frame, surroundings=Surroundings.now(), neighbours=neighbours.cores)
         _publish_study(name, found, now, folder)
     say(f"what was written is in {_short(folder)}")
+
+
+def _with_earlier(findings: Findings, folder: Path) -> Findings:
+    """The findings of this run among those of an earlier one."""
+    source = folder / "benchmarks.json"
+    if not source.exists():
+        raise BenchmarkError(f"There is nothing to update: {_short(source)} is missing.")
+    before, origin = earlier_outcomes(source.read_text())
+    fresh = {one.shape.name: one for one in findings.outcomes}
+    kept = [one.shape.title for one in before if one.shape.name not in fresh]
+    order = [one.name for one in SHAPES]
+    merged = {one.shape.name: one for one in before} | fresh
+    outcomes = sorted(merged.values(), key=lambda one: order.index(one.shape.name))
+    return replace(findings, outcomes=outcomes, kept=kept, kept_from=origin)
 
 
 def _publish(findings: Findings, folder: Path) -> None:

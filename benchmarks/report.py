@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from benchmarks.comparison import Outcome, Plan, Spread
 from benchmarks.contenders import FLOOR, NODE, PYTHON_SOCKETIO, TELEX, Contender
 from benchmarks.generator import Slice
+from benchmarks.shapes import SHAPES
 from benchmarks.surroundings import Surroundings
 
 QUIET = 0.1
@@ -30,6 +31,10 @@ class Findings:
     neighbours: float
     """Cores that other processes kept busy during the run."""
     command: str
+    kept: Sequence[str] = ()
+    """Titles of shapes that were measured earlier, in a run of their own."""
+    kept_from: str = ""
+    """Date and command of that run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +294,7 @@ In brackets: how many times less than Node.
 - {surroundings.python}
 {versions}
 - Command: `{findings.command}`
-
+{_kept(findings)}
 Take them yourself: `make bench` (`make bench BENCH_ARGS=--quick` for a first impression,
 `BENCH_ARGS=--help` for the rest). Every cycle is in `benchmarks.json`; what the figures mean stands
 in [performance.md](performance.md).
@@ -308,6 +313,14 @@ def study_text(name: str, text: str, found: Sequence[Verdict], frame: Findings) 
     )
     goals = [summary(found), goal_table(found)] if found else []
     return "\n\n".join([text, *goals, source])
+
+
+def _kept(findings: Findings) -> str:
+    if not findings.kept:
+        return ""
+    return (
+        f"- Measured before, in the same way ({findings.kept_from}): {'; '.join(findings.kept)}\n"
+    )
 
 
 def missed_goals(findings: Findings) -> str:
@@ -377,6 +390,24 @@ def as_json(findings: Findings) -> str:
             ],
         }
     )
+
+
+def earlier_outcomes(text: str) -> tuple[list[Outcome], str]:
+    """The outcomes that a JSON file of `as_json` holds, and the date and command of its run."""
+    document: dict[str, Any] = json.loads(text)
+    shapes = {one.name: one for one in SHAPES}
+    outcomes = [
+        Outcome(
+            shapes[one["name"]],
+            {
+                name: [{shapes[one["name"]].reads: value} for value in figures]
+                for name, figures in one["cycles"].items()
+            },
+        )
+        for one in document["shapes"]
+        if one["name"] in shapes
+    ]
+    return outcomes, f"{document['surroundings']['date']}, `{document['command']}`"
 
 
 def to_json(document: object) -> str:

@@ -183,7 +183,9 @@ static void emit_broadcast(void)
     static struct buffer b;
     char digits[16];
     bool acknowledge = !strcmp(set.workload->name, "ask");
-    struct client *c = &clients[next_broadcast % (uint32_t)set.connections];
+    /* To all: always the same one, whose events come together.  Else everybody in turn. */
+    bool in_turn = set.rooms || set.namespaces;
+    struct client *c = &clients[in_turn ? next_broadcast % (uint32_t)set.connections : 0];
     b.length = 0;
     if (set.msgpack) {
         add(&b, "\x92\xa5""bcast\xd9");

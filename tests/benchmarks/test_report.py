@@ -8,6 +8,8 @@ from benchmarks.contenders import NODE, TELEX
 from benchmarks.generator import Slice
 from benchmarks.report import (
     Findings,
+    as_json,
+    earlier_outcomes,
     figure,
     goal_table,
     missed_goals,
@@ -110,6 +112,10 @@ def test_what_is_missed_is_listed() -> None:
         "- echo: telex is to be at 2.5× less than Node, socket.io and is at 2.00× (2.00 to 2.00×)",
     ]
     assert "1 of 2 goals" in terminal(findings)
+    (before,), origin = earlier_outcomes(as_json(findings))
+    assert origin == "a day, `make bench`"
+    assert before.figures("node") == [10]
+    assert before.ratio("telex", "node") == outcome.ratio("telex", "node")
     assert "![" in page(findings, ["plot.svg"])
 
 
