@@ -73,6 +73,7 @@ class Control:
 def control(server: RunningServer) -> Generator[Control]:
     """Connect to a server; its parser must be the default one."""
     address = f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket"
-    how: dict[str, Any] = {"compression": None, "ping_interval": None, "max_size": None}
-    with connect(address, open_timeout=PATIENCE, **how) as connection:
+    with connect(
+        address, open_timeout=PATIENCE, compression=None, ping_interval=None, max_size=None
+    ) as connection:
         yield Control(connection, server.contender.name)
