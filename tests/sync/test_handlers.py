@@ -204,7 +204,9 @@ def test_typed_parameters(socket: ClientSocket, caplog: pytest.LogCaptureFixture
     assert answer["error"]["type"] == "ValidationError"
 
 
-def test_callbacks_are_never_held_back(socket: ClientSocket, seen: Seen) -> None:
+def test_callbacks_are_never_held_back(
+    socket: ClientSocket, seen: Seen, caplog: pytest.LogCaptureFixture
+) -> None:
     """A handler waits until an acknowledgement has come to a callback."""
 
     @socket.on("question")
@@ -227,9 +229,15 @@ def test_callbacks_are_never_held_back(socket: ClientSocket, seen: Seen) -> None
         await asyncio.sleep(0)
         seen.put(answer)
 
-    socket.send(1, ack=callback)
-    socket.emit("answer", 2, ack=callback)
+    def hands_on(answer: int) -> Any:
+        return callback(10 // answer)
+
+    caplog.set_level(logging.CRITICAL, "telex")
+    socket.emit("answer", 0, ack=hands_on)  # fails, and harms nobody
+    socket.emit("answer", 5, ack=hands_on)
     assert seen.get(timeout=10) == 2
+    socket.emit("answer", 3, ack=callback)
+    assert seen.get(timeout=10) == 3
 
 
 def test_registering_and_removing(socket: ClientSocket, seen: Seen) -> None:

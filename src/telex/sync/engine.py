@@ -94,7 +94,8 @@ class ClientEngine(BlockingEvents):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        if self._home.is_here:  # and not in a child process that leaves the block, too
+            self.close()
 
     def live_alone(self) -> None:
         """On the loop: no manager keeps this connection; its home is left when it ends."""

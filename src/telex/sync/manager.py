@@ -216,7 +216,8 @@ class Manager(BlockingEvents):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        if self._home.is_here:  # and not in a child process that leaves the block, too
+            self.close()
 
     # -- staying at home as long as the connection is in use --------------------------------
 

@@ -148,7 +148,8 @@ class ClientSocket(BlockingListening):
             raise
 
     def __exit__(self, *exc: object) -> None:
-        self.disconnect()
+        if self._home.is_here:  # and not in a child process that leaves the block, too
+            self.disconnect()
 
     # -- emitting -------------------------------------------------------------------------
 

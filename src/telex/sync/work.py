@@ -86,11 +86,10 @@ class Work:
         def work() -> None:
             try:
                 result = function(*args)
+                if inspect.iscoroutine(result):
+                    self._home.call(lambda: result)
             except BaseException as error:
                 logger.error("%r failed", function, exc_info=error)
-                return
-            if inspect.iscoroutine(result):
-                self._home.call(lambda: result)
 
         self._callbacks.submit(work)
 

@@ -30,11 +30,13 @@ def child(inherited: ClientSocket, url: str) -> None:
 def main(url: str) -> None:
     socket = telex.sync.connect(url, transports=["websocket"])
     polling = telex.sync.connect(url, transports=["polling"])
-    number = os.fork()
-    if not number:
-        child(socket, url)
-        sys.exit(0)
-    assert os.waitpid(number, 0)[1] == 0
+    with polling:
+        number = os.fork()
+        if not number:
+            child(socket, url)
+            sys.exit(0)
+        assert os.waitpid(number, 0)[1] == 0
+    polling.connect()
     process = multiprocessing.get_context("fork").Process(target=child, args=(polling, url))
     process.start()
     process.join()
