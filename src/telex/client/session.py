@@ -192,7 +192,7 @@ class ClientSession:
             return
         self.state = OPENED
         self._host.happened("handshake", opened)
-        self._set_beat(alive=False)
+        self._set_beat(earlier=True)
         self._host.happened("open")
         if self.state is not OPENED:
             return
@@ -236,12 +236,12 @@ class ClientSession:
             self._handshake(data[1:])
         elif kind == PING and self.protocol == 4:
             self.send(_PONG_PACKET)
-            self._set_beat(alive=True)
+            self._set_beat(earlier=False)
             self._host.happened("ping")
             self._host.happened("pong", 0.0)
         elif kind == PONG and self.protocol == 3:
             self._expecting = False
-            self._set_beat(alive=True)
+            self._set_beat(earlier=True)  # the next ping is earlier than this pong had to be
             self._host.happened("pong", self._clock() - self._pinged)
         elif kind == CLOSE:
             self.end(TRANSPORT_CLOSE, Details("transport closed by the server"))
@@ -401,8 +401,8 @@ class ClientSession:
 
     # -- heartbeat ----------------------------------------------------------------------------
 
-    def _set_beat(self, *, alive: bool) -> None:
-        """The next deadline of the heartbeat, seen from now."""
+    def _set_beat(self, *, earlier: bool) -> None:
+        """The next deadline of the heartbeat, seen from now; perhaps ``earlier`` than the last."""
         now = self._clock()
         if self._held:
             # Whenever the server's ping comes, it wants an answer within ping_timeout.
@@ -413,7 +413,7 @@ class ClientSession:
             patience = self.ping_interval + self.ping_timeout
             self._beat = now + patience
             self._overdue = self._elapsed() + patience
-        if not alive:
+        if earlier:
             self._host.wake()
 
     def deadline(self) -> float:
@@ -438,7 +438,7 @@ class ClientSession:
             if self._held:
                 # The server's pings wait unread; it must not think that we are dead.
                 self._write_now(_PONG_PACKET if self.protocol == 4 else _PING_PACKET)
-                self._set_beat(alive=True)
+                self._set_beat(earlier=False)
             elif self.protocol == 4 or self._expecting:
                 self.end(PING_TIMEOUT)
             else:
@@ -458,7 +458,7 @@ class ClientSession:
         if not self._held and self.state is OPENED and self.transport is not None:
             self._held = True
             self._expecting = False
-            self._set_beat(alive=False)
+            self._set_beat(earlier=True)
             self.transport.hold()
 
     def release(self) -> None:
@@ -466,7 +466,7 @@ class ClientSession:
         if self._held:
             self._held = False
             if self.transport is not None:
-                self._set_beat(alive=True)
+                self._set_beat(earlier=False)
                 self.transport.release()
 
     # -- upgrade --------------------------------------------------------------------------------
@@ -501,7 +501,7 @@ class ClientSession:
         self._sent = 0
         self.upgrading = False
         self._host.happened("upgrade", probe)
-        self.flush()
+        self._taken()
 
     def _probe_failed(self, error: TransportError) -> None:
         probe, self._probe = self._probe, None
@@ -513,7 +513,8 @@ class ClientSession:
             if self.transport is not None:
                 self.transport.unpause()
                 if self.transport.writable:
-                    self._sent = 0
+                    self._taken()
+                    return
         self.flush()
 
 
