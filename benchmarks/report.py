@@ -326,14 +326,15 @@ def _kept(findings: Findings) -> str:
 def missed_goals(findings: Findings) -> str:
     """What a comparison has not reached, as a list."""
     found = all_verdicts(findings)
-    missed = [
-        f"- {one.shape}: {one.server} is to be at {one.goal} and is at {one.measured}"
-        f"{f' ({one.remark})' if one.remark else ''}"
-        for one in found
-        if not one.reached
-    ]
+    missed: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        if not one.reached:
+            measured = one.measured.split(" (", maxsplit=1)[0]
+            remark = f" ({one.remark})" if one.remark else ""
+            missed.setdefault((one.shape, one.goal + remark), []).append(f"{one.server} {measured}")
+    lines = [f"- {shape}; {goal}: {'; '.join(all_)}" for (shape, goal), all_ in missed.items()]
     head = f"{findings.surroundings.date}: {summary(found)}"
-    return "\n".join([head, "", *missed] if missed else [head])
+    return "\n".join([head, "", *lines] if lines else [head])
 
 
 def write_part(page: Path, name: str, text: str) -> None:

@@ -109,7 +109,7 @@ def test_what_is_missed_is_listed() -> None:
     assert missed_goals(findings).splitlines() == [
         "a day: 1 of 2 goals are reached, 1 missed.",
         "",
-        "- echo: telex is to be at 2.5× less than Node, socket.io and is at 2.00× (2.00 to 2.00×)",
+        "- echo; 2.5× less than Node, socket.io: telex 2.00×",
     ]
     assert "1 of 2 goals" in terminal(findings)
     (before,), origin = earlier_outcomes(as_json(findings))
