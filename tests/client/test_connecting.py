@@ -147,7 +147,8 @@ class TestNobodyThere:
             def tried(_: int) -> None:
                 waited.append(loop.time() - failures[-1])
 
-            socket.on("connect_error", failed)
+            # Both are heard when they happen: the wait lies between them.
+            socket.io.on("error", failed)
             socket.io.on("reconnect_attempt", tried)
             with pytest.raises(ConnectError):
                 await socket
