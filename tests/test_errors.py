@@ -13,6 +13,7 @@ TREE: list[tuple[type[BaseException], tuple[type[BaseException], ...]]] = [
     (errors.ConfigurationError, (errors.TelexError, ValueError)),
     (errors.UnknownOptionError, (errors.ConfigurationError, TypeError)),
     (errors.ConnectError, (errors.TelexError,)),
+    (errors.TransportError, (errors.ConnectError,)),
     (errors.Disconnected, (errors.TelexError,)),
     (errors.AckTimeout, (errors.TelexError, TimeoutError)),
     (errors.ProtocolError, (errors.TelexError,)),
@@ -57,6 +58,17 @@ class TestWhatTheyCarry:
             {"retry": False},
         )
         assert errors.ConnectError("no").data is None
+
+    def test_transport_error(self) -> None:
+        body = '{"code":4,"message":"Forbidden"}'
+        refused = errors.TransportError("xhr poll error", 403, body)
+        assert str(refused) == "xhr poll error: HTTP status 403"
+        assert (refused.message, refused.description, refused.context) == (
+            "xhr poll error",
+            403,
+            body,
+        )
+        assert str(errors.TransportError("timeout")) == "timeout"
 
     def test_disconnected(self) -> None:
         error = errors.Disconnected("ping timeout")

@@ -188,7 +188,7 @@ def _fresh(client: Client, order: str, cores: Cores) -> dict[str, float]:
 
 
 def _verdict(row: Measure, medians: dict[str, float]) -> Verdict:
-    share = medians["node"] / medians["telex"]
+    share = max(medians["node"], 1) / max(medians["telex"], 1)  # ten clients may take no memory
     if row.figure == "per_second":
         share = 1 / share
     return Verdict(

@@ -129,7 +129,7 @@ def _verdicts(medians: dict[str, dict[str, float]], scale: Scale) -> Iterator[Ve
         yield Verdict(title, TELEX.title, goal_text, f"{figure(ours[name])}{unit}", reached)
     for other, goal in ((NODE, 2), (PYTHON_SOCKETIO, 5)):
         if other.name in medians:
-            share = medians[other.name]["bytes"] / ours["bytes"]
+            share = medians[other.name]["bytes"] / max(ours["bytes"], 1)  # ten clients take none
             goal_text = f"{goal}× fewer bytes per idle connection than {other.title}"
             yield Verdict(title, TELEX.title, goal_text, times(share), share >= goal)
 
