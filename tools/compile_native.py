@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import zlib
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "telex" / "fronts" / "_native.c"
@@ -41,7 +42,9 @@ def compile_native() -> Path:
         raise NotCompiledError(f"The headers of this Python are not in {include}.")
     compiler = shlex.split(os.environ.get("CC", "cc"))
     unfinished = compiled.with_name(f"{compiled.name}.{os.getpid()}")
-    command = [*compiler, *FLAGS, *QUIET, "-I", str(include), str(SOURCE), "-o", str(unfinished)]
+    checksum = f"-DTELEX_SOURCE={zlib.crc32(SOURCE.read_bytes())}UL"  # see fronts/fast_http.py
+    flags = [*FLAGS, *QUIET, checksum, "-I", str(include)]
+    command = [*compiler, *flags, str(SOURCE), "-o", str(unfinished)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:

@@ -32,6 +32,7 @@ from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
 LIMIT = 200_000
 
 if sys.platform == "linux":
+    from telex.fronts import native_websocket
     from telex.fronts.native_websocket import NativeWebSocket, Watch
 else:  # pragma: no cover
     pytest.fail("the compiled WebSocket is for Linux: these tests have nothing to test here")
@@ -41,6 +42,18 @@ def test_the_compiled_part_is_there() -> None:
     """`make native` compiles it; TELEX_PURE=1 leaves it aside."""
     pure = os.environ.get("TELEX_PURE", "0") not in ("", "0")
     assert (vars(fast_http)["_native"] is None) is pure
+
+
+def test_a_part_that_is_older_than_its_source_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an update that nobody has compiled, telex does without."""
+    monkeypatch.setenv("TELEX_PURE", "0")
+    load = vars(fast_http)["_load_native"]
+    assert load() is native_websocket
+    monkeypatch.setattr(native_websocket, "SOURCE", 0)
+    assert load() is None
+    assert "make native" in caplog.text
 
 
 class Scene:

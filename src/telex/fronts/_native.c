@@ -808,7 +808,8 @@ PyMODINIT_FUNC PyInit__native(void)
     PyObject *m = PyModule_Create(&module);
     if (!m) return NULL;
     if (PyModule_AddObjectRef(m, "Reactor", (PyObject *)&ReactorType) < 0
-        || PyModule_AddObjectRef(m, "Channel", (PyObject *)&ChannelType) < 0) {
+        || PyModule_AddObjectRef(m, "Channel", (PyObject *)&ChannelType) < 0
+        || PyModule_AddObject(m, "SOURCE", PyLong_FromUnsignedLong(TELEX_SOURCE)) < 0) {
         Py_DECREF(m);
         return NULL;
     }

@@ -3,6 +3,9 @@ from collections.abc import Callable
 from ..engine.session import Session
 from ..wire import EncodedPacket
 
+SOURCE: int
+"""A checksum of the source that was compiled."""
+
 class Reactor:
     @property
     def count(self) -> int: ...

@@ -15,9 +15,11 @@ import logging
 import os
 import re
 import sys
+import zlib
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import deque
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, runtime_checkable
 from urllib.parse import unquote
@@ -98,6 +100,10 @@ def _load_native() -> ModuleType | None:
     try:
         from . import native_websocket
     except ImportError:
+        return None
+    source = Path(__file__).with_name("_native.c")
+    if source.exists() and zlib.crc32(source.read_bytes()) != native_websocket.SOURCE:
+        logger.warning("the compiled part is older than its source, and not used: make native")
         return None
     return native_websocket
 

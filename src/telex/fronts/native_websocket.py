@@ -16,10 +16,12 @@ from hashlib import sha1
 from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..types import HeaderList
 from ..wire import EncodedPacket
-from ._native import Channel, Reactor
+from ._native import SOURCE, Channel, Reactor
 from .driver import Driver
 
 logger = logging.getLogger("telex")
+
+__all__ = ["SOURCE", "NativeWebSocket", "Watch", "accept"]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OK, _PROTOCOL_ERROR, _INVALID_TEXT, _INTERNAL_ERROR = 1000, 1002, 1007, 1011
