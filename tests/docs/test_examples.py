@@ -108,7 +108,8 @@ async def the_client(examples: list[Block], site: Site) -> None:
     finally:
         await io.close()
     assert asynchronous == ["delivered chat ['hello']"]
-    assert sorted(blocking) == ["delivered", "hello"]
+    # Two threads print: the ends of their lines may come together.
+    assert "".join(blocking) in ("deliveredhello", "hellodelivered")
 
 
 async def run_script(block: Block, server: str) -> list[str]:

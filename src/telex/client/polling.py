@@ -43,6 +43,7 @@ class PollingTransport:
         self._held: asyncio.Event | None = None
         self._polling = False
         self._ended = False
+        self._closes_itself = False
         self._keep = keep
         self._post: asyncio.Task[None] | None = None
         self._poll = asyncio.get_running_loop().create_task(self._run())
@@ -51,6 +52,11 @@ class PollingTransport:
     # -- from the server ----------------------------------------------------------------
 
     async def _run(self) -> None:
+        await self._poll_on()
+        if self._closes_itself:
+            await self._finish()
+
+    async def _poll_on(self) -> None:
         """Poll until the session pauses or ends."""
         try:
             http = self._http = self._network.http()
@@ -226,14 +232,22 @@ class PollingTransport:
 
     def abandon(self) -> None:
         """Let go without a word."""
-        if not self._ended:
+        if self._ended:
+            return
+        if asyncio.current_task() is self._poll:
+            self._closes_itself = True  # the loop may be ending: it takes no new tasks then
+            self._stop()
+        else:
             self._end(self._finish())
 
-    def _end(self, last: Any) -> None:
+    def _stop(self) -> None:
         self._ended = True
         self.writable = False
         self._paused = None
         self.release()
+
+    def _end(self, last: Any) -> None:
+        self._stop()
         self._keep(asyncio.get_running_loop().create_task(last))
 
     async def _goodbye(self) -> None:
