@@ -79,9 +79,6 @@ class Connection(Protocol):
     def reconnecting(self) -> bool: ...
 
     @property
-    def will_retry(self) -> bool: ...
-
-    @property
     def expects_answers(self) -> bool: ...
 
     @property
@@ -398,7 +395,7 @@ class ClientSocket(Listening):
         """The connection has gone; the manager may make another."""
         self._asked = None
         self._unplug(reason)
-        if not self._manager_retries():
+        if not self.io.reconnection:
             self.active = False
             self._finish(reason, Disconnected(reason))
         elif self._verdicts and not self._patient():
@@ -407,9 +404,6 @@ class ClientSocket(Listening):
                 error.description, error.context = details.description, details.context
             self._give_up(error)
         self.dispatch.own("disconnect", reason, details)
-
-    def _manager_retries(self) -> bool:
-        return bool(self.io.reconnection)
 
     def _unplug(self, reason: str) -> None:
         """Be disconnected; ``disconnect`` is told when the rest has been settled."""

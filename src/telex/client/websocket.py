@@ -15,6 +15,7 @@ from typing import Any
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows import picows as _picows
 
+from .._silence import SILENCE
 from ..errors import TransportError
 from ..wire import EncodedPacket
 from .network import MAX_MESSAGE, Network
@@ -107,7 +108,7 @@ class WebSocketTransport(WSListener):
                 resource,
                 True,  # the client's side
                 lambda: self,
-                _SILENCE,
+                SILENCE,
                 False,  # an exception of ours ends nothing behind our back
                 network.options.request_timeout,
                 False,  # no pings: Engine.IO has its own
@@ -316,22 +317,3 @@ def _explain(error: Exception, network: Network) -> TransportError:
             "websocket error", int(response.status), body.decode("utf-8", "replace")
         )
     return TransportError("websocket error", network.cause(error), error)
-
-
-class _Silence:
-    """A logger for picows: what there is to say is said in events."""
-
-    name = "picows"
-
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name that logging has
-        return False
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return _say_nothing
-
-
-def _say_nothing(*args: object, **kwargs: object) -> None:
-    """What a silent logger does."""
-
-
-_SILENCE = _Silence()

@@ -24,6 +24,7 @@ from picows import (
 )
 from picows import picows as _picows
 
+from .._silence import SILENCE
 from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..types import HeaderList
 from ..wire import EncodedPacket
@@ -351,25 +352,6 @@ class _Door:
         return getattr(self._transport, name)
 
 
-class _Silence:
-    """A logger for picows, which would make one for every connection."""
-
-    name = "picows"
-
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name that logging has
-        return False
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return _say_nothing
-
-
-def _say_nothing(*args: object, **kwargs: object) -> None:
-    """What a silent logger does."""
-
-
-_SILENCE = _Silence()
-
-
 def accept(
     transport: asyncio.Transport,
     key: str,
@@ -393,7 +375,7 @@ def accept(
         None,
         False,  # the server's side
         create,
-        _SILENCE,
+        SILENCE,
         False,  # an exception of ours ends nothing behind our back
         None,
         False,  # no pings: Engine.IO has its own

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import ConfigurationError
 from .default import DEFAULT_PARSER
 from .msgpack import MSGPACK_PARSER
@@ -18,5 +20,6 @@ def choose(option: object) -> Parser:
         raise ConfigurationError(
             f"parser must be 'json', 'msgpack' or a parser object, not {option!r}"
         )
-    parser: Parser = option  # type: ignore[assignment]
+    given: Any = option
+    parser: Parser = given
     return parser
