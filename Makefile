@@ -82,7 +82,7 @@ micro: venv ## what single steps of telex cost, with pyperf (MICRO_ARGS=…)
 
 clean: ## remove everything that is generated or installed
 	rm -rf .venv peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
-	rm -f src/telex/fronts/_native.*.so*
+	rm -f src/telex/native/_telex.*.so*
 	rm -rf build dist benchmarks/build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests benchmarks tools examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 

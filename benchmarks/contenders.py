@@ -113,7 +113,7 @@ PYTHON_SOCKETIO = Contender(
 
 
 def _whole_telex_versions() -> str:
-    compiled = importlib.util.find_spec("telex.fronts._native") is not None
+    compiled = importlib.util.find_spec("telex.native._telex") is not None
     part = "with" if compiled else "without"
     return f"{_telex_versions(ROOT, 'picows')()}, {part} its compiled part"
 

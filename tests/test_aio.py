@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -22,7 +21,7 @@ class TestStart:
             return 5
 
         task = _aio.start(asyncio.get_running_loop(), work())
-        assert steps == (["begin"] if sys.version_info >= (3, 12) else [])
+        assert steps == ["begin"]
         assert await task == 5
         assert steps == ["begin", "end"]
 

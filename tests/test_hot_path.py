@@ -6,6 +6,8 @@ A real server, real connections, the fast WebSocket path; only functions of tele
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -13,11 +15,15 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from telex import Server, Socket
+from telex import Server, Socket, native
 from tests.support.calls import Calls, counted_calls
 
-MOST_CALLS_OF_AN_EVENT = 22
-MOST_CALLS_OF_A_RECIPIENT = 5
+COMPILED = native.core is not None
+MOST_CALLS_OF_AN_EVENT = 4 if COMPILED else 22  # checking an annotated argument takes four
+MOST_CALLS_OF_AN_ASYNC_EVENT = 22 if COMPILED else 37
+MOST_CALLS_OF_A_RECIPIENT = 0 if COMPILED else 6
+ATTEMPTS = 3
+"""Writes are counted so often: on a busy machine the kernel may repeat a segment."""
 
 Reply = Callable[[str], bool]
 
@@ -104,7 +110,6 @@ class TestOneEvent:
         answer = f"437[{value}]"
         await clients.ask(f'427["{event}",1]', answer)  # nothing is new the second time
         calls = await clients.ask(f'427["{event}",1]', answer)
-        assert any(name.endswith("Session.receive") for name in calls.names), calls
         assert not any("asgi" in name for name in calls.names), "not the fast path"
         assert len(calls) <= MOST_CALLS_OF_AN_EVENT, calls
         assert calls.tasks == [], calls
@@ -114,22 +119,23 @@ class TestOneEvent:
         await clients.ask('427["async",1]', '437["got 1"]')
         calls = await clients.ask('427["async",1]', '437["got 1"]')
         assert len(calls.tasks) == 1, calls
-        assert len(calls) <= MOST_CALLS_OF_AN_EVENT + 15, calls
+        assert len(calls) <= MOST_CALLS_OF_AN_ASYNC_EVENT, calls
 
     async def test_many_events_of_one_read_leave_in_one_write(self, clients: Clients) -> None:
         await clients.add(1)
         client = clients.all[0]
         count = 20
-        for attempt in range(2):
-            with counted_calls() as calls:
-                async with asyncio.timeout(30):
-                    client.transport.writelines(
-                        [_masked(f'42{number}["plain",{number}]') for number in range(count)]
-                    )
-                    for number in range(count):
-                        assert await client.recv() == f'43{number}["got {number}"]'
-            if attempt:
-                assert len(_writes(calls)) == 1, calls
+        writes: list[int] = []
+        for _ in range(ATTEMPTS):
+            before = segments(client)
+            async with asyncio.timeout(30):
+                client.transport.writelines(
+                    [_masked(f'42{number}["plain",{number}]') for number in range(count)]
+                )
+                for number in range(count):
+                    assert await client.recv() == f'43{number}["got {number}"]'
+            writes.append(segments(client) - before)
+        assert min(writes) == 1, writes
 
 
 class TestBroadcast:
@@ -160,18 +166,24 @@ class TestBroadcast:
         self, io: Server, clients: Clients
     ) -> None:
         await clients.add(10)
-        with counted_calls() as calls:
+        writes: list[int] = []
+        for _ in range(ATTEMPTS):
+            before = sum(map(segments, clients.all))
             for number in range(5):
                 io.emit("news", number)
             for number in range(5):
                 received = await asyncio.gather(*[client.recv() for client in clients.all])
                 assert received == [f'42["news",{number}]'] * 10
-        assert len(_writes(calls)) == 10, calls
+            writes.append(sum(map(segments, clients.all)) - before)
+        assert min(writes) == 10, writes
 
 
-def _writes(calls: Calls) -> list[str]:
-    """The flushes that had something to write: each hands its packets to the transport once."""
-    return [name for name in calls.names if name.endswith("Session.flush")]
+def segments(client: ClientConnection) -> int:
+    """How many TCP segments with data a client has got: one for each write of the server."""
+    tcp: socket.socket = client.transport.get_extra_info("socket")
+    info = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+    (received,) = struct.unpack_from("=I", info, 152)  # tcpi_data_segs_in
+    return int(received)
 
 
 def _masked(text: str) -> bytes:

@@ -1,17 +1,17 @@
-"""Compiles `src/telex/fronts/_native.c`, the optional part of telex, for the running Python.
+"""Compiles `src/telex/native`, the optional part of telex, for the running Python.
 
 Without a C compiler, or on a system without epoll, telex does without it and uses picows.
 """
 
+import importlib.util
 import os
 import shlex
 import subprocess
 import sys
 import sysconfig
-import zlib
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parent.parent / "src" / "telex" / "fronts" / "_native.c"
+FOLDER = Path(__file__).resolve().parent.parent / "src" / "telex" / "native"
 FLAGS = ("-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
 # Method tables of Python leave fields out, and its functions take arguments they do not need.
 QUIET = (
@@ -27,13 +27,26 @@ class NotCompiledError(Exception):
 
 def target() -> Path:
     """Where the compiled module is to be."""
-    return SOURCE.with_name(f"_native{sysconfig.get_config_var('EXT_SUFFIX')}")
+    return FOLDER / f"_telex{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
+def _checksum() -> int:
+    """Of the sources, as `telex.native` computes it; telex itself may not be installed yet."""
+    spec = importlib.util.spec_from_file_location("telex_native", FOLDER / "__init__.py")
+    if spec is None or spec.loader is None:
+        raise AssertionError("a path has a loader")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    total: int = module.checksum(FOLDER)
+    return total
 
 
 def compile_native() -> Path:
     """Compile the module unless it is newer than its source; where it is."""
     compiled = target()
-    if compiled.exists() and compiled.stat().st_mtime >= SOURCE.stat().st_mtime:
+    sources = sorted(FOLDER.glob("*.[ch]"))
+    newest = max(source.stat().st_mtime for source in sources)
+    if compiled.exists() and compiled.stat().st_mtime >= newest:
         return compiled
     if sys.platform != "linux" or sys.implementation.name != "cpython":
         raise NotCompiledError("It needs CPython on Linux.")
@@ -42,9 +55,10 @@ def compile_native() -> Path:
         raise NotCompiledError(f"The headers of this Python are not in {include}.")
     compiler = shlex.split(os.environ.get("CC", "cc"))
     unfinished = compiled.with_name(f"{compiled.name}.{os.getpid()}")
-    checksum = f"-DTELEX_SOURCE={zlib.crc32(SOURCE.read_bytes())}UL"  # see fronts/fast_http.py
-    flags = [*FLAGS, *QUIET, checksum, "-I", str(include)]
-    command = [*compiler, *flags, str(SOURCE), "-o", str(unfinished)]
+    checksum = f"-DTELEX_SOURCE={_checksum()}UL"
+    units = [str(source) for source in sources if source.suffix == ".c"]
+    command = [*compiler, *FLAGS, *QUIET, checksum, "-I", str(include), *units]
+    command += ["-o", str(unfinished)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:

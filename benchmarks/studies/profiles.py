@@ -37,7 +37,7 @@ PARTS = {
     "[vdso": "kernel",
     "python": "interpreter",
     "libpython": "interpreter",
-    "_native": "telex, compiled",
+    "_telex": "telex, compiled",
     "orjson": "JSON",
     "_core": "JSON",
     "msgspec": "JSON",

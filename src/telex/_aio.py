@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
 from typing import Any, TypeVar
@@ -14,14 +14,57 @@ T = TypeVar("T")
 if sys.version_info >= (3, 12):
 
     def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run ``coro`` up to its first suspension now, the rest as a task."""
-        return asyncio.Task(coro, loop=loop, eager_start=True)
+        """Run ``coro`` as a task, up to its first suspension now.
+
+        A loop that makes its tasks in its own way, or is not running, does so here, too.
+        """
+        if loop.get_task_factory() is None:
+            return asyncio.Task(coro, loop=loop, eager_start=True)
+        return loop.create_task(coro)
 
 else:
+    from contextvars import copy_context
+
+    _future: Any = asyncio.Future
+    _tasks: Any = asyncio.tasks  # with what its documentation has for makers of tasks
+
+    class _Capture:
+        """Stands for the loop while a task is made, and keeps what would be its first step.
+
+        One for each task: threads may make some at the same time.
+        """
+
+        __slots__ = ("step",)
+
+        step: Callable[[], None]
+        get_debug = bool  # no
+
+        def call_soon(self, step: Callable[[], None], context: object) -> None:
+            self.step = step
 
     def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run ``coro`` as a task (stepping it outside one would break ``asyncio.timeout``)."""
-        return loop.create_task(coro)
+        """Run ``coro`` as a task, up to its first suspension now.
+
+        A loop that makes its tasks in its own way, or is not running, does so here, too.
+        """
+        if not loop.is_running() or loop.get_task_factory() is not None:
+            return loop.create_task(coro)
+        # Python 3.11 has no eager tasks. A task is made with a loop that begins nothing, and
+        # given its real one before it has asked any: its own first step begins it here.
+        context = copy_context()
+        capture: Any = _Capture()
+        task = asyncio.Task(coro, loop=capture, context=context, name="telex")
+        _future.__init__(task, loop=loop)
+        current = asyncio.current_task(loop)
+        if current is None:
+            context.run(capture.step)
+            return task
+        _tasks._leave_task(loop, current)
+        try:
+            context.run(capture.step)
+        finally:
+            _tasks._enter_task(loop, current)
+        return task
 
 
 def discard(coro: Any) -> None:

@@ -27,8 +27,11 @@ from .errors import EncodeError, PacketError
 MAX_DEPTH = 128
 """How deep arrays and objects may nest in what a peer sends."""
 
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
-_decode: Callable[[str | bytes], Any] = msgspec.json.Decoder().decode
+OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+encode = orjson.dumps
+"""JSON of plain values; the options are ``OPTIONS``. ``dumps_with`` knows the others."""
+decode: Callable[[str | bytes], Any] = msgspec.json.Decoder().decode
+"""Strict JSON and nothing else: ``loads`` knows what to make of the rest."""
 # A string that does not end takes the rest of the text: searching on would cost a square.
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -41,7 +44,7 @@ def loads(text: str) -> Any:
     if len(text) > MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(text)
     try:
-        return _decode(text)
+        return decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         if _SURROGATE.search(text):
             return _loads_slowly(text)
@@ -86,7 +89,7 @@ def dumps(value: Any) -> bytes:
 def dumps_with(value: Any, attachments: list[bytes]) -> bytes:
     """Encode a value; binary data leaves placeholders and is appended to ``attachments``."""
     try:
-        return orjson.dumps(value, partial(_default, attachments), _OPTIONS)
+        return encode(value, partial(_default, attachments), OPTIONS)
     except TypeError as error:
         # orjson's limits that JavaScript does not have: keys that are not text, integers
         # beyond 64 bits, lone surrogates. Rare, so the fast path does not pay for them.

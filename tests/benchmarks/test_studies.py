@@ -45,7 +45,7 @@ def test_profiles_are_read_by_parts() -> None:
 #
     60.00%  [kernel.kallsyms]
     25.50%  python3.11
-    10.00%  _native.cpython-311-x86_64-linux-gnu.so
+    10.00%  _telex.cpython-311-x86_64-linux-gnu.so
      2.00%  orjson.cpython-311-x86_64-linux-gnu.so
      2.00%  _core.cpython-311-x86_64-linux-gnu.so
      0.50%  something.so

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from telex.engine.flow import OPEN
 from telex.engine.handshake import Refused
 from telex.engine.packet import message
-from telex.engine.session import OPEN, Session
+from telex.engine.session import Session
 from telex.errors import ConfigurationError
 from tests.support.doubles import RecordingTransport, poll, request
 

@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
+from telex.engine.flow import OPEN
 from telex.engine.packet import message
 from telex.engine.polling import PollingTransport
-from telex.engine.session import OPEN
 from telex.types import Response
 from telex.wire import EncodedPacket
 from tests.support.doubles import Answers, poll, polling, post

@@ -23,9 +23,10 @@ from hypothesis.stateful import (
 from telex.config import EngineOptions
 from telex.engine import payload
 from telex.engine.engine import Engine
+from telex.engine.flow import CLOSED, CLOSING, OPEN
 from telex.engine.packet import message
 from telex.engine.polling import PollingTransport
-from telex.engine.session import CLOSED, CLOSING, OPEN, Probe, Session
+from telex.engine.session import Probe, Session
 from tests.support.doubles import Answers, RecordingTransport, VirtualClock, post, request
 
 Message = str | bytes

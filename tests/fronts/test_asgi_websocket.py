@@ -10,8 +10,9 @@ import pytest
 
 from telex.config import EngineOptions
 from telex.engine.engine import Engine
+from telex.engine.flow import OPEN
 from telex.engine.packet import message
-from telex.engine.session import OPEN, Session
+from telex.engine.session import Session
 from telex.fronts.asgi_websocket import AsgiWebSocket, Message
 from tests.server.scenes import settle
 from tests.support.doubles import VirtualClock, poll, request

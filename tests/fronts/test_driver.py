@@ -9,8 +9,9 @@ import pytest
 
 from telex.config import EngineOptions
 from telex.engine.engine import Engine
+from telex.engine.flow import OPEN
 from telex.engine.packet import message
-from telex.engine.session import OPEN, Session
+from telex.engine.session import Session
 from telex.fronts.driver import FLUSHES, Driver
 from telex.wire import EncodedPacket
 from tests.support.doubles import RecordingTransport, VirtualClock, request

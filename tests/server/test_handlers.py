@@ -94,13 +94,13 @@ class TestPlan:
     def test_async(self, function: Callable[..., Any], is_async: bool) -> None:
         handler = Handler(function)
         assert handler.is_async is is_async
-        assert handler.plain is not is_async
+        assert handler.direct
 
-    def test_what_is_not_plain(self) -> None:
-        assert Handler(one).plain
-        assert not Handler(one, once=True).plain
-        assert not Handler(one, concurrent=True).plain
-        assert not Handler(one, thread=True).plain
+    def test_what_is_not_called_directly(self) -> None:
+        assert Handler(one).direct
+        assert Handler(one, thread=True).direct
+        assert not Handler(one, once=True).direct
+        assert not Handler(one, concurrent=True).direct
 
     def test_annotations_that_nobody_can_resolve(self) -> None:
         def handler(a: Unknown, b: int) -> None: ...

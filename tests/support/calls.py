@@ -31,7 +31,7 @@ class Calls:
         if code.co_filename.startswith(PACKAGE):
             file = code.co_filename.removeprefix(PACKAGE + "/")
             self.names.append(f"{file}:{code.co_qualname}")
-            if sys.version_info >= (3, 12) and (file, code.co_name) == ("_aio.py", "start"):
+            if (file, code.co_name) == ("_aio.py", "start"):
                 self.tasks.append(self._cause(frame))  # an eager task, without create_task
         elif code.co_name == "create_task" and "asyncio" in code.co_filename:
             cause = self._cause(frame)

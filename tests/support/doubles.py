@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from telex.adapter.base import Peer, Settle
+from telex.engine.flow import Transport
 from telex.engine.polling import PollingTransport, Respond
-from telex.engine.session import Session, Transport
+from telex.engine.session import Session
 from telex.types import Request, Response
 from telex.wire import EncodedPacket
 

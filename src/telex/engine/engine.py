@@ -12,6 +12,7 @@ from ..config import EngineOptions
 from ..errors import ConfigurationError
 from ..types import Clock, HeaderList, Request
 from .cors import CorsPolicy, Origins
+from .flow import OPEN, Transport
 from .handshake import (
     BAD_HANDSHAKE_METHOD,
     BAD_REQUEST,
@@ -28,7 +29,7 @@ from .heartbeat import Heartbeat
 from .legacy import LegacyText
 from .polling import PollingTransport
 from .schedule import Schedule
-from .session import OPEN, Session, Transport
+from .session import Session
 
 
 class Engine:

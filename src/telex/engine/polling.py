@@ -13,9 +13,10 @@ from ..errors import PacketError
 from ..types import HeaderList, Response
 from ..wire import EncodedPacket
 from . import payload
+from .flow import CLOSED
 from .legacy import LegacyText
 from .packet import CLOSE_PACKET
-from .session import CLOSED, PARSE_ERROR, TRANSPORT_ERROR, Session
+from .session import PARSE_ERROR, TRANSPORT_ERROR, Session
 
 Respond = Callable[[Response], None]
 

@@ -8,10 +8,10 @@ happened through the callables that were put into ``on_message`` and ``on_close`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from ..types import Request
 from ..wire import EncodedPacket
+from .flow import CLOSED, CLOSING, OPEN, Flow, Transport
 from .heartbeat import Heartbeat
 from .packet import (
     CLOSE,
@@ -27,8 +27,6 @@ from .packet import (
     UPGRADE,
 )
 from .payload import decode_base64
-
-OPEN, CLOSING, CLOSED = "open", "closing", "closed"
 
 # What may happen in which state. Anything else is a late echo and has no effect.
 _TRANSITIONS = {
@@ -48,42 +46,7 @@ FORCED_CLOSE = "forced close"
 SLOW_CONSUMER = "slow consumer"
 
 
-class Transport(Protocol):
-    """A way to the client, filled in by a front.
-
-    ``send`` is only called while ``writable``; when a transport becomes writable again
-    it calls ``drained`` of its receiver. ``close`` ends it politely and is called once.
-    """
-
-    name: str
-
-    @property
-    def writable(self) -> bool: ...
-
-    def send(self, packets: list[EncodedPacket]) -> None: ...
-
-    def close(self) -> None: ...
-
-    def pause(self) -> None:
-        """Read no further until ``resume``."""
-        ...
-
-    def resume(self) -> None: ...
-
-
-class PacketObserver(Protocol):
-    """Sees every packet of a session."""
-
-    def received(self, data: str | bytes, binary_prefix: int) -> None:
-        """A packet has come; binary messages may begin with a type byte."""
-        ...
-
-    def created(self, packet: EncodedPacket) -> None:
-        """A packet is about to be sent."""
-        ...
-
-
-class Session:
+class Session(Flow):
     """The server's end of an Engine.IO connection (Node: ``engine.Socket``).
 
     ``protocol`` is the revision, 4 or 3, fixed at the handshake. After construction the
@@ -96,33 +59,18 @@ class Session:
     """
 
     __slots__ = (
-        "_awaiting_pong",
-        "_behind",
-        "_binary_prefix",
-        "_buffer",
         "_close_reason",
-        "_cork",
-        "_drain_callbacks",
         "_ended",
         "_heartbeat",
-        "_limit",
         "_pauses",
-        "_ping_extended",
         "_volatile_waits",
         "__weakref__",
-        "corked",
         "id",
-        "observer",
         "on_close",
-        "on_drain",
-        "on_message",
         "on_upgrade",
         "probe",
         "protocol",
-        "queued",
         "request",
-        "state",
-        "transport",
     )
 
     def __init__(
@@ -138,31 +86,22 @@ class Session:
         send_buffer_limit: int,
         volatile_waits: bool = False,
     ) -> None:
+        super().__init__()
         self.id = sid
         self.protocol = protocol
         self.request = request
         self.transport = transport
-        self.state = OPEN
         self.probe: Probe | None = None
-        self.queued = 0
-        self.on_message: Callable[[str | bytes, int], None] = _ignore_message
+        self.on_message = _ignore_message
         self.on_close: Callable[[Session, str], None] = _ignore_close
-        self.observer: PacketObserver | None = None
-        self.on_drain: Callable[[], None] | None = None
         self.on_upgrade: Callable[[], None] | None = None
-        self._buffer: list[EncodedPacket] = []
-        self._drain_callbacks: list[Callable[[], object]] = []
-        self.corked = False
         self._cork = cork
         self._ended = ended
         self._heartbeat = heartbeat
         self._limit = send_buffer_limit
         self._volatile_waits = volatile_waits
         self._binary_prefix = 1 if protocol == 3 else 0
-        self._awaiting_pong = False
-        self._ping_extended = False
         self._pauses = 0
-        self._behind = False
         self._close_reason = FORCED_CLOSE
 
     def __repr__(self) -> str:
@@ -175,12 +114,7 @@ class Session:
 
     # -- from the client ------------------------------------------------------------
 
-    def receive(self, data: str | bytes) -> None:
-        """Take one packet: a WebSocket message, or an item of a polling payload.
-
-        Binary messages of revision 3 begin with their type byte. Packets that come when
-        the session is not open are dropped.
-        """
+    def _receive_unusual(self, data: str | bytes) -> None:
         if self.state is not OPEN:
             if self.state is CLOSING and data == CLOSE:
                 self.end(self._close_reason)
@@ -191,17 +125,19 @@ class Session:
             # A busy uplink can hold back the pong: the first other packet buys time, once.
             self._ping_extended = True
             self._heartbeat.pong.start(self)
-        if type(data) is str:
-            if data[:1] == MESSAGE:
-                self.on_message(data, 1)
-            else:
-                self._control(data)
-            return
-        skip = self._binary_prefix
-        if skip and data[:1] != b"\x04":
-            self.end(PARSE_ERROR)
-            return
-        self.on_message(data, skip)
+        if not isinstance(data, str):
+            if not self._binary_prefix or self._check_type(data):
+                self.on_message(data, self._binary_prefix)
+        elif data[:1] == MESSAGE:
+            self.on_message(data, 1)
+        else:
+            self._control(data)
+
+    def _check_type(self, data: bytes) -> bool:
+        if data[:1] == b"\x04":
+            return True
+        self.end(PARSE_ERROR)
+        return False
 
     def _control(self, data: str) -> None:
         kind = data[:1]
@@ -262,27 +198,7 @@ class Session:
 
     # -- to the client --------------------------------------------------------------
 
-    def send(self, packet: EncodedPacket) -> None:
-        """Queue a packet. It is dropped if the session is not open any more.
-
-        When more than ``send_buffer_limit`` bytes wait for a client, it has a moment to
-        read (a burst of ours is not its fault); then, or past ``HARD_LIMIT`` times the
-        limit, it is disconnected.
-        """
-        if self.state is not OPEN:
-            return
-        if self.observer is not None:
-            self.observer.created(packet)
-        if self.queued > self._limit and not self._make_room():
-            return
-        self._buffer.append(packet)
-        self.queued += packet.size
-        if not self.corked:
-            self.corked = True
-            self._cork(self)
-
     def _make_room(self) -> bool:
-        """More than the limit waits: whether one more packet may wait, too."""
         if self.transport.writable:
             self.flush()
         elif self.queued > HARD_LIMIT * self._limit:
@@ -307,34 +223,30 @@ class Session:
         if self.transport.writable or (self._volatile_waits and self.queued < self._limit):
             self.send(packet)
 
-    def flush(self) -> None:
-        """Hand what is queued to the transport, if it can take it."""
-        self.corked = False
-        if self._buffer and self.transport.writable:
-            packets, self._buffer = self._buffer, []
-            self.queued = 0
-            if self._behind:
-                self._behind = False
-                self._heartbeat.overflow.stop(self)
-            self.transport.send(packets)
-            if self.on_drain is not None:
-                self.on_drain()
-            if self._drain_callbacks:
-                self._call_drained()
-            if self.state is not CLOSING:
-                return
-            if self.transport.name == "polling" and packets[-1] is not CLOSE_PACKET:
-                self._buffer.append(CLOSE_PACKET)  # with the next poll, see close
-            else:
-                self.end(self._close_reason)
+    def _flushed(self, last: EncodedPacket) -> None:
+        if self._behind:
+            self._behind = False
+            self._heartbeat.overflow.stop(self)
+        if self.on_drain is not None:
+            self.on_drain()
+        if self._drain_callbacks is not None:
+            self._call_drained()
+        if self.state is not CLOSING:
+            return
+        if self.transport.name == "polling" and last is not CLOSE_PACKET:
+            self._put(CLOSE_PACKET)  # with the next poll, see close
+        else:
+            self.end(self._close_reason)
 
     def when_drained(self, callback: Callable[[], object]) -> None:
         """Call back once, when the queue has been handed over or the session has ended."""
+        if self._drain_callbacks is None:
+            self._drain_callbacks = []
         self._drain_callbacks.append(callback)
 
     def _call_drained(self) -> None:
-        callbacks, self._drain_callbacks = self._drain_callbacks, []
-        for callback in callbacks:
+        callbacks, self._drain_callbacks = self._drain_callbacks, None
+        for callback in callbacks or ():
             callback()
 
     def drained(self) -> None:
@@ -343,7 +255,7 @@ class Session:
 
     def release_poll(self) -> None:
         """Answer a pending poll, so that the client can stop polling and upgrade."""
-        if self.transport.writable and not self._buffer:
+        if self.transport.writable and not self.waiting:
             self.transport.send([NOOP_PACKET])
 
     # -- life ---------------------------------------------------------------------------
@@ -354,14 +266,14 @@ class Session:
             return
         self._close_reason = reason
         if discard:
-            self._buffer.clear()
-        if not self._buffer:
+            self._drop()
+        if not self.waiting:
             if self.transport.name != "polling":
                 self.end(reason)
                 return
             # Never behind other packets: Socket.IO 4 clients handle those a moment later,
             # yet the close packet at once, and would miss why they are disconnected.
-            self._buffer.append(CLOSE_PACKET)
+            self._put(CLOSE_PACKET)
         self._heartbeat.forget(self)
         self._heartbeat.close.start(self)
         self.flush()
@@ -371,7 +283,7 @@ class Session:
         if not self._move("end"):
             return
         self._heartbeat.forget(self)
-        self._buffer.clear()
+        self._drop()
         if self.probe is not None:
             self.probe.abandon()
         self.transport.close()
@@ -433,7 +345,7 @@ class Session:
         previous.close()
         if self.on_upgrade is not None:
             self.on_upgrade()
-        if self._buffer == [CLOSE_PACKET]:  # over WebSocket, the end needs no packet
+        if self.waiting == [CLOSE_PACKET]:  # over WebSocket, the end needs no packet
             self.end(self._close_reason)
         self.flush()
 

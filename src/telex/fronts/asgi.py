@@ -9,10 +9,11 @@ from typing import Any
 
 from ..client_bundle import FILES
 from ..engine.engine import Engine
+from ..engine.flow import Transport
 from ..engine.handshake import BAD_REQUEST as ID_TAKEN
 from ..engine.handshake import FORBIDDEN, Refused, check_origin
 from ..engine.polling import BAD_REQUEST, PollingTransport
-from ..engine.session import TRANSPORT_CLOSE, Probe, Session, Transport
+from ..engine.session import TRANSPORT_CLOSE, Probe, Session
 from ..types import HeaderList, Request, Response, Scope, local_path
 from . import bundle, compression
 from .asgi_websocket import AsgiWebSocket

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from ..engine.engine import Engine
 from ..engine.session import TRANSPORT_ERROR, Session
+from ..native import core
 from .timer import LoopTimer
 
 logger = logging.getLogger("telex")
@@ -28,6 +30,33 @@ class Leaving(Protocol):
         ...
 
 
+class Cork:
+    """Is told about sessions that have something to send, and wakes at the first of a turn.
+
+    There is a compiled form, too (``native/flow.c``).
+    """
+
+    __slots__ = ("_sessions", "_wake")
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._sessions: list[Session] = []
+        self._wake = wake
+
+    def __call__(self, session: Session) -> None:
+        if not self._sessions:
+            self._wake()
+        self._sessions.append(session)
+
+    def take(self) -> list[Session]:
+        """The sessions that were told; begin anew."""
+        sessions, self._sessions = self._sessions, []
+        return sessions
+
+
+if not TYPE_CHECKING and core is not None:
+    Cork = core.Cork
+
+
 class Driver:
     """Flushes what one turn of the loop has produced, and ticks the engine's schedule.
 
@@ -36,33 +65,32 @@ class Driver:
     waits for a session keeps its order, whoever flushes it.
     """
 
-    __slots__ = ("_dirty", "_left_over", "_timer", "leaving", "loop", "watch")
+    __slots__ = ("_cork", "_left_over", "_timer", "leaving", "loop", "watch")
 
     def __init__(self, engine: Engine) -> None:
-        self._dirty: list[Session] = []
+        self._cork = Cork(self._wake)
         self._left_over: deque[Session] = deque()
         self._timer = LoopTimer(engine.schedule)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaving: set[Leaving] = set()
         self.watch: object = None  # of sockets of our own, see native_websocket
-        engine.cork = self.cork
+        engine.cork = self._cork
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this loop from now on."""
         if loop is not self.loop:
             self.loop = loop
-            self._dirty.clear()
+            self._cork.take()
             self._left_over.clear()
             self._timer.bind(loop)
 
-    def cork(self, session: Session) -> None:
-        """A session has something to send: flush it at the end of this turn."""
-        if not self._dirty and not self._left_over and self.loop is not None:
+    def _wake(self) -> None:
+        """The first session of this turn has something to send: flush at the end of it."""
+        if not self._left_over and self.loop is not None:
             self.loop.call_soon(self._flush)
-        self._dirty.append(session)
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
+        dirty = self._cork.take()
         left_over = self._left_over
         if left_over or len(dirty) > FLUSHES:
             left_over.extend(dirty[FLUSHES:])

@@ -12,15 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import re
-import sys
-import zlib
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import deque
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, Protocol, runtime_checkable
 from urllib.parse import unquote
 
@@ -32,8 +27,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from ..engine.flow import Transport
 from ..engine.schedule import Lane, Schedule
-from ..engine.session import Probe, Session, Transport
+from ..engine.session import Probe, Session
+from ..native import core
 from ..types import HeaderList, Response, Scope
 from .driver import Driver
 from .fast_websocket import FastWebSocket, accept
@@ -93,22 +90,9 @@ class Accepted(Transport, Protocol):
         ...
 
 
-def _load_native() -> ModuleType | None:
-    """The compiled WebSocket, if it is there and wanted: it needs Linux's epoll."""
-    if sys.platform != "linux" or os.environ.get("TELEX_PURE", "0") not in ("", "0"):
-        return None
-    try:
-        from . import native_websocket
-    except ImportError:
-        return None
-    source = Path(__file__).with_name("_native.c")
-    if source.exists() and zlib.crc32(source.read_bytes()) != native_websocket.SOURCE:
-        logger.warning("the compiled part is older than its source, and not used: make native")
-        return None
-    return native_websocket
-
-
-_native: Any = _load_native()
+_native: Any = None
+if core is not None:
+    from . import native_websocket as _native
 
 _WRAPPERS = (ProxyHeadersMiddleware, MessageLoggerMiddleware)
 

@@ -1,6 +1,6 @@
 """The fast WebSocket on sockets of our own, where the compiled part of telex is there.
 
-``_native.c`` reads, writes and takes frames apart; here is what they mean. The connection
+``native/channel.c`` reads, writes and takes frames apart; here is what they mean. The connection
 leaves the HTTP server's event loop transport with a descriptor of its own: an idle client
 then costs this object and no buffer.
 """
@@ -14,14 +14,12 @@ from base64 import b64encode
 from hashlib import sha1
 
 from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
+from ..native._telex import Channel, Reactor
 from ..types import HeaderList
 from ..wire import EncodedPacket
-from ._native import SOURCE, Channel, Reactor
 from .driver import Driver
 
 logger = logging.getLogger("telex")
-
-__all__ = ["SOURCE", "NativeWebSocket", "Watch", "accept"]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OK, _PROTOCOL_ERROR, _INVALID_TEXT, _INTERNAL_ERROR = 1000, 1002, 1007, 1011
@@ -71,13 +69,11 @@ class NativeWebSocket(Channel):
         "_watch",
         "receiver",
         "upgrades",
-        "writable",
     )
 
     name = "websocket"
 
     def __init__(self, driver: Driver, watch: Watch, rest: bytes) -> None:
-        self.writable = True
         self.receiver: Session | Probe | None = None
         self.upgrades: Session | None = None
         self._driver = driver
@@ -168,10 +164,6 @@ class NativeWebSocket(Channel):
         """A message could not be handled."""
         logger.error("a message could not be handled; its connection is closed", exc_info=error)
         self._close(_INTERNAL_ERROR)
-
-    def on_congested(self) -> None:
-        """The client does not read as fast as we write."""
-        self.writable = False
 
     def on_relieved(self) -> None:
         """The client has read enough."""

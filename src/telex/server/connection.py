@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ..adapter.recovery import Recovered
-from ..engine.session import OPEN, Session
+from ..engine.flow import OPEN
+from ..engine.session import Session
 from ..errors import PacketError
 from ..ids import new_id
 from ..parser.packet import (
@@ -22,6 +23,7 @@ from ..parser.packet import (
 from ..types import Request
 from .engine_socket import EngineSocket
 from .handshake import Handshake, HandshakeExtra
+from .lane import lane_of
 from .namespace import Namespace
 from .runtime import Runtime, logger
 from .socket import CONNECTED, Socket
@@ -145,6 +147,12 @@ class Connection:
             return
         if type(data) is not str:
             self._waiting(self, False)
+            self._choose_lane()
+
+    def _choose_lane(self) -> None:
+        """Where the usual events go: nowhere special, while a packet waits for attachments."""
+        if self._decoder.waiting_for is None:
+            self.session.lane = lane_of(self._runtime.parser, self._sockets.get("/"))
 
     def _await_attachments(self) -> None:
         """A packet waits for its attachments: only for a namespace that has been joined."""
@@ -156,6 +164,7 @@ class Connection:
             self._violated("a packet for a namespace that has not been joined")
         else:
             self._waiting(self, True)
+            self.session.lane = None
 
     def _receive_other(
         self, kind: int, nsp: str, socket: Socket | None, text: str | None, payload: Any
@@ -239,6 +248,7 @@ class Connection:
 
     def _socket_accepted(self, socket: Socket) -> None:
         self._joined(self)
+        self._choose_lane()
         if self._held is not None and socket.nsp.name == "/":
             self._root_accepted()
 
@@ -283,6 +293,7 @@ class Connection:
             if self._decoder.waiting_for == name:
                 self._decoder.drop()
                 self._waiting(self, False)
+            self._choose_lane()
             if isinstance(socket.nsp, Namespace):
                 socket.nsp.remove(socket)
 

@@ -9,7 +9,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Protocol
 
-from .._aio import harmless
+from .._aio import cancelled_from_outside, harmless
 from ..parser.packet import event_arguments
 from .acks import Ack
 from .handlers import Handler, Handlers
@@ -193,15 +193,15 @@ class Dispatch:
                 self._recipient.unheard(name)
                 return
             handler = handlers[0]
-            if handler.plain and len(handlers) == 1:
-                self._call_plain(handler, ack_id, data)
+            if handler.direct and len(handlers) == 1:
+                self._call_directly(handler, ack_id, data)
                 return
         self._busy = True
         self._running = name
         self._runtime.start(self._work((ack_id, data)))
 
-    def _call_plain(self, handler: Handler, ack_id: int | None, data: list[Any]) -> None:
-        """The usual event: one plain function, called here and now."""
+    def _call_directly(self, handler: Handler, ack_id: int | None, data: list[Any]) -> None:
+        """The usual event: one function, called here and now."""
         name = data[0]
         del data[0]
         ack = None
@@ -216,34 +216,47 @@ class Dispatch:
                 result = handler.call(self._recipient, *data)
             else:
                 result = handler.call(*data)
-        except (Exception, SystemExit) as error:
-            self._failed(name, _owed(ack_id, ack), error)
+        except BaseException as error:
+            self._failed(name, _owed(ack_id, ack), harmless(error))
             return
-        if result.__class__ not in _DATA and _is_work(
-            result, wanted=ack_id is not None and handler.ack is None
-        ):
-            self._busy = True
-            self._running = name
-            work = partial(self._finish, handler, name, ack_id, ack, result)
-            self._runtime.start(self._work(work), held=result)
+        if result.__class__ not in _DATA:
+            self.returned(handler, name, ack_id, ack, result)
         elif ack_id is not None and handler.ack is None:
             self._recipient.answer(ack_id, result)
 
-    async def _finish(
-        self,
-        handler: Handler,
-        name: Any,
-        ack_id: int | None,
-        ack: Ack | None,
-        coro: Coroutine[Any, Any, Any],
+    def raised(self, name: Any, ack_id: int | None, error: BaseException) -> None:
+        """The only handler of an event has raised; no acknowledgement has been given."""
+        self._failed(name, ack_id, harmless(error))
+
+    def returned(
+        self, handler: Handler, name: Any, ack_id: int | None, ack: Ack | None, result: Any
     ) -> None:
+        """The only handler of an event has been called: answer, or await its coroutine first."""
+        wanted = ack_id is not None and handler.ack is None
+        if _is_work(result, wanted=wanted or handler.is_async):
+            self._busy = True
+            self._running = name
+            self._runtime.start(self._finish(handler, name, ack_id, ack, result), held=result)
+        elif ack_id is not None and wanted:
+            self._recipient.answer(ack_id, result)
+
+    async def _finish(
+        self, handler: Handler, name: Any, ack_id: int | None, ack: Ack | None, work: Any
+    ) -> None:
+        """Await what a handler has handed on, answer, and go on with what waits."""
         try:
-            result = await coro
+            result = await work
         except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                await self._cancelled()
+                raise
             self._failed(name, _owed(ack_id, ack), harmless(error))
         else:
             if ack_id is not None and handler.ack is None:
                 self._recipient.answer(ack_id, result)
+        item = self._next()
+        if item is not None:
+            await self._work(item)
 
     # -- the queue ----------------------------------------------------------------------
 
@@ -288,7 +301,17 @@ class Dispatch:
         """Handle one event after the other until none is waiting."""
         try:
             while item is not None:
-                await self._process(item)
+                if isinstance(item, tuple):
+                    ack_id, data = item
+                    handlers = self.find(data[0])
+                    if handlers and handlers[0].concurrent:
+                        self._runtime.start(self._handle(ack_id, data))
+                    else:
+                        await self._handle(ack_id, data)
+                elif isinstance(item, str):
+                    await self._leave(item)
+                else:
+                    await item()
                 item = self._next()
         except asyncio.CancelledError:
             await self._cancelled()
@@ -351,19 +374,6 @@ class Dispatch:
         item = self._next()
         if item is not None:
             self._runtime.start(self._work(item))
-
-    async def _process(self, item: Event | str | Work) -> None:
-        if isinstance(item, str):
-            await self._leave(item)
-            return
-        if isinstance(item, partial):
-            await item()
-            return
-        handlers = self.find(item[1][0])
-        if handlers and handlers[0].concurrent:
-            self._runtime.start(self._handle(*item))
-        else:
-            await self._handle(*item)
 
     async def _handle(self, ack_id: int | None, data: list[Any]) -> None:
         name, args = data[0], data[1:]

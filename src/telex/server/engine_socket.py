@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ..engine.flow import OPEN
 from ..engine.packet import TYPES, message
-from ..engine.session import OPEN, Session
+from ..engine.session import Session
 from ..types import Buffer, Request
 from ..wire import EncodedPacket
 from .events import Events

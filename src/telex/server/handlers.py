@@ -27,9 +27,11 @@ class Handler:
     runs in a thread). ``limit`` is how many of the event's arguments it takes (further
     ones are dropped, as in JavaScript; ``None``: all), ``required`` how many it must get.
     ``ack`` names the parameter that takes the acknowledgement, if there is one.
-    ``plain`` says that calling it is all there is to do. ``typed`` says that arguments are
-    checked first. ``concurrent`` handlers do not wait for the socket's earlier events.
-    Handlers that are not ``checked`` receive what is ours, or nobody's, to judge.
+    ``direct`` says that ``call`` may be called as soon as its event's turn has come, with no
+    task around it: it is neither used up nor concurrent. What ``is_async`` returns something
+    to await. ``typed`` says that arguments are checked first. ``concurrent`` handlers do not
+    wait for the socket's earlier events. Handlers that are not ``checked`` receive what is
+    ours, or nobody's, to judge.
     """
 
     __slots__ = (
@@ -39,11 +41,11 @@ class Handler:
         "call",
         "concurrent",
         "converters",
+        "direct",
         "function",
         "is_async",
         "limit",
         "once",
-        "plain",
         "required",
         "rest",
         "typed",
@@ -82,7 +84,7 @@ class Handler:
         self.rest: tuple[str, Convert] | None = None
         self._read_signature()
         self.typed = any(convert for _, convert in self.converters) or self.rest is not None
-        self.plain = not (self.is_async or once or concurrent)
+        self.direct = not (once or concurrent)
 
     def _read_signature(self) -> None:
         try:

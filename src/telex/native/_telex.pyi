@@ -1,10 +1,20 @@
 from collections.abc import Callable
+from typing import Any
 
+from ..engine.flow import Flow as Flow
 from ..engine.session import Session
 from ..wire import EncodedPacket
 
 SOURCE: int
-"""A checksum of the source that was compiled."""
+"""A checksum of the sources that were compiled."""
+
+def configure(
+    loads: Callable[[bytes], Any],
+    dumps: Callable[[Any, None, int], bytes],
+    options: int,
+    reserved: frozenset[str],
+    /,
+) -> None: ...
 
 class Reactor:
     @property
@@ -15,6 +25,7 @@ class Reactor:
 class Channel:
     session: Session | None
     deaf: bool
+    writable: bool
     def open(
         self,
         reactor: Reactor,

@@ -1,5 +1,6 @@
 /*
- * WebSockets on sockets of our own: frames in, frames out.
+ * WebSockets on sockets of our own: frames in, frames out (fronts/fast_websocket.py is the same on
+ * picows).
  *
  * A Reactor watches the sockets of all Channels of one event loop with an epoll instance of its
  * own, which the loop watches in turn. It reads into one buffer that all of them share: a Channel
@@ -11,85 +12,44 @@
  *     on_ping(data)        the payload of a ping
  *     on_close(payload)    a close frame; nothing is delivered after it
  *     on_violation(code)   the client broke the protocol; only its close frame counts from now on
- *     on_congested()       more than HIGH_WATER bytes wait for the client
- *     on_relieved()        not more than LOW_WATER bytes wait any more
+ *     on_relieved()        not more than LOW_WATER bytes wait any more; more than HIGH_WATER did,
+ *                          and `writable` has been false since
  *     on_lost()            the socket has been closed, unless `finish` has said so already
  *     on_error(error)      a callback has raised
  *
- * Everything here runs in the thread of the loop, with the GIL held.
+ * Sockets are served in three steps: all that are ready are read, then what has come is handled,
+ * then what that has caused is written. The caches of kernel and interpreter stay warm for longer,
+ * and who reads our answers is woken once for several of them.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <structmember.h>
+#include "native.h"
 
 #include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READ_SIZE (64 * 1024)
+#define READ_LEAST 4096 /* with less room than this, what has been read is handled first */
 #define EVENTS 64 /* sockets that are served before the loop has its turn again */
+#define PATIENCE 1000000 /* nanoseconds that an answer may wait for those of other sockets */
+#define KEPT (256 * 1024) /* the most that is kept of the buffer of answers */
 #define HIGH_WATER (64 * 1024)
 #define LOW_WATER (16 * 1024)
 #define MAX_FRAGMENTS 16384
+#define NOT_READ (-1)
 #define SMALL (16 * 1024) /* packets that fit in this leave in one piece */
 
 enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 enum { PROTOCOL_ERROR = 1002, INVALID_TEXT = 1007, POLICY_VIOLATION = 1008, TOO_BIG = 1009 };
 
-typedef struct channel Channel;
-
-typedef struct {
-    PyObject_HEAD
-    int epoll_fd;
-    bool polling;
-    Py_ssize_t count;
-    Channel *dead; /* closed while events were being served, which may still name them */
-    unsigned char *input;
-} Reactor;
-
-/* Bytes in a buffer that exists only while there are any. */
-typedef struct {
-    unsigned char *data;
-    size_t start, length, capacity;
-} Bytes;
-
-struct channel {
-    PyObject_HEAD
-    Reactor *reactor;
-    PyObject *session; /* gets messages without a detour; NULL or None: on_message does */
-    PyObject *frames;  /* from a packet to its frames; None: those that it keeps */
-    Channel *next_dead;
-    Bytes partial; /* a frame that has not come completely */
-    Bytes message; /* the fragments of a message */
-    Bytes output;
-    uint64_t skip; /* so many bytes belong to a frame that nobody wants */
-    uint64_t max_size;
-    uint32_t fragments;
-    uint32_t interest;
-    int fd;
-    uint8_t kind;  /* of the message in fragments; 0: there is none */
-    char deaf;     /* only a close frame counts */
-    bool watched;  /* by the reactor, which owns a reference */
-    bool held;     /* output waits for the first write */
-    bool paused;
-    bool congested;
-    bool finishing; /* closed as soon as everything has been written */
-};
-
-static PyTypeObject ReactorType, ChannelType;
-
 static PyObject *name_corked, *name_receive, *name_flush, *name_frames, *name_ready, *name_on_message,
-    *name_on_ping, *name_on_close, *name_on_violation, *name_on_congested, *name_on_relieved,
-    *name_on_lost, *name_on_error;
+    *name_on_ping, *name_on_close, *name_on_violation, *name_on_relieved, *name_on_lost,
+    *name_on_error;
 
 /* ------------------------------------------------------------------------------- errors */
 
-/* The exception that is set, if there is one; then none is set any more. */
-static PyObject *take_error(void)
+PyObject *take_error(void)
 {
 #if PY_VERSION_HEX >= 0x030C0000
     return PyErr_GetRaisedException();
@@ -105,8 +65,7 @@ static PyObject *take_error(void)
 #endif
 }
 
-/* Sets what take_error has given. */
-static void set_error(PyObject *error)
+void set_error(PyObject *error)
 {
     if (!error) return;
 #if PY_VERSION_HEX >= 0x030C0000
@@ -118,7 +77,7 @@ static void set_error(PyObject *error)
 
 /* ------------------------------------------------------------------------------- bytes */
 
-static bool bytes_add(Bytes *b, const void *data, size_t size)
+bool bytes_add(Bytes *b, const void *data, size_t size)
 {
     if (b->start + b->length + size > b->capacity) {
         if (b->start) {
@@ -142,7 +101,7 @@ static bool bytes_add(Bytes *b, const void *data, size_t size)
     return true;
 }
 
-static void bytes_drop(Bytes *b)
+void bytes_drop(Bytes *b)
 {
     PyMem_Free(b->data);
     memset(b, 0, sizeof *b);
@@ -175,6 +134,8 @@ static void finish(Channel *c)
     bytes_drop(&c->partial);
     bytes_drop(&c->message);
     bytes_drop(&c->output);
+    c->answers_length = 0;
+    c->writable = 0;
     if (!c->watched) return;
     c->watched = false;
     c->reactor->count--;
@@ -204,15 +165,8 @@ static void send_output(Channel *c)
     if (!c->output.length) bytes_drop(&c->output);
 }
 
-static int call_noargs(Channel *c, PyObject *name)
-{
-    PyObject *result = PyObject_CallMethodNoArgs((PyObject *)c, name);
-    Py_XDECREF(result);
-    return result ? 0 : -1;
-}
-
 /* Writes, or keeps what the client does not take now. */
-static int transmit(Channel *c, const void *data, size_t size)
+static int put_out(Channel *c, const void *data, size_t size)
 {
     if (c->fd < 0 || c->finishing) return 0;
     if (c->held) {
@@ -235,9 +189,57 @@ static int transmit(Channel *c, const void *data, size_t size)
     watch(c);
     if (c->output.length > HIGH_WATER && !c->congested) {
         c->congested = true;
-        return call_noargs(c, name_on_congested);
+        c->writable = 0;
     }
     return 0;
+}
+
+/* Writes the answers that wait. */
+static int release_answers(Channel *c)
+{
+    Bytes *answers = &c->reactor->answers;
+    size_t start = c->answers_start, length = c->answers_length;
+    c->answers_length = 0;
+    if (start + length == answers->length) answers->length = start;
+    return put_out(c, answers->data + start, length);
+}
+
+/* Writes bytes behind everything that has been sent before. */
+static int transmit(Channel *c, const void *data, size_t size)
+{
+    if (c->answers_length && release_answers(c) < 0) return -1;
+    return put_out(c, data, size);
+}
+
+bool takes_answers(const Channel *c)
+{
+    return c->writable && c->fd >= 0 && !c->finishing;
+}
+
+int add_answer(Channel *c, const char *head, size_t head_size, const char *tail, size_t tail_size)
+{
+    Bytes *answers = &c->reactor->answers;
+    size_t size = head_size + tail_size, frame_size = 2;
+    unsigned char frame[10] = {0x80 | TEXT, (unsigned char)size};
+    if (size > 65535) {
+        frame[1] = 127;
+        for (int i = 0; i < 8; i++) frame[2 + i] = (unsigned char)((uint64_t)size >> (56 - 8 * i));
+        frame_size = 10;
+    } else if (size > 125) {
+        frame[1] = 126;
+        frame[2] = (unsigned char)(size >> 8);
+        frame[3] = (unsigned char)size;
+        frame_size = 4;
+    }
+    size_t start = answers->length;
+    if (!bytes_add(answers, frame, frame_size) || !bytes_add(answers, head, head_size)
+        || !bytes_add(answers, tail, tail_size)) {
+        answers->length = start;
+        return -1;
+    }
+    if (!c->answers_length) c->answers_start = start;
+    c->answers_length += frame_size + size;
+    return c->answers_length > HIGH_WATER ? release_answers(c) : 0;
 }
 
 /* ------------------------------------------------------------------------------- frames */
@@ -278,34 +280,43 @@ static int call_with_bytes(Channel *c, PyObject *name, const unsigned char *data
     return after_callback(c, result);
 }
 
+/* A text or a bytes object; NULL without an exception if it is no UTF-8. */
+static PyObject *message_of(int kind, const unsigned char *data, size_t size)
+{
+    if (kind != TEXT) return PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)data, (Py_ssize_t)size, NULL);
+    if (!text && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) PyErr_Clear();
+    return text;
+}
+
 /* A whole message. `corked` tells whether the session has got one in this read before. */
 static int deliver(Channel *c, int kind, const unsigned char *data, size_t size, bool *corked)
 {
-    PyObject *message;
-    if (kind == TEXT) {
-        message = PyUnicode_DecodeUTF8((const char *)data, (Py_ssize_t)size, NULL);
-        if (!message) {
-            if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return -1;
-            PyErr_Clear();
-            return violated(c, INVALID_TEXT);
-        }
-    } else {
-        message = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
-        if (!message) return -1;
-    }
-    PyObject *result, *session = c->session;
+    PyObject *result = NULL, *session = c->session;
+    Flow *flow = NULL;
     if (session && session != Py_None) {
-        Py_INCREF(session);
-        if (!*corked && PyObject_SetAttr(session, name_corked, Py_True) < 0) {
-            result = NULL;
-        } else {
-            *corked = true;
-            result = PyObject_CallMethodOneArg(session, name_receive, message);
+        if (PyObject_TypeCheck(session, &FlowType)) flow = (Flow *)session;
+        if (flow && !*corked) flow->corked = 1;
+        else if (!*corked && PyObject_SetAttr(session, name_corked, Py_True) < 0)
+            return after_callback(c, NULL);
+        *corked = true;
+        if (flow && kind == TEXT && flow->lane && flow->state == open_state) {
+            Py_INCREF(flow);
+            int taken = lane_take(flow, c, (const char *)data, size);
+            Py_DECREF(flow);
+            if (taken > 0) return 0;
+            if (taken < 0) return after_callback(c, NULL);
         }
-        Py_DECREF(session);
     } else {
-        result = PyObject_CallMethodOneArg((PyObject *)c, name_on_message, message);
+        session = NULL;
     }
+    PyObject *message = message_of(kind, data, size);
+    if (!message) return PyErr_Occurred() ? -1 : violated(c, INVALID_TEXT);
+    Py_XINCREF(session);
+    if (flow) result = flow_receive(flow, message);
+    else if (session) result = PyObject_CallMethodOneArg(session, name_receive, message);
+    else result = PyObject_CallMethodOneArg((PyObject *)c, name_on_message, message);
+    Py_XDECREF(session);
     Py_DECREF(message);
     return after_callback(c, result);
 }
@@ -421,6 +432,21 @@ static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, bool
     return (Py_ssize_t)done;
 }
 
+/* Writes what has waited for the end of a read. */
+static int flush(Channel *c)
+{
+    PyObject *session = c->session;
+    if (session && session != Py_None) {
+        Py_INCREF(session);
+        PyObject *flushed = PyObject_TypeCheck(session, &FlowType)
+                                ? flow_flush((Flow *)session, NULL)
+                                : PyObject_CallMethodNoArgs(session, name_flush);
+        Py_DECREF(session);
+        if (after_callback(c, flushed) < 0) return -1;
+    }
+    return c->answers_length ? release_answers(c) : 0;
+}
+
 /* Bytes have come. */
 static int take(Channel *c, unsigned char *data, size_t size)
 {
@@ -448,16 +474,17 @@ static int take(Channel *c, unsigned char *data, size_t size)
                  && !bytes_add(&c->partial, data + done, size - (size_t)done))
             result = -1;
     }
-    PyObject *session = c->session;
-    if (corked && session && session != Py_None) {
+    Reactor *r = c->reactor;
+    if (corked && r->served) {
+        Py_INCREF(c);
+        r->served[r->served_count++] = c;
+    } else if (corked) {
         PyObject *error = take_error();
-        Py_INCREF(session);
-        PyObject *flushed = PyObject_CallMethodNoArgs(session, name_flush);
-        Py_DECREF(session);
-        if (after_callback(c, flushed) < 0) {
+        if (flush(c) < 0) {
             Py_XDECREF(error);
             return -1;
         }
+        r->answers.length = 0;
         set_error(error);
     }
     return result;
@@ -469,8 +496,18 @@ static int lost(Channel *c)
     return after_callback(c, PyObject_CallMethodNoArgs((PyObject *)c, name_on_lost));
 }
 
-static int serve(Channel *c, uint32_t events)
+/* Reads from a socket; NOT_READ if it has nothing, 0 if it has ended. */
+static ssize_t read_some(Channel *c, unsigned char *data, size_t room)
 {
+    ssize_t size = recv(c->fd, data, room, MSG_DONTWAIT);
+    if (size >= 0) return size;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? NOT_READ : 0;
+}
+
+/* Serves a socket that is ready; `size` bytes have been read, or it is NOT_READ. */
+static int serve(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
+{
+    if (c->fd < 0) return 0;
     if (events & EPOLLOUT) {
         send_output(c);
         if (!c->output.length && c->finishing) return lost(c);
@@ -479,15 +516,16 @@ static int serve(Channel *c, uint32_t events)
             c->congested = false;
             if (after_callback(c, PyObject_CallMethodNoArgs((PyObject *)c, name_on_relieved)) < 0)
                 return -1;
+            if (c->fd < 0) return 0;
         }
     }
-    if (c->fd < 0) return 0;
-    if (c->paused || c->finishing) return events & (EPOLLERR | EPOLLHUP) ? lost(c) : 0;
-    if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP))) return 0;
-    ssize_t size = recv(c->fd, c->reactor->input, READ_SIZE, MSG_DONTWAIT);
-    if (size > 0) return take(c, c->reactor->input, (size_t)size);
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return 0;
-    return lost(c);
+    if (size == NOT_READ) {
+        if (c->paused || c->finishing) return events & (EPOLLERR | EPOLLHUP) ? lost(c) : 0;
+        if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP))) return 0;
+        size = read_some(c, data, READ_SIZE);
+        if (size == NOT_READ) return 0;
+    }
+    return size ? take(c, data, (size_t)size) : lost(c);
 }
 
 /* ------------------------------------------------------------------------------- Reactor */
@@ -509,6 +547,7 @@ static void reactor_dealloc(Reactor *r)
 {
     if (r->epoll_fd >= 0) close(r->epoll_fd);
     PyMem_Free(r->input);
+    bytes_drop(&r->answers);
     Py_TYPE(r)->tp_free((PyObject *)r);
 }
 
@@ -517,17 +556,68 @@ static PyObject *reactor_fileno(Reactor *r, PyObject *unused)
     return PyLong_FromLong(r->epoll_fd);
 }
 
+static int64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* The first error of several; whether there is one. */
+static bool keep_error(PyObject **kept)
+{
+    PyObject *error = take_error();
+    if (error && *kept) Py_DECREF(error);
+    else if (error) *kept = error;
+    return *kept;
+}
+
+/* Writes what the channels that have been served have to say. */
+static void flush_served(Reactor *r, PyObject **error)
+{
+    for (int i = 0; i < r->served_count; i++) {
+        Channel *c = r->served[i];
+        if (flush(c) < 0) keep_error(error);
+        Py_DECREF(c);
+    }
+    r->served_count = 0;
+    r->answers.length = 0;
+    if (r->answers.capacity > KEPT) bytes_drop(&r->answers);
+}
+
 static PyObject *reactor_poll(Reactor *r, PyObject *unused)
 {
     if (r->polling) Py_RETURN_NONE;
     struct epoll_event events[EVENTS];
+    ssize_t sizes[EVENTS];
+    Channel *served[EVENTS];
+    PyObject *error = NULL;
     int count = epoll_wait(r->epoll_fd, events, EVENTS, 0);
-    int result = 0;
+    int64_t begun = now();
     r->polling = true;
-    for (int i = 0; i < count && result == 0; i++) {
+    r->served = served;
+    size_t used = 0;
+    for (int i = 0, next = 0; i < count; i++) {
         Channel *c = events[i].data.ptr;
-        if (c->fd >= 0) result = serve(c, events[i].events);
+        sizes[i] = NOT_READ;
+        if (events[i].events == EPOLLIN && c->fd >= 0 && !c->paused && !c->finishing)
+            sizes[i] = read_some(c, r->input + used, READ_SIZE - used);
+        if (sizes[i] > 0) used += (size_t)sizes[i];
+        if (i + 1 < count && READ_SIZE - used >= READ_LEAST && sizes[i] != NOT_READ) continue;
+        unsigned char *data = r->input;
+        for (; next <= i; next++) {
+            if (serve(events[next].data.ptr, events[next].events, data, sizes[next]) < 0)
+                keep_error(&error);
+            if (sizes[next] > 0) data += sizes[next];
+            if (r->served_count && now() - begun > PATIENCE) {
+                flush_served(r, &error);
+                begun = now();
+            }
+        }
+        used = 0;
     }
+    flush_served(r, &error);
+    r->served = NULL;
     r->polling = false;
     while (r->dead) {
         Channel *c = r->dead;
@@ -535,7 +625,10 @@ static PyObject *reactor_poll(Reactor *r, PyObject *unused)
         c->next_dead = NULL;
         Py_DECREF(c);
     }
-    if (result < 0) return NULL;
+    if (error) {
+        set_error(error);
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -550,9 +643,9 @@ static PyMemberDef reactor_members[] = {
     {0},
 };
 
-static PyTypeObject ReactorType = {
+PyTypeObject ReactorType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "telex.fronts._native.Reactor",
+    .tp_name = "telex.native._telex.Reactor",
     .tp_doc = "Watches the sockets of the channels of one event loop.",
     .tp_basicsize = sizeof(Reactor),
     .tp_flags = Py_TPFLAGS_DEFAULT,
@@ -567,7 +660,10 @@ static PyTypeObject ReactorType = {
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     Channel *c = (Channel *)type->tp_alloc(type, 0);
-    if (c) c->fd = -1;
+    if (c) {
+        c->fd = -1;
+        c->writable = 1;
+    }
     return (PyObject *)c;
 }
 
@@ -644,35 +740,64 @@ static PyObject *frames_of(Channel *c, PyObject *packet)
     return frames;
 }
 
+/* Packets on their way to a channel: small ones are collected. */
+typedef struct {
+    Channel *channel;
+    size_t waiting;
+    unsigned char small[SMALL];
+} Batch;
+
+static int batch_end(Batch *b)
+{
+    size_t size = b->waiting;
+    b->waiting = 0;
+    return size ? transmit(b->channel, b->small, size) : 0;
+}
+
+/* Adds a packet; the `last` one need not be copied. */
+static int batch_add(Batch *b, PyObject *packet, bool last)
+{
+    PyObject *frames = frames_of(b->channel, packet);
+    if (!frames) return -1;
+    const char *data = PyBytes_AS_STRING(frames);
+    size_t size = (size_t)PyBytes_GET_SIZE(frames);
+    int result = 0;
+    if (b->waiting + size > SMALL) result = batch_end(b);
+    if (result == 0 && (size > SMALL || (last && !b->waiting))) {
+        result = transmit(b->channel, data, size);
+    } else if (result == 0) {
+        memcpy(b->small + b->waiting, data, size);
+        b->waiting += size;
+    }
+    Py_DECREF(frames);
+    return result;
+}
+
+int channel_send_packets(Channel *c, PyObject *first, PyObject *rest)
+{
+    Batch batch;
+    batch.channel = c;
+    batch.waiting = 0;
+    if (c->answers_length && c->answers_length <= SMALL) {
+        Bytes *answers = &c->reactor->answers;
+        memcpy(batch.small, answers->data + c->answers_start, c->answers_length);
+        batch.waiting = c->answers_length;
+        c->answers_length = 0;
+    }
+    Py_ssize_t more = rest ? PyList_GET_SIZE(rest) : 0;
+    if (first && batch_add(&batch, first, !more) < 0) return -1;
+    for (Py_ssize_t i = 0; i < more; i++)
+        if (batch_add(&batch, PyList_GET_ITEM(rest, i), i + 1 == more) < 0) return -1;
+    return batch_end(&batch);
+}
+
 static PyObject *channel_send(Channel *c, PyObject *packets)
 {
     if (!PyList_Check(packets)) {
         PyErr_SetString(PyExc_TypeError, "send takes a list of packets");
         return NULL;
     }
-    unsigned char small[SMALL];
-    size_t waiting = 0;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(packets); i++) {
-        PyObject *frames = frames_of(c, PyList_GET_ITEM(packets, i));
-        if (!frames) return NULL;
-        const char *data = PyBytes_AS_STRING(frames);
-        size_t size = (size_t)PyBytes_GET_SIZE(frames);
-        bool last = i + 1 == PyList_GET_SIZE(packets);
-        int result = 0;
-        if (waiting + size > SMALL) {
-            if (waiting) result = transmit(c, small, waiting);
-            waiting = 0;
-        }
-        if (result == 0 && (size > SMALL || (last && !waiting))) {
-            result = transmit(c, data, size);
-        } else if (result == 0) {
-            memcpy(small + waiting, data, size);
-            waiting += size;
-        }
-        Py_DECREF(frames);
-        if (result < 0) return NULL;
-    }
-    if (waiting && transmit(c, small, waiting) < 0) return NULL;
+    if (channel_send_packets(c, NULL, packets) < 0) return NULL;
     Py_RETURN_NONE;
 }
 
@@ -696,6 +821,7 @@ static PyObject *channel_finish(Channel *c, PyObject *args, PyObject *kwargs)
     int drop = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$p:finish", keywords, &drop)) return NULL;
     if (c->fd < 0) Py_RETURN_FALSE;
+    if (c->answers_length && !drop && release_answers(c) < 0) return NULL;
     if (c->held) {
         c->held = false;
         send_output(c);
@@ -731,6 +857,7 @@ static PyMethodDef channel_methods[] = {
 
 static PyMemberDef channel_members[] = {
     {"session", T_OBJECT, offsetof(Channel, session), 0, "Gets messages without a detour."},
+    {"writable", T_BOOL, offsetof(Channel, writable), 0, "Whether it takes packets."},
     {"deaf", T_BOOL, offsetof(Channel, deaf), 0, "Whether only a close frame counts."},
     {0},
 };
@@ -764,9 +891,9 @@ static void channel_dealloc(Channel *c)
     Py_TYPE(c)->tp_free((PyObject *)c);
 }
 
-static PyTypeObject ChannelType = {
+PyTypeObject ChannelType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "telex.fronts._native.Channel",
+    .tp_name = "telex.native._telex.Channel",
     .tp_doc = "The frames of one WebSocket; see the beginning of _native.c.",
     .tp_basicsize = sizeof(Channel),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
@@ -779,39 +906,20 @@ static PyTypeObject ChannelType = {
     .tp_getset = channel_getset,
 };
 
-/* ------------------------------------------------------------------------------- module */
-
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "telex.fronts._native",
-    .m_doc = "WebSockets on sockets of our own.",
-    .m_size = -1,
-};
-
-PyMODINIT_FUNC PyInit__native(void)
+bool channel_ready(void)
 {
     static const struct {
         PyObject **where;
         const char *name;
     } names[] = {
-        {&name_corked, "corked"},           {&name_receive, "receive"},
-        {&name_flush, "flush"},             {&name_frames, "frames"},
-        {&name_ready, "_frames"},
-        {&name_on_message, "on_message"},   {&name_on_ping, "on_ping"},
-        {&name_on_close, "on_close"},       {&name_on_violation, "on_violation"},
-        {&name_on_congested, "on_congested"}, {&name_on_relieved, "on_relieved"},
-        {&name_on_lost, "on_lost"},         {&name_on_error, "on_error"},
+        {&name_corked, "corked"},         {&name_receive, "receive"},
+        {&name_flush, "flush"},           {&name_frames, "frames"},
+        {&name_ready, "_frames"},         {&name_on_message, "on_message"},
+        {&name_on_ping, "on_ping"},       {&name_on_close, "on_close"},
+        {&name_on_violation, "on_violation"}, {&name_on_relieved, "on_relieved"},
+        {&name_on_lost, "on_lost"},       {&name_on_error, "on_error"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!(*names[i].where = PyUnicode_InternFromString(names[i].name))) return NULL;
-    if (PyType_Ready(&ReactorType) < 0 || PyType_Ready(&ChannelType) < 0) return NULL;
-    PyObject *m = PyModule_Create(&module);
-    if (!m) return NULL;
-    if (PyModule_AddObjectRef(m, "Reactor", (PyObject *)&ReactorType) < 0
-        || PyModule_AddObjectRef(m, "Channel", (PyObject *)&ChannelType) < 0
-        || PyModule_AddObject(m, "SOURCE", PyLong_FromUnsignedLong(TELEX_SOURCE)) < 0) {
-        Py_DECREF(m);
-        return NULL;
-    }
-    return m;
+        if (!(*names[i].where = PyUnicode_InternFromString(names[i].name))) return false;
+    return PyType_Ready(&ReactorType) == 0 && PyType_Ready(&ChannelType) == 0;
 }

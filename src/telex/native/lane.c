@@ -1,0 +1,323 @@
+/*
+ * The usual event, from its text to its answer, in one go.
+ *
+ * What happens to an event is said in Python: Flow.receive, Connection.receive, TextDecoder.receive,
+ * Dispatch.receive, Socket.answer, TextParser.encode. Here is the same for an event that is as most
+ * are: JSON without attachments, for the namespace `/`, of a socket that has no earlier event to
+ * finish, no middlewares and no listeners for everything, with one handler that is called directly.
+ * Everything else is given back untouched, before anything has been done.
+ *
+ * A session has a lane if its attribute `lane` is a Dispatch. It has one for as long as its socket
+ * is connected, and while no packet waits for attachments.
+ */
+#include "native.h"
+
+#define MAX_DIGITS 16
+#define MAX_DEPTH 128 /* brackets; with more than that, somebody has to look (telex._json) */
+#define MAX_ARGUMENTS 14
+
+static PyObject *loads, *dumps, *dumps_options, *reserved; /* see configure */
+static PyObject *name_fit, *name_raised, *name_returned, *name_answer, *name_deliver;
+
+/* ------------------------------------------------------------------------------- slots */
+
+/* A slot of a Python class, read without a detour. */
+typedef struct {
+    const char *name;
+    PyTypeObject *type; /* of which `offset` is right; lives as long as the process */
+    Py_ssize_t offset;
+} Slot;
+
+static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
+            slot_handlers = {"handlers", NULL, 0}, slot_shared = {"_shared", NULL, 0},
+            slot_recipient = {"_recipient", NULL, 0}, slot_by_event = {"by_event", NULL, 0},
+            slot_direct = {"direct", NULL, 0}, slot_ack = {"ack", NULL, 0},
+            slot_typed = {"typed", NULL, 0}, slot_limit = {"limit", NULL, 0},
+            slot_required = {"required", NULL, 0}, slot_with_socket = {"with_socket", NULL, 0},
+            slot_call = {"call", NULL, 0};
+
+static bool find_slot(Slot *s, PyTypeObject *type)
+{
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, s->name);
+    if (!found) {
+        PyErr_Clear();
+        return false;
+    }
+    bool right = Py_IS_TYPE(found, &PyMemberDescr_Type)
+                 && ((PyMemberDescrObject *)found)->d_member->type == T_OBJECT_EX;
+    if (right) {
+        Py_XDECREF(s->type);
+        s->type = (PyTypeObject *)Py_NewRef(type);
+        s->offset = ((PyMemberDescrObject *)found)->d_member->offset;
+    }
+    Py_DECREF(found);
+    return right;
+}
+
+/* What is in a slot, a borrowed reference; NULL if the object has no such slot. */
+static PyObject *get(Slot *s, PyObject *object)
+{
+    if (!Py_IS_TYPE(object, s->type) && !find_slot(s, Py_TYPE(object))) return NULL;
+    return *(PyObject **)((char *)object + s->offset);
+}
+
+/* ------------------------------------------------------------------------------- the answer */
+
+/* Whether an answer may go straight to the channel: nothing that was said before waits. */
+static bool goes_straight(Flow *f, Channel *c, PyObject *socket)
+{
+    if (!c || f->first || f->state != open_state || f->transport != (PyObject *)c
+        || (f->observer && f->observer != Py_None) || !takes_answers(c))
+        return false;
+    PyObject *deliver = PyObject_GetAttr(socket, name_deliver);
+    if (!deliver) {
+        PyErr_Clear();
+        return false;
+    }
+    bool straight = PyCFunction_CheckExact(deliver) && PyCFunction_GET_SELF(deliver) == (PyObject *)f
+                    && PyCFunction_GET_FUNCTION(deliver) == (PyCFunction)flow_send;
+    Py_DECREF(deliver);
+    return straight;
+}
+
+static size_t write_digits(char *end, uint64_t number)
+{
+    char *p = end;
+    do *--p = (char)('0' + number % 10);
+    while (number /= 10);
+    return (size_t)(end - p);
+}
+
+/* The JSON of an answer; NULL if it is not that simple, with or without an exception. */
+static PyObject *encode(PyObject *result)
+{
+    PyObject *values;
+    if (result == Py_None) return PyBytes_FromStringAndSize("[]", 2);
+    if (PyTuple_CheckExact(result)) {
+        values = PySequence_List(result);
+    } else if ((values = PyList_New(1))) {
+        PyList_SET_ITEM(values, 0, Py_NewRef(result));
+    }
+    if (!values) return NULL;
+    PyObject *args[4] = {NULL, values, Py_None, dumps_options};
+    PyObject *text = PyObject_Vectorcall(dumps, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(values);
+    if (text && !PyBytes_CheckExact(text)) Py_CLEAR(text);
+    return text;
+}
+
+static int answer(Flow *f, Channel *c, PyObject *socket, uint64_t ack_id, PyObject *result)
+{
+    if (goes_straight(f, c, socket)) {
+        PyObject *text = encode(result);
+        if (text) {
+            char head[2 + 20] = {0}, *end = head + sizeof head;
+            size_t size = write_digits(end, ack_id);
+            *(end - ++size) = '3';
+            *(end - ++size) = '4';
+            int added = add_answer(c, end - size, size, PyBytes_AS_STRING(text),
+                                   (size_t)PyBytes_GET_SIZE(text));
+            Py_DECREF(text);
+            return added;
+        }
+        if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+        PyErr_Clear(); /* there is more to say than orjson knows */
+    }
+    PyObject *id = PyLong_FromUnsignedLongLong(ack_id);
+    if (!id) return -1;
+    PyObject *args[3] = {socket, id, result};
+    PyObject *sent =
+        PyObject_VectorcallMethod(name_answer, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(id);
+    Py_XDECREF(sent);
+    return sent ? 0 : -1;
+}
+
+/* ------------------------------------------------------------------------------- the handler */
+
+static PyObject *id_object(bool wanted, uint64_t ack_id)
+{
+    return wanted ? PyLong_FromUnsignedLongLong(ack_id) : Py_NewRef(Py_None);
+}
+
+/* The handler has raised: dispatch.raised(name, ack_id, error). */
+static int raised(PyObject *dispatch, PyObject *name, bool wanted, uint64_t ack_id)
+{
+    PyObject *error = take_error();
+    PyObject *id = id_object(wanted, ack_id), *told = NULL;
+    if (id) {
+        PyObject *args[4] = {dispatch, name, id, error};
+        told = PyObject_VectorcallMethod(name_raised, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        Py_DECREF(id);
+    }
+    Py_DECREF(error);
+    Py_XDECREF(told);
+    return told ? 0 : -1;
+}
+
+/* The handler has returned what has to be looked at: dispatch.returned(…). */
+static int returned(PyObject *dispatch, PyObject *handler, PyObject *name, bool wanted,
+                    uint64_t ack_id, PyObject *result)
+{
+    PyObject *id = id_object(wanted, ack_id);
+    if (!id) return -1;
+    PyObject *args[6] = {dispatch, handler, name, id, Py_None, result};
+    PyObject *done =
+        PyObject_VectorcallMethod(name_returned, args, 6 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(id);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+/* Whether a value is sent as it is, and never awaited. */
+static bool is_data(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    return value == Py_None || type == &PyUnicode_Type || type == &PyLong_Type
+           || type == &PyDict_Type || type == &PyList_Type || type == &PyBool_Type
+           || type == &PyFloat_Type || type == &PyTuple_Type || type == &PyBytes_Type;
+}
+
+/* The only handler of an event, or NULL if this is not that simple; a borrowed reference. */
+static PyObject *find_handler(PyObject *dispatch, PyObject *name)
+{
+    PyObject *shared = get(&slot_shared, dispatch), *own = get(&slot_handlers, dispatch);
+    if (!shared || !PyDict_CheckExact(shared) || !own) return NULL;
+    PyObject *handlers = PyDict_GetItemWithError(shared, name);
+    if (own != Py_None) {
+        PyObject *by_event = get(&slot_by_event, own);
+        if (!by_event || !PyDict_CheckExact(by_event)) return NULL;
+        PyObject *more = PyDict_GetItemWithError(by_event, name);
+        if (more && handlers) return NULL;
+        if (more) handlers = more;
+    }
+    if (!handlers || !PyTuple_CheckExact(handlers) || PyTuple_GET_SIZE(handlers) != 1) return NULL;
+    PyObject *handler = PyTuple_GET_ITEM(handlers, 0);
+    if (get(&slot_direct, handler) != Py_True || get(&slot_ack, handler) != Py_None) return NULL;
+    return handler;
+}
+
+/* Calls the handler with what it takes of `event` behind its name. */
+static PyObject *call(PyObject *handler, PyObject *socket, PyObject *event, Py_ssize_t count)
+{
+    PyObject *stack[MAX_ARGUMENTS + 2], **args = stack + 1;
+    PyObject *fitted = NULL, **values = PySequence_Fast_ITEMS(event) + 1;
+    if (get(&slot_typed, handler) != Py_False) {
+        PyObject *given = PyList_GetSlice(event, 1, 1 + count);
+        if (!given) return NULL;
+        fitted = PyObject_CallMethodOneArg(handler, name_fit, given);
+        Py_DECREF(given);
+        if (!fitted) return NULL;
+        values = PySequence_Fast_ITEMS(fitted);
+        count = PySequence_Fast_GET_SIZE(fitted);
+    }
+    size_t used = 0;
+    if (get(&slot_with_socket, handler) == Py_True) args[used++] = socket;
+    for (Py_ssize_t i = 0; i < count; i++) args[used++] = values[i];
+    PyObject *function = Py_NewRef(get(&slot_call, handler));
+    PyObject *result =
+        PyObject_Vectorcall(function, args, used | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(function);
+    Py_XDECREF(fitted);
+    return result;
+}
+
+/* How many arguments of those that have come the handler takes; -1 if that is not that simple. */
+static Py_ssize_t arguments(PyObject *handler, Py_ssize_t come)
+{
+    PyObject *limit = get(&slot_limit, handler), *required = get(&slot_required, handler);
+    if (!limit || !required || !PyLong_CheckExact(required) || !get(&slot_call, handler)
+        || !get(&slot_typed, handler) || come < PyLong_AsSsize_t(required))
+        return -1;
+    Py_ssize_t most = come;
+    if (limit != Py_None) {
+        if (!PyLong_CheckExact(limit)) return -1;
+        most = PyLong_AsSsize_t(limit);
+    }
+    if (come > most) come = most;
+    return come <= MAX_ARGUMENTS ? come : -1;
+}
+
+/* An event has been decoded: 1, 0 or -1 as lane_take says. */
+static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, bool wanted,
+                  uint64_t ack_id)
+{
+    if (!PyList_CheckExact(event) || PyList_GET_SIZE(event) == 0) return 0;
+    PyObject *name = PyList_GET_ITEM(event, 0), *socket = get(&slot_recipient, dispatch);
+    if (!PyUnicode_CheckExact(name) || !socket || PySet_Contains(reserved, name) != 0) return 0;
+    PyObject *handler = find_handler(dispatch, name);
+    if (!handler) return 0;
+    Py_ssize_t count = arguments(handler, PyList_GET_SIZE(event) - 1);
+    if (count < 0) return 0;
+    Py_INCREF(handler);
+    Py_INCREF(socket);
+    PyObject *result = call(handler, socket, event, count);
+    int done = 0;
+    if (!result) done = raised(dispatch, name, wanted, ack_id);
+    else if (!is_data(result)) done = returned(dispatch, handler, name, wanted, ack_id, result);
+    else if (wanted) done = answer(f, c, socket, ack_id, result);
+    Py_XDECREF(result);
+    Py_DECREF(socket);
+    Py_DECREF(handler);
+    return done < 0 ? -1 : 1;
+}
+
+/* ------------------------------------------------------------------------------- the text */
+
+static bool may_be_deep(const char *data, size_t size)
+{
+    if (size <= MAX_DEPTH) return false;
+    size_t brackets = 0;
+    for (size_t i = 0; i < size; i++) brackets += data[i] == '[' || data[i] == '{';
+    return brackets > MAX_DEPTH;
+}
+
+int lane_take(Flow *f, Channel *c, const char *data, size_t size)
+{
+    PyObject *dispatch = f->lane;
+    if (size < 5 || data[0] != '4' || data[1] != '2' || !dispatch || dispatch == Py_None || !loads)
+        return 0;
+    if (f->awaiting_pong || (f->observer && f->observer != Py_None)) return 0;
+    size_t start = 2;
+    uint64_t ack_id = 0;
+    for (; start < size && start <= 2 + MAX_DIGITS && data[start] >= '0' && data[start] <= '9';
+         start++)
+        ack_id = ack_id * 10 + (uint64_t)(data[start] - '0');
+    if (start > 2 + MAX_DIGITS || start == size || data[start] != '[') return 0;
+    if (get(&slot_busy, dispatch) != Py_False || get(&slot_extras, dispatch) != Py_None) return 0;
+    if (may_be_deep(data + start, size - start)) return 0;
+    PyObject *text = PyBytes_FromStringAndSize(data + start, (Py_ssize_t)(size - start));
+    if (!text) return -1;
+    PyObject *event = PyObject_CallOneArg(loads, text);
+    Py_DECREF(text);
+    if (!event) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+        PyErr_Clear(); /* what is wrong is said elsewhere */
+        return 0;
+    }
+    Py_INCREF(dispatch);
+    int taken = handle(f, c, dispatch, event, start > 2, ack_id);
+    Py_DECREF(dispatch);
+    Py_DECREF(event);
+    return taken;
+}
+
+PyObject *lane_configure(PyObject *module, PyObject *args)
+{
+    PyObject *given[4];
+    if (!PyArg_ParseTuple(args, "OOOO!:configure", given, given + 1, given + 2, &PyFrozenSet_Type,
+                          given + 3))
+        return NULL;
+    PyObject **kept[4] = {&loads, &dumps, &dumps_options, &reserved};
+    for (int i = 0; i < 4; i++) Py_XSETREF(*kept[i], Py_NewRef(given[i]));
+    Py_RETURN_NONE;
+}
+
+bool lane_ready(void)
+{
+    return (name_fit = PyUnicode_InternFromString("fit"))
+        && (name_raised = PyUnicode_InternFromString("raised"))
+        && (name_returned = PyUnicode_InternFromString("returned"))
+        && (name_answer = PyUnicode_InternFromString("answer"))
+        && (name_deliver = PyUnicode_InternFromString("deliver"));
+}

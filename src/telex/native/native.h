@@ -1,0 +1,130 @@
+/*
+ * What the files of the compiled part share. Everything runs in the thread of one loop, with the
+ * GIL held.
+ *
+ *     channel.c   Reactor, Channel: the frames of WebSockets on sockets of our own
+ *     flow.c      Flow, Cork: what passes a session, and what waits for the end of a turn
+ *     lane.c      the usual event, from its text to its answer
+ *
+ * Each is a second form of something that telex also has in Python (named at its beginning), and
+ * only does what is usual: whatever else may be the case is left to a method in Python.
+ */
+#ifndef TELEX_NATIVE_H
+#define TELEX_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Bytes in a buffer that exists only while there are any. */
+typedef struct {
+    unsigned char *data;
+    size_t start, length, capacity;
+} Bytes;
+
+bool bytes_add(Bytes *b, const void *data, size_t size);
+void bytes_drop(Bytes *b);
+
+/* ------------------------------------------------------------------------------- channel.c */
+
+typedef struct channel Channel;
+
+typedef struct {
+    PyObject_HEAD
+    int epoll_fd;
+    bool polling;
+    Py_ssize_t count;
+    Channel *dead;    /* closed while events were being served, which may still name them */
+    Channel **served; /* have read something, and are flushed when all have */
+    int served_count;
+    unsigned char *input;
+    Bytes answers; /* frames that leave with the next flush of their channel */
+} Reactor;
+
+struct channel {
+    PyObject_HEAD
+    Reactor *reactor;
+    PyObject *session; /* gets messages without a detour; NULL or None: on_message does */
+    PyObject *frames;  /* from a packet to its frames; None: those that it keeps */
+    Channel *next_dead;
+    Bytes partial; /* a frame that has not come completely */
+    Bytes message; /* the fragments of a message */
+    Bytes output;
+    size_t answers_start, answers_length; /* of this channel, in those of the reactor */
+    uint64_t skip;                        /* so many bytes belong to a frame that nobody wants */
+    uint64_t max_size;
+    uint32_t fragments;
+    uint32_t interest;
+    int fd;
+    uint8_t kind;  /* of the message in fragments; 0: there is none */
+    char deaf;     /* only a close frame counts */
+    char writable; /* for the session: the client reads as fast as we write */
+    bool watched;  /* by the reactor, which owns a reference */
+    bool held;     /* output waits for the first write */
+    bool paused;
+    bool congested;
+    bool finishing; /* closed as soon as everything has been written */
+};
+
+extern PyTypeObject ReactorType, ChannelType;
+
+bool channel_ready(void);
+
+/* Whether `add_answer` may be called: what it adds leaves before what is sent later. */
+bool takes_answers(const Channel *c);
+
+/* Adds a text frame whose payload is in two pieces. */
+int add_answer(Channel *c, const char *head, size_t head_size, const char *tail, size_t tail_size);
+
+/* Writes a batch of packets: `first`, and what is in the list `rest`, which may be NULL. */
+int channel_send_packets(Channel *c, PyObject *first, PyObject *rest);
+
+/* ------------------------------------------------------------------------------- flow.c */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *state;
+    PyObject *transport;
+    PyObject *observer;
+    PyObject *on_message;
+    PyObject *on_drain;
+    PyObject *cork;
+    PyObject *lane; /* takes the usual events; see lane.c */
+    PyObject *drain_callbacks;
+    PyObject *first, *rest; /* packets that wait: one, and a list of those behind it */
+    Py_ssize_t queued, limit;
+    char corked, awaiting_pong, ping_extended, behind, binary_prefix;
+} Flow;
+
+extern PyTypeObject FlowType, CorkType;
+extern PyObject *open_state; /* the state of a session that is open */
+
+bool flow_ready(void);
+PyObject *flow_receive(Flow *f, PyObject *data);
+PyObject *flow_send(Flow *f, PyObject *packet);
+PyObject *flow_flush(Flow *f, PyObject *unused);
+
+/* ------------------------------------------------------------------------------- lane.c */
+
+bool lane_ready(void);
+
+/* A text message of an open session that has a lane: 1 if it was an event that has been handled
+ * here, 0 if it is for others, -1 if an exception is set. */
+int lane_take(Flow *f, Channel *c, const char *data, size_t size);
+
+PyObject *lane_configure(PyObject *module, PyObject *args);
+
+/* ------------------------------------------------------------------------------- errors */
+
+/* The exception that is set, if there is one; then none is set any more. */
+PyObject *take_error(void);
+
+/* Sets what take_error has given. */
+void set_error(PyObject *error);
+
+#endif
