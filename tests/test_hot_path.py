@@ -159,8 +159,8 @@ class TestBroadcast:
 
     @staticmethod
     async def join_all(io: Server) -> None:
-        for socket in io.sockets.sockets.values():
-            await socket.join("room")
+        for member in io.sockets.sockets.values():
+            await member.join("room")
 
     async def test_several_broadcasts_leave_in_one_write(
         self, io: Server, clients: Clients

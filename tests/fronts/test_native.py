@@ -33,7 +33,6 @@ from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
 LIMIT = 200_000
 
 if sys.platform == "linux":
-    from telex.fronts import native_websocket
     from telex.fronts.native_websocket import NativeWebSocket, Watch
 else:  # pragma: no cover
     pytest.fail("the compiled WebSocket is for Linux: these tests have nothing to test here")
