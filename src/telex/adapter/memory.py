@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._aio import DONE
+from ..native import core
 from ..wire import EncodedPacket
 from .base import Peer, Settle, Target
 
@@ -44,6 +45,16 @@ class _RoomsOf(AbstractSet[str]):
 
     def __repr__(self) -> str:
         return f"{{{', '.join(map(repr, self))}}}"
+
+
+def _deliver_all(peers: list[Peer], packet: EncodedPacket) -> None:
+    """Queue a packet for every one of these."""
+    for peer in peers:
+        peer.deliver(packet)
+
+
+if not TYPE_CHECKING and core is not None:
+    _deliver_all = core.deliver_all
 
 
 class InMemoryAdapter:
@@ -166,8 +177,7 @@ class InMemoryAdapter:
             for peer in self.peers(target):
                 peer.deliver_volatile(packet)
         else:
-            for peer in self.peers(target):
-                peer.deliver(packet)
+            _deliver_all(self.peers(target), packet)
         return DONE
 
     def broadcast_with_ack(

@@ -53,8 +53,23 @@ class Cork:
         return sessions
 
 
+def _flush_all(sessions: list[Session], failed: Callable[[Session, Exception], None]) -> None:
+    """Flush sessions; one session's trouble is not the others'."""
+    for session in sessions:
+        try:
+            session.flush()
+        except Exception as error:
+            failed(session, error)
+
+
+def _failed(session: Session, error: Exception) -> None:
+    logger.error("a session could not be flushed", exc_info=error)
+    session.end(TRANSPORT_ERROR)
+
+
 if not TYPE_CHECKING and core is not None:
     Cork = core.Cork
+    _flush_all = core.flush_all
 
 
 class Driver:
@@ -99,12 +114,7 @@ class Driver:
                 dirty.append(left_over.popleft())
             if left_over and self.loop is not None:
                 self.loop.call_soon(self._flush)
-        for session in dirty:
-            try:
-                session.flush()
-            except Exception:  # one session's trouble is not the others'
-                logger.exception("a session could not be flushed")
-                session.end(TRANSPORT_ERROR)
+        _flush_all(dirty, _failed)
 
     def leave(self, websocket: Leaving) -> asyncio.TimerHandle | None:
         """A close frame has been sent: wait for the client's, but not for ever."""

@@ -16,7 +16,8 @@
 PyObject *open_state;
 
 static PyObject *name_receive_unusual, *name_control, *name_check_type, *name_created,
-    *name_make_room, *name_flushed, *name_send, *name_size, *name_writable, *one, *zero;
+    *name_make_room, *name_flushed, *name_send, *name_size, *name_writable, *name_flush,
+    *name_deliver, *one, *zero;
 
 /* ------------------------------------------------------------------------------- Cork */
 
@@ -208,6 +209,12 @@ PyObject *flow_send(Flow *f, PyObject *packet)
     Py_RETURN_NONE;
 }
 
+bool is_send(PyObject *deliver)
+{
+    return PyCFunction_CheckExact(deliver)
+           && PyCFunction_GET_FUNCTION(deliver) == (PyCFunction)flow_send;
+}
+
 /* ------------------------------------------------------------------------------- flush */
 
 static int is_writable(PyObject *transport)
@@ -264,6 +271,77 @@ PyObject *flow_flush(Flow *f, PyObject *unused)
     Py_DECREF(first);
     Py_XDECREF(rest);
     if (result < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ------------------------------------------------------------------------------- many */
+
+/* With thousands of clients, what belongs to each is in no cache: it is asked for in advance. */
+#define AHEAD 6
+
+#define PREFETCH(object) __builtin_prefetch((const char *)(object), 1)
+
+static void expect_flow(PyObject *session)
+{
+    if (!PyObject_TypeCheck(session, &FlowType)) return;
+    Flow *f = (Flow *)session;
+    if (f->transport) {
+        PREFETCH(f->transport);
+        PREFETCH((char *)f->transport + 128);
+    }
+}
+
+PyObject *flush_all(PyObject *module, PyObject *args)
+{
+    PyObject *sessions, *failed;
+    if (!PyArg_ParseTuple(args, "O!O:flush_all", &PyList_Type, &sessions, &failed)) return NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(sessions); i++) {
+        Py_ssize_t ahead = i + AHEAD;
+        if (ahead + AHEAD < PyList_GET_SIZE(sessions)) {
+            PREFETCH(PyList_GET_ITEM(sessions, ahead + AHEAD));
+            PREFETCH((char *)PyList_GET_ITEM(sessions, ahead + AHEAD) + 64);
+            expect_flow(PyList_GET_ITEM(sessions, ahead));
+        }
+        PyObject *session = Py_NewRef(PyList_GET_ITEM(sessions, i));
+        PyObject *flushed = PyObject_TypeCheck(session, &FlowType)
+                                ? flow_flush((Flow *)session, NULL)
+                                : PyObject_CallMethodNoArgs(session, name_flush);
+        if (!flushed && PyErr_ExceptionMatches(PyExc_Exception)) {
+            PyObject *error = take_error();
+            PyObject *told[3] = {NULL, session, error};
+            flushed = PyObject_Vectorcall(failed, told + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+            Py_DECREF(error);
+        }
+        Py_DECREF(session);
+        if (!flushed) return NULL;
+        Py_DECREF(flushed);
+    }
+    Py_RETURN_NONE;
+}
+
+static Slot slot_deliver = {"deliver", NULL, 0};
+
+PyObject *deliver_all(PyObject *module, PyObject *args)
+{
+    PyObject *peers, *packet;
+    if (!PyArg_ParseTuple(args, "O!O:deliver_all", &PyList_Type, &peers, &packet)) return NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(peers); i++) {
+        Py_ssize_t ahead = i + AHEAD;
+        if (ahead + AHEAD < PyList_GET_SIZE(peers)) {
+            PREFETCH(PyList_GET_ITEM(peers, ahead + AHEAD));
+            PyObject *deliver = slot_get(&slot_deliver, PyList_GET_ITEM(peers, ahead));
+            if (deliver) PREFETCH(deliver);
+        }
+        PyObject *peer = PyList_GET_ITEM(peers, i);
+        PyObject *deliver = slot_get(&slot_deliver, peer);
+        deliver = deliver ? Py_NewRef(deliver) : PyObject_GetAttr(peer, name_deliver);
+        if (!deliver) return NULL;
+        PyObject *done = is_send(deliver) ? flow_send((Flow *)PyCFunction_GET_SELF(deliver), packet)
+                                          : PyObject_CallOneArg(deliver, packet);
+        Py_DECREF(deliver);
+        if (!done) return NULL;
+        Py_DECREF(done);
+    }
     Py_RETURN_NONE;
 }
 
@@ -393,6 +471,8 @@ bool flow_ready(void)
         && (name_created = PyUnicode_InternFromString("created"))
         && (name_make_room = PyUnicode_InternFromString("_make_room"))
         && (name_flushed = PyUnicode_InternFromString("_flushed"))
+        && (name_flush = PyUnicode_InternFromString("flush"))
+        && (name_deliver = PyUnicode_InternFromString("deliver"))
         && (name_send = PyUnicode_InternFromString("send"))
         && (name_size = PyUnicode_InternFromString("size"))
         && (name_writable = PyUnicode_InternFromString("writable"))

@@ -19,15 +19,6 @@
 static PyObject *loads, *dumps, *dumps_options, *reserved; /* see configure */
 static PyObject *name_fit, *name_raised, *name_returned, *name_answer, *name_deliver;
 
-/* ------------------------------------------------------------------------------- slots */
-
-/* A slot of a Python class, read without a detour. */
-typedef struct {
-    const char *name;
-    PyTypeObject *type; /* of which `offset` is right; lives as long as the process */
-    Py_ssize_t offset;
-} Slot;
-
 static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
             slot_handlers = {"handlers", NULL, 0}, slot_shared = {"_shared", NULL, 0},
             slot_recipient = {"_recipient", NULL, 0}, slot_by_event = {"by_event", NULL, 0},
@@ -35,31 +26,6 @@ static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
             slot_typed = {"typed", NULL, 0}, slot_limit = {"limit", NULL, 0},
             slot_required = {"required", NULL, 0}, slot_with_socket = {"with_socket", NULL, 0},
             slot_call = {"call", NULL, 0};
-
-static bool find_slot(Slot *s, PyTypeObject *type)
-{
-    PyObject *found = PyObject_GetAttrString((PyObject *)type, s->name);
-    if (!found) {
-        PyErr_Clear();
-        return false;
-    }
-    bool right = Py_IS_TYPE(found, &PyMemberDescr_Type)
-                 && ((PyMemberDescrObject *)found)->d_member->type == T_OBJECT_EX;
-    if (right) {
-        Py_XDECREF(s->type);
-        s->type = (PyTypeObject *)Py_NewRef(type);
-        s->offset = ((PyMemberDescrObject *)found)->d_member->offset;
-    }
-    Py_DECREF(found);
-    return right;
-}
-
-/* What is in a slot, a borrowed reference; NULL if the object has no such slot. */
-static PyObject *get(Slot *s, PyObject *object)
-{
-    if (!Py_IS_TYPE(object, s->type) && !find_slot(s, Py_TYPE(object))) return NULL;
-    return *(PyObject **)((char *)object + s->offset);
-}
 
 /* ------------------------------------------------------------------------------- the answer */
 
@@ -74,8 +40,7 @@ static bool goes_straight(Flow *f, Channel *c, PyObject *socket)
         PyErr_Clear();
         return false;
     }
-    bool straight = PyCFunction_CheckExact(deliver) && PyCFunction_GET_SELF(deliver) == (PyObject *)f
-                    && PyCFunction_GET_FUNCTION(deliver) == (PyCFunction)flow_send;
+    bool straight = is_send(deliver) && PyCFunction_GET_SELF(deliver) == (PyObject *)f;
     Py_DECREF(deliver);
     return straight;
 }
@@ -181,11 +146,11 @@ static bool is_data(PyObject *value)
 /* The only handler of an event, or NULL if this is not that simple; a borrowed reference. */
 static PyObject *find_handler(PyObject *dispatch, PyObject *name)
 {
-    PyObject *shared = get(&slot_shared, dispatch), *own = get(&slot_handlers, dispatch);
+    PyObject *shared = slot_get(&slot_shared, dispatch), *own = slot_get(&slot_handlers, dispatch);
     if (!shared || !PyDict_CheckExact(shared) || !own) return NULL;
     PyObject *handlers = PyDict_GetItemWithError(shared, name);
     if (own != Py_None) {
-        PyObject *by_event = get(&slot_by_event, own);
+        PyObject *by_event = slot_get(&slot_by_event, own);
         if (!by_event || !PyDict_CheckExact(by_event)) return NULL;
         PyObject *more = PyDict_GetItemWithError(by_event, name);
         if (more && handlers) return NULL;
@@ -193,7 +158,7 @@ static PyObject *find_handler(PyObject *dispatch, PyObject *name)
     }
     if (!handlers || !PyTuple_CheckExact(handlers) || PyTuple_GET_SIZE(handlers) != 1) return NULL;
     PyObject *handler = PyTuple_GET_ITEM(handlers, 0);
-    if (get(&slot_direct, handler) != Py_True || get(&slot_ack, handler) != Py_None) return NULL;
+    if (slot_get(&slot_direct, handler) != Py_True || slot_get(&slot_ack, handler) != Py_None) return NULL;
     return handler;
 }
 
@@ -202,7 +167,7 @@ static PyObject *call(PyObject *handler, PyObject *socket, PyObject *event, Py_s
 {
     PyObject *stack[MAX_ARGUMENTS + 2], **args = stack + 1;
     PyObject *fitted = NULL, **values = PySequence_Fast_ITEMS(event) + 1;
-    if (get(&slot_typed, handler) != Py_False) {
+    if (slot_get(&slot_typed, handler) != Py_False) {
         PyObject *given = PyList_GetSlice(event, 1, 1 + count);
         if (!given) return NULL;
         fitted = PyObject_CallMethodOneArg(handler, name_fit, given);
@@ -212,9 +177,9 @@ static PyObject *call(PyObject *handler, PyObject *socket, PyObject *event, Py_s
         count = PySequence_Fast_GET_SIZE(fitted);
     }
     size_t used = 0;
-    if (get(&slot_with_socket, handler) == Py_True) args[used++] = socket;
+    if (slot_get(&slot_with_socket, handler) == Py_True) args[used++] = socket;
     for (Py_ssize_t i = 0; i < count; i++) args[used++] = values[i];
-    PyObject *function = Py_NewRef(get(&slot_call, handler));
+    PyObject *function = Py_NewRef(slot_get(&slot_call, handler));
     PyObject *result =
         PyObject_Vectorcall(function, args, used | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     Py_DECREF(function);
@@ -225,9 +190,9 @@ static PyObject *call(PyObject *handler, PyObject *socket, PyObject *event, Py_s
 /* How many arguments of those that have come the handler takes; -1 if that is not that simple. */
 static Py_ssize_t arguments(PyObject *handler, Py_ssize_t come)
 {
-    PyObject *limit = get(&slot_limit, handler), *required = get(&slot_required, handler);
-    if (!limit || !required || !PyLong_CheckExact(required) || !get(&slot_call, handler)
-        || !get(&slot_typed, handler) || come < PyLong_AsSsize_t(required))
+    PyObject *limit = slot_get(&slot_limit, handler), *required = slot_get(&slot_required, handler);
+    if (!limit || !required || !PyLong_CheckExact(required) || !slot_get(&slot_call, handler)
+        || !slot_get(&slot_typed, handler) || come < PyLong_AsSsize_t(required))
         return -1;
     Py_ssize_t most = come;
     if (limit != Py_None) {
@@ -243,7 +208,7 @@ static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, bool
                   uint64_t ack_id)
 {
     if (!PyList_CheckExact(event) || PyList_GET_SIZE(event) == 0) return 0;
-    PyObject *name = PyList_GET_ITEM(event, 0), *socket = get(&slot_recipient, dispatch);
+    PyObject *name = PyList_GET_ITEM(event, 0), *socket = slot_get(&slot_recipient, dispatch);
     if (!PyUnicode_CheckExact(name) || !socket || PySet_Contains(reserved, name) != 0) return 0;
     PyObject *handler = find_handler(dispatch, name);
     if (!handler) return 0;
@@ -284,7 +249,7 @@ int lane_take(Flow *f, Channel *c, const char *data, size_t size)
          start++)
         ack_id = ack_id * 10 + (uint64_t)(data[start] - '0');
     if (start > 2 + MAX_DIGITS || start == size || data[start] != '[') return 0;
-    if (get(&slot_busy, dispatch) != Py_False || get(&slot_extras, dispatch) != Py_None) return 0;
+    if (slot_get(&slot_busy, dispatch) != Py_False || slot_get(&slot_extras, dispatch) != Py_None) return 0;
     if (may_be_deep(data + start, size - start)) return 0;
     PyObject *text = PyBytes_FromStringAndSize(data + start, (Py_ssize_t)(size - start));
     if (!text) return -1;

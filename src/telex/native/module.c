@@ -5,6 +5,10 @@ static PyMethodDef methods[] = {
     {"configure", lane_configure, METH_VARARGS,
      "configure(loads, dumps, options, reserved): what lanes decode and encode with, and the "
      "names that no event may have."},
+    {"flush_all", flush_all, METH_VARARGS,
+     "flush_all(sessions, failed): flush a list of sessions; failed(session, error) is told."},
+    {"deliver_all", deliver_all, METH_VARARGS,
+     "deliver_all(peers, packet): call `peer.deliver(packet)` for a list of peers."},
     {0},
 };
 

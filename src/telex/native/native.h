@@ -5,6 +5,7 @@
  *     channel.c   Reactor, Channel: the frames of WebSockets on sockets of our own
  *     flow.c      Flow, Cork: what passes a session, and what waits for the end of a turn
  *     lane.c      the usual event, from its text to its answer
+ *     slot.c      slots of Python objects
  *
  * Each is a second form of something that telex also has in Python (named at its beginning), and
  * only does what is usual: whatever else may be the case is left to a method in Python.
@@ -108,6 +109,38 @@ bool flow_ready(void);
 PyObject *flow_receive(Flow *f, PyObject *data);
 PyObject *flow_send(Flow *f, PyObject *packet);
 PyObject *flow_flush(Flow *f, PyObject *unused);
+
+/* Whether something to deliver packets with is the method `send` of a Flow. */
+bool is_send(PyObject *deliver);
+
+
+PyObject *flush_all(PyObject *module, PyObject *args);
+PyObject *deliver_all(PyObject *module, PyObject *args);
+
+/* ------------------------------------------------------------------------------- slot.c */
+
+/* A slot of a Python class, read without a detour. */
+typedef struct {
+    const char *name;
+    PyTypeObject *type; /* of which `offset` is right; lives as long as the process */
+    Py_ssize_t offset;
+} Slot;
+
+bool slot_find(Slot *s, PyTypeObject *type);
+
+/* Where a slot of an object is; NULL if it has no such slot. */
+static inline PyObject **slot_place(Slot *s, PyObject *object)
+{
+    if (!Py_IS_TYPE(object, s->type) && !slot_find(s, Py_TYPE(object))) return NULL;
+    return (PyObject **)((char *)object + s->offset);
+}
+
+/* What is in a slot, a borrowed reference; NULL if the object has no such slot. */
+static inline PyObject *slot_get(Slot *s, PyObject *object)
+{
+    PyObject **place = slot_place(s, object);
+    return place ? *place : NULL;
+}
 
 /* ------------------------------------------------------------------------------- lane.c */
 

@@ -23,6 +23,8 @@ class Listening:
     with what it sends while ``_outgoing`` is not ``None``.
     """
 
+    __slots__ = ()
+
     own_events: ClassVar[frozenset[str]] = LIFE_CYCLE
 
     dispatch: Dispatch

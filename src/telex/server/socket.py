@@ -130,7 +130,34 @@ class Socket(Listening, Broadcasting):
     Methods take effect when they are called; awaiting what they return is optional.
     """
 
-    id: str
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_acks",
+        "_closed",
+        "_data",
+        "_early",
+        "_early_rooms",
+        "_encode",
+        "_last_rooms",
+        "_log",
+        "_outgoing",
+        "_pid",
+        "_returned",
+        "_runtime",
+        "_sent",
+        "_session",
+        "_since",
+        "_tasks",
+        "client",
+        "deliver",
+        "dispatch",
+        "handshake",
+        "id",
+        "nsp",
+        "recovered",
+        "state",
+    )
 
     def __init__(
         self,
