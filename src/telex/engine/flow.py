@@ -54,8 +54,8 @@ class Flow:
     """The part of a session that packets pass.
 
     What is not usual is left to the session: ``_receive_unusual``, ``_control``,
-    ``_check_type``, ``_make_room``, ``_flushed``. ``lane`` takes the usual events where
-    there is a compiled part.
+    ``_check_type``, ``_make_room``, ``_flushed``. ``lane`` takes the usual events of the
+    namespace ``/``, ``lanes`` those of others, where there is a compiled part.
     """
 
     __slots__ = (
@@ -69,6 +69,7 @@ class Flow:
         "_ping_extended",
         "corked",
         "lane",
+        "lanes",
         "observer",
         "on_drain",
         "on_message",
@@ -84,6 +85,7 @@ class Flow:
         self.on_message: Callable[[str | bytes, int], None]
         self.on_drain: Callable[[], None] | None = None
         self.lane: object = None
+        self.lanes: dict[str, object] | None = None
         self.queued = 0
         self.corked = False
         self._buffer: list[EncodedPacket] = []

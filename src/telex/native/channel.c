@@ -300,7 +300,7 @@ static int deliver(Channel *c, int kind, const unsigned char *data, size_t size,
         else if (!*corked && PyObject_SetAttr(session, name_corked, Py_True) < 0)
             return after_callback(c, NULL);
         *corked = true;
-        if (flow && kind == TEXT && flow->lane && flow->state == open_state) {
+        if (flow && kind == TEXT && flow->state == open_state) {
             Py_INCREF(flow);
             int taken = lane_take(flow, c, (const char *)data, size);
             Py_DECREF(flow);

@@ -133,7 +133,7 @@ PyObject *flow_receive(Flow *f, PyObject *data)
     if (PyUnicode_CheckExact(data)) {
         if (PyUnicode_GET_LENGTH(data) == 0 || PyUnicode_READ_CHAR(data, 0) != '4')
             return PyObject_CallMethodOneArg((PyObject *)f, name_control, data);
-        if (!is_none(f->lane) && PyUnicode_IS_COMPACT_ASCII(data)) {
+        if (!(is_none(f->lane) && is_none(f->lanes)) && PyUnicode_IS_COMPACT_ASCII(data)) {
             int taken = lane_take(f, NULL, PyUnicode_DATA(data), (size_t)PyUnicode_GET_LENGTH(data));
             if (taken < 0) return NULL;
             if (taken) Py_RETURN_NONE;
@@ -386,6 +386,7 @@ static PyMemberDef flow_members[] = {
     {"on_message", T_OBJECT, offsetof(Flow, on_message), 0, NULL},
     {"on_drain", T_OBJECT, offsetof(Flow, on_drain), 0, NULL},
     {"lane", T_OBJECT, offsetof(Flow, lane), 0, NULL},
+    {"lanes", T_OBJECT, offsetof(Flow, lanes), 0, NULL},
     {"queued", T_PYSSIZET, offsetof(Flow, queued), 0, NULL},
     {"corked", T_BOOL, offsetof(Flow, corked), 0, NULL},
     {"_cork", T_OBJECT, offsetof(Flow, cork), 0, NULL},
@@ -412,6 +413,7 @@ static int flow_traverse(Flow *f, visitproc visit, void *arg)
     Py_VISIT(f->on_drain);
     Py_VISIT(f->cork);
     Py_VISIT(f->lane);
+    Py_VISIT(f->lanes);
     Py_VISIT(f->drain_callbacks);
     Py_VISIT(f->first);
     Py_VISIT(f->rest);
@@ -427,6 +429,7 @@ static int flow_clear(Flow *f)
     Py_CLEAR(f->on_drain);
     Py_CLEAR(f->cork);
     Py_CLEAR(f->lane);
+    Py_CLEAR(f->lanes);
     Py_CLEAR(f->drain_callbacks);
     Py_CLEAR(f->first);
     Py_CLEAR(f->rest);

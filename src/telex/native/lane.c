@@ -3,18 +3,28 @@
  *
  * What happens to an event is said in Python: Flow.receive, Connection.receive, TextDecoder.receive,
  * Dispatch.receive, Socket.answer, TextParser.encode. Here is the same for an event that is as most
- * are: JSON without attachments, for the namespace `/`, of a socket that has no earlier event to
- * finish, no middlewares and no listeners for everything, with one handler that is called directly.
- * Everything else is given back untouched, before anything has been done.
+ * are: JSON without attachments, of a socket that has no earlier event to finish, no middlewares
+ * and no listeners for everything, with one handler that is called directly. Everything else is
+ * given back untouched, before anything has been done.
  *
- * A session has a lane if its attribute `lane` is a Dispatch. It has one for as long as its socket
- * is connected, and while no packet waits for attachments.
+ * A session has a lane for `/` if its attribute `lane` is a Dispatch, and for other namespaces if
+ * these are in its dictionary `lanes`; only as long as the socket is connected, and no packet waits
+ * for attachments.
  */
 #include "native.h"
 
 #define MAX_DIGITS 16
 #define MAX_DEPTH 128 /* brackets; with more than that, somebody has to look (telex._json) */
 #define MAX_ARGUMENTS 14
+#define MAX_NAMESPACE 256 /* bytes, with the comma; longer ones go elsewhere */
+
+/* What an answer needs to know of its event. */
+typedef struct {
+    bool wanted;
+    uint64_t ack_id;
+    const char *namespace; /* with the comma behind it; of no length for `/` */
+    size_t namespace_size;
+} Asked;
 
 static PyObject *loads, *dumps, *dumps_options, *reserved; /* see configure */
 static PyObject *name_fit, *name_raised, *name_returned, *name_answer, *name_deliver;
@@ -71,13 +81,14 @@ static PyObject *encode(PyObject *result)
     return text;
 }
 
-static int answer(Flow *f, Channel *c, PyObject *socket, uint64_t ack_id, PyObject *result)
+static int answer(Flow *f, Channel *c, PyObject *socket, const Asked *asked, PyObject *result)
 {
     if (goes_straight(f, c, socket)) {
         PyObject *text = encode(result);
         if (text) {
-            char head[2 + 20] = {0}, *end = head + sizeof head;
-            size_t size = write_digits(end, ack_id);
+            char head[2 + MAX_NAMESPACE + 20], *end = head + sizeof head;
+            size_t size = write_digits(end, asked->ack_id) + asked->namespace_size;
+            memcpy(end - size, asked->namespace, asked->namespace_size);
             *(end - ++size) = '3';
             *(end - ++size) = '4';
             int added = add_answer(c, end - size, size, PyBytes_AS_STRING(text),
@@ -88,7 +99,7 @@ static int answer(Flow *f, Channel *c, PyObject *socket, uint64_t ack_id, PyObje
         if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) return -1;
         PyErr_Clear(); /* there is more to say than orjson knows */
     }
-    PyObject *id = PyLong_FromUnsignedLongLong(ack_id);
+    PyObject *id = PyLong_FromUnsignedLongLong(asked->ack_id);
     if (!id) return -1;
     PyObject *args[3] = {socket, id, result};
     PyObject *sent =
@@ -100,16 +111,16 @@ static int answer(Flow *f, Channel *c, PyObject *socket, uint64_t ack_id, PyObje
 
 /* ------------------------------------------------------------------------------- the handler */
 
-static PyObject *id_object(bool wanted, uint64_t ack_id)
+static PyObject *id_object(const Asked *asked)
 {
-    return wanted ? PyLong_FromUnsignedLongLong(ack_id) : Py_NewRef(Py_None);
+    return asked->wanted ? PyLong_FromUnsignedLongLong(asked->ack_id) : Py_NewRef(Py_None);
 }
 
 /* The handler has raised: dispatch.raised(name, ack_id, error). */
-static int raised(PyObject *dispatch, PyObject *name, bool wanted, uint64_t ack_id)
+static int raised(PyObject *dispatch, PyObject *name, const Asked *asked)
 {
     PyObject *error = take_error();
-    PyObject *id = id_object(wanted, ack_id), *told = NULL;
+    PyObject *id = id_object(asked), *told = NULL;
     if (id) {
         PyObject *args[4] = {dispatch, name, id, error};
         told = PyObject_VectorcallMethod(name_raised, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
@@ -121,10 +132,10 @@ static int raised(PyObject *dispatch, PyObject *name, bool wanted, uint64_t ack_
 }
 
 /* The handler has returned what has to be looked at: dispatch.returned(…). */
-static int returned(PyObject *dispatch, PyObject *handler, PyObject *name, bool wanted,
-                    uint64_t ack_id, PyObject *result)
+static int returned(PyObject *dispatch, PyObject *handler, PyObject *name, const Asked *asked,
+                    PyObject *result)
 {
-    PyObject *id = id_object(wanted, ack_id);
+    PyObject *id = id_object(asked);
     if (!id) return -1;
     PyObject *args[6] = {dispatch, handler, name, id, Py_None, result};
     PyObject *done =
@@ -204,8 +215,7 @@ static Py_ssize_t arguments(PyObject *handler, Py_ssize_t come)
 }
 
 /* An event has been decoded: 1, 0 or -1 as lane_take says. */
-static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, bool wanted,
-                  uint64_t ack_id)
+static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, const Asked *asked)
 {
     if (!PyList_CheckExact(event) || PyList_GET_SIZE(event) == 0) return 0;
     PyObject *name = PyList_GET_ITEM(event, 0), *socket = slot_get(&slot_recipient, dispatch);
@@ -218,9 +228,9 @@ static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, bool
     Py_INCREF(socket);
     PyObject *result = call(handler, socket, event, count);
     int done = 0;
-    if (!result) done = raised(dispatch, name, wanted, ack_id);
-    else if (!is_data(result)) done = returned(dispatch, handler, name, wanted, ack_id, result);
-    else if (wanted) done = answer(f, c, socket, ack_id, result);
+    if (!result) done = raised(dispatch, name, asked);
+    else if (!is_data(result)) done = returned(dispatch, handler, name, asked, result);
+    else if (asked->wanted) done = answer(f, c, socket, asked, result);
     Py_XDECREF(result);
     Py_DECREF(socket);
     Py_DECREF(handler);
@@ -237,18 +247,35 @@ static bool may_be_deep(const char *data, size_t size)
     return brackets > MAX_DEPTH;
 }
 
+/* The lane of the namespace that a packet begins with; a borrowed reference. */
+static PyObject *lane_for(Flow *f, Asked *asked, size_t size)
+{
+    if (!f->lanes || !PyDict_CheckExact(f->lanes)) return NULL;
+    if (size > MAX_NAMESPACE) size = MAX_NAMESPACE;
+    const char *comma = memchr(asked->namespace, ',', size);
+    if (!comma) return NULL;
+    asked->namespace_size = (size_t)(comma - asked->namespace) + 1;
+    PyObject *name =
+        PyUnicode_DecodeUTF8(asked->namespace, (Py_ssize_t)asked->namespace_size - 1, NULL);
+    PyObject *dispatch = name ? PyDict_GetItemWithError(f->lanes, name) : NULL;
+    Py_XDECREF(name);
+    if (PyErr_Occurred()) PyErr_Clear(); /* what is wrong is said elsewhere */
+    return dispatch;
+}
+
 int lane_take(Flow *f, Channel *c, const char *data, size_t size)
 {
-    PyObject *dispatch = f->lane;
-    if (size < 5 || data[0] != '4' || data[1] != '2' || !dispatch || dispatch == Py_None || !loads)
-        return 0;
+    if (size < 5 || data[0] != '4' || data[1] != '2' || !loads) return 0;
     if (f->awaiting_pong || (f->observer && f->observer != Py_None)) return 0;
-    size_t start = 2;
-    uint64_t ack_id = 0;
-    for (; start < size && start <= 2 + MAX_DIGITS && data[start] >= '0' && data[start] <= '9';
+    Asked asked = {.namespace = data + 2};
+    PyObject *dispatch = data[2] == '/' ? lane_for(f, &asked, size - 2) : f->lane;
+    if (!dispatch || dispatch == Py_None) return 0;
+    size_t digits = 2 + asked.namespace_size, start = digits;
+    for (; start < size && start <= digits + MAX_DIGITS && data[start] >= '0' && data[start] <= '9';
          start++)
-        ack_id = ack_id * 10 + (uint64_t)(data[start] - '0');
-    if (start > 2 + MAX_DIGITS || start == size || data[start] != '[') return 0;
+        asked.ack_id = asked.ack_id * 10 + (uint64_t)(data[start] - '0');
+    if (start > digits + MAX_DIGITS || start == size || data[start] != '[') return 0;
+    asked.wanted = start > digits;
     if (slot_get(&slot_busy, dispatch) != Py_False || slot_get(&slot_extras, dispatch) != Py_None) return 0;
     if (may_be_deep(data + start, size - start)) return 0;
     PyObject *text = PyBytes_FromStringAndSize(data + start, (Py_ssize_t)(size - start));
@@ -261,7 +288,7 @@ int lane_take(Flow *f, Channel *c, const char *data, size_t size)
         return 0;
     }
     Py_INCREF(dispatch);
-    int taken = handle(f, c, dispatch, event, start > 2, ack_id);
+    int taken = handle(f, c, dispatch, event, &asked);
     Py_DECREF(dispatch);
     Py_DECREF(event);
     return taken;

@@ -95,7 +95,8 @@ typedef struct {
     PyObject *on_message;
     PyObject *on_drain;
     PyObject *cork;
-    PyObject *lane; /* takes the usual events; see lane.c */
+    PyObject *lane;  /* takes the usual events of `/`; see lane.c */
+    PyObject *lanes; /* by namespace, those of the others; None: there are none */
     PyObject *drain_callbacks;
     PyObject *first, *rest; /* packets that wait: one, and a list of those behind it */
     Py_ssize_t queued, limit;

@@ -151,8 +151,14 @@ class Connection:
 
     def _choose_lane(self) -> None:
         """Where the usual events go: nowhere special, while a packet waits for attachments."""
-        if self._decoder.waiting_for is None:
-            self.session.lane = lane_of(self._runtime.parser, self._sockets.get("/"))
+        session, sockets = self.session, self._sockets
+        if self._decoder.waiting_for is not None:
+            session.lane = session.lanes = None
+            return
+        parser = self._runtime.parser
+        session.lane = lane_of(parser, sockets.get("/"))
+        others = {name: lane_of(parser, sockets[name]) for name in sockets if name != "/"}
+        session.lanes = others or None
 
     def _await_attachments(self) -> None:
         """A packet waits for its attachments: only for a namespace that has been joined."""
@@ -164,7 +170,7 @@ class Connection:
             self._violated("a packet for a namespace that has not been joined")
         else:
             self._waiting(self, True)
-            self.session.lane = None
+            self._choose_lane()
 
     def _receive_other(
         self, kind: int, nsp: str, socket: Socket | None, text: str | None, payload: Any

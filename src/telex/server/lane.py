@@ -17,7 +17,7 @@ if core is not None:
 
 
 def lane_of(parser: Parser, socket: Socket | None) -> object:
-    """What handles the usual events of a client's socket in ``/``; ``None``: nothing does.
+    """What handles the usual events of a client's socket; ``None``: nothing does.
 
     Only as long as the socket is connected, and no packet waits for its attachments.
     """
