@@ -522,6 +522,7 @@ static int serve(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
     if (size == NOT_READ) {
         if (c->paused || c->finishing) return events & (EPOLLERR | EPOLLHUP) ? lost(c) : 0;
         if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP))) return 0;
+        data = c->reactor->input; /* what was read before has been handled */
         size = read_some(c, data, READ_SIZE);
         if (size == NOT_READ) return 0;
     }
