@@ -432,19 +432,28 @@ static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, bool
     return (Py_ssize_t)done;
 }
 
-/* Writes what has waited for the end of a read. */
+/* Writes what has waited for the end of a read. No answers of the channel wait afterwards, whatever
+ * has failed: the place where they were is given to others. */
 static int flush(Channel *c)
 {
     PyObject *session = c->session;
+    int result = 0;
     if (session && session != Py_None) {
         Py_INCREF(session);
         PyObject *flushed = PyObject_TypeCheck(session, &FlowType)
                                 ? flow_flush((Flow *)session, NULL)
                                 : PyObject_CallMethodNoArgs(session, name_flush);
         Py_DECREF(session);
-        if (after_callback(c, flushed) < 0) return -1;
+        result = after_callback(c, flushed);
     }
-    return c->answers_length ? release_answers(c) : 0;
+    if (!c->answers_length) return result;
+    PyObject *error = take_error();
+    if (release_answers(c) == 0) {
+        set_error(error);
+        return result;
+    }
+    Py_XDECREF(error);
+    return -1;
 }
 
 /* Bytes have come. */
@@ -480,11 +489,12 @@ static int take(Channel *c, unsigned char *data, size_t size)
         r->served[r->served_count++] = c;
     } else if (corked) {
         PyObject *error = take_error();
-        if (flush(c) < 0) {
+        int flushed = flush(c);
+        r->answers.length = 0;
+        if (flushed < 0) {
             Py_XDECREF(error);
             return -1;
         }
-        r->answers.length = 0;
         set_error(error);
     }
     return result;
