@@ -119,6 +119,16 @@ static void watch(Channel *c)
     if (epoll_ctl(c->reactor->epoll_fd, EPOLL_CTL_MOD, c->fd, &event) == 0) c->interest = wanted;
 }
 
+/* The answers of a channel leave the reactor's; they stay readable until others are added. */
+static void leave_answers(Channel *c)
+{
+    if (!c->answers_length) return;
+    Bytes *answers = &c->reactor->answers;
+    if (c->answers_start + c->answers_length == answers->length) answers->length = c->answers_start;
+    c->answers_length = 0;
+    if (--c->reactor->answering == 0) answers->length = 0;
+}
+
 /* Closes the socket. The reactor's reference goes, at once or after the events being served. */
 static void finish(Channel *c)
 {
@@ -134,7 +144,7 @@ static void finish(Channel *c)
     bytes_drop(&c->partial);
     bytes_drop(&c->message);
     bytes_drop(&c->output);
-    c->answers_length = 0;
+    leave_answers(c);
     c->writable = 0;
     if (!c->watched) return;
     c->watched = false;
@@ -197,11 +207,9 @@ static int put_out(Channel *c, const void *data, size_t size)
 /* Writes the answers that wait. */
 static int release_answers(Channel *c)
 {
-    Bytes *answers = &c->reactor->answers;
     size_t start = c->answers_start, length = c->answers_length;
-    c->answers_length = 0;
-    if (start + length == answers->length) answers->length = start;
-    return put_out(c, answers->data + start, length);
+    leave_answers(c);
+    return put_out(c, c->reactor->answers.data + start, length);
 }
 
 /* Writes bytes behind everything that has been sent before. */
@@ -231,13 +239,19 @@ int add_answer(Channel *c, const char *head, size_t head_size, const char *tail,
         frame[3] = (unsigned char)size;
         frame_size = 4;
     }
+    if (c->answers_length && c->answers_start + c->answers_length != answers->length
+        && release_answers(c) < 0) /* others have come between */
+        return -1;
     size_t start = answers->length;
     if (!bytes_add(answers, frame, frame_size) || !bytes_add(answers, head, head_size)
         || !bytes_add(answers, tail, tail_size)) {
         answers->length = start;
         return -1;
     }
-    if (!c->answers_length) c->answers_start = start;
+    if (!c->answers_length) {
+        c->answers_start = start;
+        c->reactor->answering++;
+    }
     c->answers_length += frame_size + size;
     return c->answers_length > HIGH_WATER ? release_answers(c) : 0;
 }
@@ -484,14 +498,12 @@ static int take(Channel *c, unsigned char *data, size_t size)
             result = -1;
     }
     Reactor *r = c->reactor;
-    if (corked && r->served) {
+    if (corked && r->served && r->served_count < EVENTS) {
         Py_INCREF(c);
         r->served[r->served_count++] = c;
     } else if (corked) {
         PyObject *error = take_error();
-        int flushed = flush(c);
-        r->answers.length = 0;
-        if (flushed < 0) {
+        if (flush(c) < 0) {
             Py_XDECREF(error);
             return -1;
         }
@@ -592,8 +604,7 @@ static void flush_served(Reactor *r, PyObject **error)
         Py_DECREF(c);
     }
     r->served_count = 0;
-    r->answers.length = 0;
-    if (r->answers.capacity > KEPT) bytes_drop(&r->answers);
+    if (r->answers.capacity > KEPT && !r->answering) bytes_drop(&r->answers);
 }
 
 static PyObject *reactor_poll(Reactor *r, PyObject *unused)
@@ -793,7 +804,7 @@ int channel_send_packets(Channel *c, PyObject *first, PyObject *rest)
         Bytes *answers = &c->reactor->answers;
         memcpy(batch.small, answers->data + c->answers_start, c->answers_length);
         batch.waiting = c->answers_length;
-        c->answers_length = 0;
+        leave_answers(c);
     }
     Py_ssize_t more = rest ? PyList_GET_SIZE(rest) : 0;
     if (first && batch_add(&batch, first, !more) < 0) return -1;

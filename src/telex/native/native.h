@@ -44,7 +44,8 @@ typedef struct {
     Channel **served; /* have read something, and are flushed when all have */
     int served_count;
     unsigned char *input;
-    Bytes answers; /* frames that leave with the next flush of their channel */
+    Bytes answers;    /* frames that leave with the next flush of their channel */
+    size_t answering; /* so many channels have some there */
 } Reactor;
 
 struct channel {
