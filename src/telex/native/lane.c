@@ -43,7 +43,8 @@ static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
 static bool goes_straight(Flow *f, Channel *c, PyObject *socket)
 {
     if (!c || f->first || f->state != open_state || f->transport != (PyObject *)c
-        || (f->observer && f->observer != Py_None) || !takes_answers(c))
+        || (f->observer && f->observer != Py_None) || (f->on_drain && f->on_drain != Py_None)
+        || !takes_answers(c))
         return false;
     PyObject *deliver = PyObject_GetAttr(socket, name_deliver);
     if (!deliver) {
@@ -221,7 +222,10 @@ static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, cons
     PyObject *name = PyList_GET_ITEM(event, 0), *socket = slot_get(&slot_recipient, dispatch);
     if (!PyUnicode_CheckExact(name) || !socket || PySet_Contains(reserved, name) != 0) return 0;
     PyObject *handler = find_handler(dispatch, name);
-    if (!handler) return 0;
+    if (!handler) {
+        PyErr_Clear(); /* a name that is like no text: see Dispatch.find */
+        return 0;
+    }
     Py_ssize_t count = arguments(handler, PyList_GET_SIZE(event) - 1);
     if (count < 0) return 0;
     Py_INCREF(handler);
@@ -280,14 +284,15 @@ int lane_take(Flow *f, Channel *c, const char *data, size_t size)
     if (may_be_deep(data + start, size - start)) return 0;
     PyObject *text = PyBytes_FromStringAndSize(data + start, (Py_ssize_t)(size - start));
     if (!text) return -1;
+    Py_INCREF(dispatch);
     PyObject *event = PyObject_CallOneArg(loads, text);
     Py_DECREF(text);
     if (!event) {
+        Py_DECREF(dispatch);
         if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
         PyErr_Clear(); /* what is wrong is said elsewhere */
         return 0;
     }
-    Py_INCREF(dispatch);
     int taken = handle(f, c, dispatch, event, &asked);
     Py_DECREF(dispatch);
     Py_DECREF(event);
