@@ -303,34 +303,42 @@ static PyObject *message_of(int kind, const unsigned char *data, size_t size)
     return text;
 }
 
-/* A whole message. `corked` tells whether the session has got one in this read before. */
-static int deliver(Channel *c, int kind, const unsigned char *data, size_t size, bool *corked)
+/* A whole message for a session; `corked` tells whether it has got one in this read before. */
+static int deliver_to(Channel *c, PyObject *session, int kind, const unsigned char *data, size_t size,
+                      bool *corked)
 {
-    PyObject *result = NULL, *session = c->session;
-    Flow *flow = NULL;
-    if (session && session != Py_None) {
-        if (PyObject_TypeCheck(session, &FlowType)) flow = (Flow *)session;
-        if (flow && !*corked) flow->corked = 1;
-        else if (!*corked && PyObject_SetAttr(session, name_corked, Py_True) < 0)
-            return after_callback(c, NULL);
+    Flow *flow = PyObject_TypeCheck(session, &FlowType) ? (Flow *)session : NULL;
+    if (!*corked) {
+        if (flow) flow->corked = 1;
+        else if (PyObject_SetAttr(session, name_corked, Py_True) < 0) return after_callback(c, NULL);
         *corked = true;
-        if (flow && kind == TEXT && flow->state == open_state) {
-            Py_INCREF(flow);
-            int taken = lane_take(flow, c, (const char *)data, size);
-            Py_DECREF(flow);
-            if (taken > 0) return 0;
-            if (taken < 0) return after_callback(c, NULL);
-        }
-    } else {
-        session = NULL;
+    }
+    if (flow && kind == TEXT && flow->state == open_state) {
+        int taken = lane_take(flow, c, (const char *)data, size);
+        if (taken > 0) return 0;
+        if (taken < 0) return after_callback(c, NULL);
     }
     PyObject *message = message_of(kind, data, size);
     if (!message) return PyErr_Occurred() ? -1 : violated(c, INVALID_TEXT);
-    Py_XINCREF(session);
-    if (flow) result = flow_receive(flow, message);
-    else if (session) result = PyObject_CallMethodOneArg(session, name_receive, message);
-    else result = PyObject_CallMethodOneArg((PyObject *)c, name_on_message, message);
-    Py_XDECREF(session);
+    PyObject *result = flow ? flow_receive(flow, message)
+                            : PyObject_CallMethodOneArg(session, name_receive, message);
+    Py_DECREF(message);
+    return after_callback(c, result);
+}
+
+/* A whole message. */
+static int deliver(Channel *c, int kind, const unsigned char *data, size_t size, bool *corked)
+{
+    PyObject *session = c->session;
+    if (session && session != Py_None) {
+        Py_INCREF(session);
+        int result = deliver_to(c, session, kind, data, size, corked);
+        Py_DECREF(session);
+        return result;
+    }
+    PyObject *message = message_of(kind, data, size);
+    if (!message) return PyErr_Occurred() ? -1 : violated(c, INVALID_TEXT);
+    PyObject *result = PyObject_CallMethodOneArg((PyObject *)c, name_on_message, message);
     Py_DECREF(message);
     return after_callback(c, result);
 }
@@ -747,7 +755,7 @@ static PyObject *channel_write(Channel *c, PyObject *data)
 static PyObject *frames_of(Channel *c, PyObject *packet)
 {
     PyObject *frames;
-    if (c->frames == Py_None) {
+    if (!c->frames || c->frames == Py_None) {
         frames = PyObject_GetAttr(packet, name_ready);
         if (!frames || PyBytes_CheckExact(frames)) return frames;
         Py_DECREF(frames);
