@@ -31,6 +31,7 @@ from tests.support.doubles import request as asked
 from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
 
 LIMIT = 200_000
+PIECE = 50_000
 
 if sys.platform == "linux":
     from telex.fronts.native_websocket import NativeWebSocket, Watch
@@ -86,8 +87,9 @@ class Scene:
             self.loop.run_forever()
 
     def send(self, data: bytes) -> None:
-        self.client.sendall(data)
-        self.settle()
+        for start in range(0, len(data), PIECE):  # more would not fit, and nobody reads meanwhile
+            self.client.sendall(data[start : start + PIECE])
+            self.settle()
 
     def sent(self) -> bytes:
         """What the client has been sent."""
