@@ -22,6 +22,7 @@ from uuid import UUID
 import msgspec
 import orjson
 
+from ._structs import parts_of
 from .errors import EncodeError, PacketError
 
 MAX_DEPTH = 128
@@ -98,14 +99,14 @@ def dumps_with(value: Any, attachments: list[bytes]) -> bytes:
 
 
 def _default(attachments: list[bytes], value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return parts_of(value)
     if isinstance(value, datetime):
         return _iso(value)
     if isinstance(value, (date, time)):
         return value.isoformat()
     if _is(value, Mapping):
         return dict(value)
-    if isinstance(value, msgspec.Struct):
-        return msgspec.structs.asdict(value)
     dump: Any = None if _is(value, type) else getattr(value, "model_dump", None)
     if dump is not None:  # a pydantic model
         return dump()

@@ -87,6 +87,16 @@ class TestRoundTrip:
         moment = datetime(2024, 2, 29, 12, 30, 5, 123000, UTC)
         assert decode(encode((EVENT, "/", None, ["x", moment])))[4] == ["x", moment]
 
+    def test_structs_are_what_msgspec_writes(self) -> None:
+        class Item(msgspec.Struct, rename="camel", omit_defaults=True):
+            made_at: datetime
+            made_by: Any = None
+
+        moment = datetime(2024, 1, 1, tzinfo=UTC)
+        packet = decode(encode((EVENT, "/", None, ["x", Item(moment, [Item(moment, b"y")])])))
+        inner = {"madeAt": moment, "madeBy": b"y"}
+        assert packet[4] == ["x", {"madeAt": moment, "madeBy": [inner]}]
+
     @pytest.mark.parametrize("value", [object(), {1, 2}, 2**64, -(2**63) - 1, {b"x": 1}])
     def test_data_that_cannot_be_sent(self, value: object) -> None:
         with pytest.raises(EncodeError):

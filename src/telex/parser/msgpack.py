@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 
 from .._json import MAX_DEPTH
+from .._structs import parts_of
 from ..errors import EncodeError, PacketError
 from ..wire import EncodedPacket
 from .packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPACE, Packet
@@ -214,7 +215,7 @@ def _plain_object(value: Any, depth: int) -> Any:
     if isinstance(value, (str, int, float)):
         return value
     if isinstance(value, msgspec.Struct):
-        return _plain(msgspec.structs.asdict(value), depth)
+        return _plain(parts_of(value), depth)
     if is_dataclass(value) and not isinstance(value, type):
         return _plain({item.name: getattr(value, item.name) for item in fields(value)}, depth)
     return _plain_buffer(value, depth)
