@@ -286,5 +286,5 @@ class TestOneCall:
             a: int
 
         assert _structs.parts_of(Fresh(1)) == {"a": 1}
-        monkeypatch.delattr(_structs, "is_made_of")
+        monkeypatch.delattr(_structs, "types_in")
         assert _structs.parts_of(Fresh(2)) == {"a": 2}

@@ -1,4 +1,4 @@
-"""Structs of msgspec: what a value of one looks like to JavaScript, and what types are made of.
+"""Structs of msgspec: what a value of one looks like to JavaScript.
 
 A struct is sent as msgspec writes it, by the names that ``rename`` gives its fields, with its
 tag, as an array if it is ``array_like``. What is in it is left as it is wherever JavaScript
@@ -7,7 +7,6 @@ reads it otherwise than msgspec would write it: binary data, moments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -17,15 +16,21 @@ from uuid import UUID
 import msgspec
 from msgspec import inspect
 
+from ._annotations import SCALARS, types_in
+
 _KEPT = (bytes, bytearray, memoryview, datetime, date, time, timedelta, UUID, Decimal)
 
-_ALIKE = (
-    *(inspect.NoneType, inspect.BoolType, inspect.IntType, inspect.FloatType, inspect.StrType),
-    *(inspect.BytesType, inspect.ByteArrayType, inspect.MemoryViewType, inspect.UUIDType),
-    *(inspect.DateTimeType, inspect.DateType, inspect.TimeType),
-    *(inspect.EnumType, inspect.LiteralType),
+_SENT_ALIKE = (
+    *SCALARS,
+    *(inspect.BytesType, inspect.ByteArrayType, inspect.MemoryViewType),
+    *(inspect.Metadata, inspect.UnionType, inspect.ListType, inspect.VarTupleType),
+    *(inspect.TupleType, inspect.DictType, inspect.NamedTupleType, inspect.TypedDictType),
+    inspect.StructType,
 )
-"""The types that msgspec leaves as they are when it is asked to, and enumerations."""
+"""The kinds of types that msgspec takes apart as it is done here.
+
+It makes lists of sets, which cannot be sent, and has other ideas about dataclasses.
+"""
 
 
 def parts_of(value: msgspec.Struct) -> Any:
@@ -40,40 +45,11 @@ def parts_of(value: msgspec.Struct) -> Any:
 
 @lru_cache(maxsize=1024)
 def _is_plain(kind: type[msgspec.Struct]) -> bool:
-    """Whether msgspec does with everything in a struct what is to be done with it here.
-
-    It makes lists of sets, which cannot be sent, and has other ideas about dataclasses.
-    """
+    """Whether msgspec does with everything in a struct what is to be done with it here."""
     try:
-        return is_made_of(inspect.type_info(kind), _ALIKE)
+        return all(isinstance(part, _SENT_ALIKE) for part in types_in(kind))
     except Exception:  # annotations may name things that exist for type checkers only
         return False
-
-
-def is_made_of(
-    info: inspect.Type, kinds: tuple[type[inspect.Type], ...], seen: set[int] | None = None
-) -> bool:
-    """Whether a type consists of these kinds, and of containers and structs of them."""
-    seen = set() if seen is None else seen
-    if isinstance(info, kinds) or id(info) in seen:
-        return True
-    seen.add(id(info))
-    inner: Iterable[inspect.Type]
-    if isinstance(info, inspect.Metadata):
-        inner = (info.type,)
-    elif isinstance(info, (inspect.ListType, inspect.VarTupleType)):
-        inner = (info.item_type,)
-    elif isinstance(info, inspect.TupleType):
-        inner = info.item_types
-    elif isinstance(info, inspect.DictType):
-        inner = (info.key_type, info.value_type)
-    elif isinstance(info, inspect.UnionType):
-        inner = info.types
-    elif isinstance(info, (inspect.StructType, inspect.TypedDictType, inspect.NamedTupleType)):
-        inner = [field.type for field in info.fields]
-    else:
-        return False
-    return all(is_made_of(part, kinds, seen) for part in inner)
 
 
 def _fields_of(value: msgspec.Struct) -> dict[str, Any] | list[Any]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from telex.errors import ConfigurationError
 from telex.server.params import MISTAKES, converter, explain
+from tests.support.strategies import values
 
 
 @dataclass
@@ -32,6 +37,24 @@ class Item(msgspec.Struct):
 
 class Colour(Enum):
     RED = "red"
+
+
+class Pair(NamedTuple):
+    a: int
+    b: str
+
+
+class Tree(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    own_value: Any
+    sub_trees: list[Tree] = []
+
+
+class Careful(msgspec.Struct):
+    value: int
+
+    def __post_init__(self) -> None:
+        if self.value < 0:
+            raise ValueError("less than nothing")
 
 
 Age = Annotated[int, msgspec.Meta(ge=0)]
@@ -121,3 +144,83 @@ class TestConvert:
     def test_annotations_that_cannot_be_checked(self) -> None:
         with pytest.raises(ConfigurationError, match="here cannot be checked"):
             converter(dict[Point, int] | set[int] | list[int] | frozenset[str], "here")
+
+
+USUAL: list[Any] = [
+    *(int, float, str, bool, None, date, time, datetime, UUID, Colour, Age, Literal["a", 1]),
+    *(int | None, int | str, float | str | None, list[int | str] | dict[str, int] | None),
+    *(list[int], list[Any], tuple[int, ...], tuple[int, str], set[str], frozenset[int], dict, list),
+    *(dict[str, Any], dict[str, list[int]], dict[Any, int]),
+    *(Point, Person, Item, Pair, Tree, list[Point], dict[str, Item | None]),
+]
+OTHERS: list[Any] = [
+    *(bytes, list[bytearray], dict[str, memoryview | None], Decimal),
+    *(dict[int, str], dict[Age, str], dict[Colour, int], list[dict[int, int]]),
+    *(Careful, list[Careful]),
+]
+
+FITTING: list[Any] = [
+    *(None, True, 1, 1.0, "1", "a", "red", [], [1], [1, "b"]),
+    *("2024-01-01", "12:00:00", "2024-01-01T00:00:00Z", str(UUID(int=1))),
+    *({}, {"x": 1}, {"x": 1, "z": 2}, {"name": "a"}, {"name": "a", "tags": ["b"]}),
+    {"ownValue": b"a", "subTrees": [{"ownValue": {}}]},
+]
+STRANGE: list[Any] = [
+    *(2**70, b"a", bytes(16), bytearray(b"a"), memoryview(b"a"), {1: 2}, {"own_value": 1}),
+    *(datetime(2024, 1, 1, tzinfo=UTC), date(2024, 1, 1), UUID(int=1), Colour.RED),
+]
+samples = st.one_of(st.sampled_from(FITTING + STRANGE), values)
+
+
+def ask_msgspec(annotation: Any, value: Any) -> Any:
+    binary = (bytes, bytearray, memoryview)
+    return msgspec.convert(value, annotation, builtin_types=binary, str_keys=True)
+
+
+def outcome(function: Callable[[Any, Any], Any], annotation: Any, value: Any) -> tuple[bool, str]:
+    """Whether a value fits, and what becomes of it or why not."""
+    try:
+        return True, repr(function(annotation, value))
+    except msgspec.ValidationError as error:
+        return False, str(error)
+
+
+class TestQuickly:
+    @given(st.sampled_from(USUAL), st.one_of(samples, st.lists(samples, max_size=3)))
+    def test_agrees_with_asking_msgspec_each_time(self, annotation: Any, value: Any) -> None:
+        assert outcome(convert, annotation, value) == outcome(ask_msgspec, annotation, value)
+
+    @pytest.mark.parametrize("annotation", USUAL)
+    def test_what_is_usual_needs_no_options(
+        self, annotation: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        check = converter(annotation, "here")
+        assert check is not None
+        accepted = [value for value in FITTING if outcome(ask_msgspec, annotation, value)[0]]
+        assert accepted
+        monkeypatch.setattr(msgspec, "convert", None)
+        for value in accepted:
+            check(value)
+
+    @pytest.mark.parametrize("annotation", OTHERS)
+    def test_what_is_not_is_asked_for_with_options(
+        self, annotation: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        check = converter(annotation, "here")
+        assert check is not None
+        monkeypatch.setattr(msgspec, "convert", None)
+        with pytest.raises(TypeError, match="NoneType"):
+            check({"value": 1})
+
+    def test_no_object_is_made_twice(self) -> None:
+        made: list[int] = []
+
+        class Counted(msgspec.Struct):
+            value: int
+
+            def __post_init__(self) -> None:
+                made.append(self.value)
+                raise ValueError("no")
+
+        assert mistake(Counted, {"value": 1}) == "name: no"
+        assert made == [1]
