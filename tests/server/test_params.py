@@ -212,6 +212,16 @@ class TestQuickly:
         with pytest.raises(TypeError, match="NoneType"):
             check({"value": 1})
 
+    @pytest.mark.parametrize("value", ["a", 2**70, 1.5, True, b"a"])
+    def test_what_has_the_very_type_stays_as_it_is(
+        self, value: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        check = converter(type(value), "here")
+        assert check is not None
+        assert ask_msgspec(type(value), value) == value
+        monkeypatch.setattr(msgspec, "convert", None)
+        assert check(value) is value
+
     def test_no_object_is_made_twice(self) -> None:
         made: list[int] = []
 

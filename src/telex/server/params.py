@@ -21,6 +21,7 @@ from .._annotations import SCALARS, types_in
 from ..errors import ConfigurationError
 
 _BINARY = (bytes, bytearray, memoryview)
+_EXACT: tuple[Any, ...] = (str, int, float, bool, bytes)
 
 _USUAL = (
     *SCALARS,
@@ -62,7 +63,17 @@ def converter(annotation: Any, where: str) -> Convert | None:
     def convert(value: Any) -> Any:
         return msgspec.convert(value, annotation, builtin_types=_BINARY, str_keys=True)
 
-    return _quickly(annotation, convert) if _is_usual(annotation) else convert
+    check = _quickly(annotation, convert) if _is_usual(annotation) else convert
+    return _unless_it_is(annotation, check) if annotation in _EXACT else check
+
+
+def _unless_it_is(kind: type, convert: Convert) -> Convert:
+    """The same for values that are not of this very type; those stay as they are."""
+
+    def check(value: Any) -> Any:
+        return value if value.__class__ is kind else convert(value)
+
+    return check
 
 
 def _is_usual(annotation: Any) -> bool:
