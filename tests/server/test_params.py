@@ -222,6 +222,14 @@ class TestQuickly:
         monkeypatch.setattr(msgspec, "convert", None)
         assert check(value) is value
 
+    def test_is_made_once_for_an_annotation(self) -> None:
+        assert converter(list[Item | None], "here") is converter(list[Item | None], "there")
+
+    def test_annotations_without_a_hash(self) -> None:
+        annotation = Annotated[int, msgspec.Meta(ge=0), ["a list"]]
+        assert convert(annotation, 1) == 1
+        assert mistake(annotation, -1) == "name: Expected `int` >= 0"
+
     def test_no_object_is_made_twice(self) -> None:
         made: list[int] = []
 

@@ -12,6 +12,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -49,6 +50,20 @@ def converter(annotation: Any, where: str) -> Convert | None:
         raise ConfigurationError(
             f"{where} names a function, which nobody can send: telex.Ack is what answers a client"
         )
+    try:
+        hash(annotation)
+    except TypeError:
+        make = _converter.__wrapped__
+    else:
+        make = _converter  # sockets that register the same handler share what it needs
+    try:
+        return make(annotation)
+    except TypeError as error:
+        raise ConfigurationError(f"{where} cannot be checked: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def _converter(annotation: Any) -> Convert:
     if _is_plain_union(annotation):
         return _instance_of(typing.get_args(annotation))
     if _names_pydantic_model(annotation):
@@ -57,8 +72,6 @@ def converter(annotation: Any, where: str) -> Convert | None:
         msgspec.convert(None, annotation, builtin_types=_BINARY)
     except msgspec.ValidationError:
         pass
-    except TypeError as error:
-        raise ConfigurationError(f"{where} cannot be checked: {error}") from None
 
     def convert(value: Any) -> Any:
         return msgspec.convert(value, annotation, builtin_types=_BINARY, str_keys=True)
