@@ -26,8 +26,7 @@ from .packet import (
 # most 16 digits, like every integer JavaScript can hold. A namespace ends at the first
 # comma or at the end of the packet.
 _HEADER = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*)(?:,|\Z))?([0-9]{1,16}(?![0-9]))?")
-MAX_ROOT_HEADER = 18
-"""A digit for the type, 16 for an ack id, and the bracket behind them."""
+MAX_ACK_DIGITS = 16
 
 _TYPES = tuple(b"4%d" % kind for kind in range(7))
 
@@ -70,17 +69,25 @@ class TextDecoder:
             return self._receive_attachment(data[pos:] if pos else data)
         if self.waiting_for is not None:
             raise PacketError("got plaintext data when reconstructing a packet")
-        # Most packets are events or acknowledgements of the root namespace: no regex for them.
+        # Most packets are events or acknowledgements: no regex for them.
         digit = data[pos : pos + 1]
         if digit == "2" or digit == "3":  # noqa: PLR1714 - a set would have to be hashed
-            start = data.find("[", pos, pos + MAX_ROOT_HEADER)
             kind = EVENT if digit == "2" else ACK
-            if start == pos + 1:
-                return kind, "/", None, data[start:], None
+            at = pos + 1
+            nsp = "/"
+            if data[at : at + 1] == "/":
+                comma = data.find(",", at, at + MAX_NAMESPACE + 1)
+                if comma < 0:
+                    return self._receive_any(data, pos)
+                nsp = data[at:comma]
+                at = comma + 1
+            start = data.find("[", at, at + MAX_ACK_DIGITS + 1)
+            if start == at:
+                return kind, nsp, None, data[start:], None
             if start > 0:
-                ack_digits = data[pos + 1 : start]
+                ack_digits = data[at:start]
                 if ack_digits.isdecimal() and ack_digits.isascii():
-                    return kind, "/", int(ack_digits), data[start:], None
+                    return kind, nsp, int(ack_digits), data[start:], None
         return self._receive_any(data, pos)
 
     def _receive_any(self, data: str, pos: int) -> Packet | None:
