@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from telex.engine import payload
 from telex.errors import EncodeError, PacketError
+from telex.parser import default
 from telex.parser.default import DEFAULT_PARSER, TextDecoder
 from telex.parser.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPACE
 from tests.support.strategies import (
@@ -243,3 +244,42 @@ class TestEncode:
         assert packet.attachments == (b"\x01", b"\x02")
         assert DEFAULT_PARSER.encode(ACK, "/", [], 0).text == b"430[]"
         assert DEFAULT_PARSER.encode(CONNECT, "/x").text == b"40/x,"
+
+
+class TestUsualHeaders:
+    """Most packets have a header that needs no regular expression."""
+
+    @given(st.sampled_from("23"), namespaces, ack_ids, st.text(max_size=3))
+    @example("2", "/" + "n" * (MAX_NAMESPACE - 1), 10**16 - 1, "")
+    def test_are_read_without_one(
+        self, digit: str, nsp: str, ack_id: int | None, rest: str
+    ) -> None:
+        name = "" if nsp == "/" else f"{nsp},"
+        message = f"{digit}{name}{'' if ack_id is None else ack_id}[{rest}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(default, "_HEADER", None)
+            kind, *others = decoder().receive(message, 0) or ()
+        assert kind == (EVENT if digit == "2" else ACK)
+        assert others == [nsp, ack_id, f"[{rest}", None]
+
+    @pytest.mark.parametrize(
+        ("message", "packet"),
+        [
+            ("2/n", (EVENT, "/n", None, None, None)),
+            ("2/n,", (EVENT, "/n", None, None, None)),
+            ("2/,[", (EVENT, "/", None, "[", None)),
+            ("2/n,7", (EVENT, "/n", 7, None, None)),
+            ("2/n,7x[", (EVENT, "/n", 7, "x[", None)),
+            ("2/n,٧[", (EVENT, "/n", None, "٧[", None)),
+            ("2/[,[]", (EVENT, "/[", None, "[]", None)),
+            ("2n,[", (EVENT, "/", None, "n,[", None)),
+            ("2/n,12345678901234567[", (EVENT, "/n", None, "12345678901234567[", None)),
+            ("2", (EVENT, "/", None, None, None)),
+        ],
+    )
+    def test_and_what_only_looks_like_one(self, message: str, packet: object) -> None:
+        assert decoder().receive(message, 0) == packet
+
+    def test_a_namespace_that_is_too_long(self) -> None:
+        with pytest.raises(PacketError, match="at most 255"):
+            decoder().receive(f"2/{'n' * MAX_NAMESPACE},[]", 0)
