@@ -27,6 +27,9 @@ from .packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPAC
 _MAX_ACK_ID = 10**16
 _JAVASCRIPT = 0
 _CONTAINERS = (list, dict)
+_READY = frozenset((str, int, float, bool, bytes, type(None)))
+"""The types of values that are sent as they are."""
+_TEXT = frozenset((str,))
 
 _LIKE_DATES = re.compile(rb"(?:\xc7|\xc8\x00|\xc9\x00\x00\x00)[\x01\x08]\x00").search
 """Finds what may be a buffer of 1 or 8 bytes, or lies within other data."""
@@ -119,13 +122,14 @@ class MsgpackDecoder:
             raise PacketError(f"invalid payload: {error}") from None
         if packet.__class__ is not dict:
             raise PacketError("invalid payload: a packet is a map")
-        return _read(packet)
+        return _read(packet, deep=len(message) > MAX_DEPTH)
 
     def drop(self) -> None:
         """Nothing waits."""
 
 
-def _read(packet: dict[Any, Any]) -> Packet:
+def _read(packet: dict[Any, Any], *, deep: bool) -> Packet:
+    """Check a packet; its data may be ``deep`` if the message has enough bytes for that."""
     kind: Any = packet.get("type")
     if kind.__class__ is not int or not CONNECT <= kind <= CONNECT_ERROR:
         raise PacketError(f"unknown packet type {kind!r:.20}")
@@ -143,7 +147,8 @@ def _read(packet: dict[Any, Any]) -> Packet:
         raise PacketError("invalid payload: an event or acknowledgement is a list")
     if kind == DISCONNECT and "data" in packet and data is not None:
         raise PacketError("invalid payload: DISCONNECT carries nothing")
-    _check_depth(data)
+    if deep:
+        _check_depth(data)
     return kind, nsp, ack_id, None, data
 
 
@@ -193,12 +198,21 @@ def _plain(value: Any, depth: int) -> Any:
         raise EncodeError("the data is nested too deeply, or contains itself")
     deeper = depth + 1
     kind = value.__class__
-    if kind in (str, int, float, bool, bytes) or value is None:
-        return value
     if kind in (list, tuple):
-        return [_plain(item, deeper) for item in value]
+        if _READY.issuperset(map(type, value)):
+            return value
+        return [item if item.__class__ in _READY else _plain(item, deeper) for item in value]
     if kind is dict:
-        return {_key(key): _plain(item, deeper) for key, item in value.items()}
+        if not _TEXT.issuperset(map(type, value)):
+            return {_key(key): _plain(item, deeper) for key, item in value.items()}
+        if _READY.issuperset(map(type, value.values())):
+            return value
+        return {
+            key: item if item.__class__ in _READY else _plain(item, deeper)
+            for key, item in value.items()
+        }
+    if kind in _READY:
+        return value
     return _plain_object(value, deeper)
 
 
