@@ -258,9 +258,8 @@ class TestUsualHeaders:
         message = f"{digit}{name}{'' if ack_id is None else ack_id}[{rest}"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(default, "_HEADER", None)
-            kind, *others = decoder().receive(message, 0) or ()
-        assert kind == (EVENT if digit == "2" else ACK)
-        assert others == [nsp, ack_id, f"[{rest}", None]
+            packet = decoder().receive(message, 0)
+        assert packet == (EVENT if digit == "2" else ACK, nsp, ack_id, f"[{rest}", None)
 
     @pytest.mark.parametrize(
         ("message", "packet"),

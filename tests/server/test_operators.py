@@ -166,6 +166,22 @@ class TestAcknowledgements:
         self.answer(crowd.clients["a"], "1")
         assert await task == [2, 1]
 
+    async def test_nobody_is_told_to_stop_when_all_have_answered(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        crowd = Crowd()
+        monkeypatch.delattr(Socket, "forget")
+        task = asyncio.ensure_future(crowd.io.timeout(1000).to("x").emit_with_ack("question"))
+        await settle()
+        self.answer(crowd.clients["a"], "1")
+        crowd.clients["b"].session.end("transport close")
+        assert await task == [1]
+        task = asyncio.ensure_future(crowd.io.timeout(1000).to("x").emit_with_ack("question"))
+        await settle()
+        task.cancel()
+        with pytest.raises(AttributeError, match="forget"):
+            await task
+
     async def test_those_that_came_in_time(self) -> None:
         crowd = Crowd()
         heard: asyncio.Future[tuple[AckTimeout | None, list[Any]]] = (

@@ -166,7 +166,9 @@ class InMemoryAdapter:
             return list(members.values())
         excluded: set[str] = set()
         for room in target.excluded:
-            excluded.update(self._members(room))
+            excluded.update(self._rooms.get(room, ()))
+            if room in self._peers and room not in self._left_own_room:
+                excluded.add(room)
         return [peer for sid, peer in members.items() if sid not in excluded]
 
     # -- broadcast --------------------------------------------------------------------

@@ -125,11 +125,17 @@ class Collected:
         """A recipient has answered, or has left."""
         self._settled += 1
         if error is None:
-            self.responses.append(as_answer(args or []))
-        self._check()
+            self.responses.append(args[0] if args and len(args) == 1 else as_answer(args or ()))
+        if self._settled >= self._expected:
+            self._check()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every recipient has answered or left: nobody is waited for any more."""
+        return self._servers <= 0 and self._settled >= self._expected
 
     def _check(self) -> None:
-        if self._servers <= 0 and self._settled >= self._expected:
+        if self.complete:
             self._finish(None)
 
     def _expired(self) -> None:

@@ -21,7 +21,9 @@ Rooms = str | Iterable[str]
 
 def room_names(rooms: Rooms) -> tuple[str, ...]:
     """One room or several, as a tuple."""
-    given: Any = (rooms,) if isinstance(rooms, str) or not isinstance(rooms, Iterable) else rooms
+    if isinstance(rooms, str):
+        return (rooms,)
+    given: Any = rooms if isinstance(rooms, Iterable) else (rooms,)
     names: tuple[Any, ...] = tuple(given)
     for name in names:
         if not isinstance(name, str):
@@ -102,21 +104,7 @@ class BroadcastOperator:
         self._compress = compress
         self._timeout = timeout
 
-    def _with(
-        self,
-        *,
-        rooms: frozenset[str] | None = None,
-        excluded: frozenset[str] = frozenset(),
-        volatile: bool = False,
-        local: bool = False,
-    ) -> BroadcastOperator:
-        old = self._target
-        target = Target(
-            old.rooms if rooms is None else (old.rooms or frozenset()) | rooms,
-            old.excluded | excluded,
-            volatile=old.volatile or volatile,
-            local=old.local or local,
-        )
+    def _aimed(self, target: Target) -> BroadcastOperator:
         return BroadcastOperator(self.parts, target, compress=self._compress, timeout=self._timeout)
 
     # -- modifiers ----------------------------------------------------------------------
@@ -126,7 +114,11 @@ class BroadcastOperator:
 
         An empty list reaches nobody.
         """
-        return self._with(rooms=frozenset(room_names(rooms)))
+        old = self._target
+        named = frozenset(room_names(rooms))
+        if old.rooms is not None:
+            named |= old.rooms
+        return self._aimed(Target(named, old.excluded, volatile=old.volatile, local=old.local))
 
     def in_(self, rooms: Rooms) -> BroadcastOperator:
         """The same as ``to`` (Node: ``in``)."""
@@ -134,17 +126,21 @@ class BroadcastOperator:
 
     def except_(self, rooms: Rooms) -> BroadcastOperator:
         """Not to sockets in any of these rooms (Node: ``except``)."""
-        return self._with(excluded=frozenset(room_names(rooms)))
+        old = self._target
+        excluded = old.excluded.union(room_names(rooms))
+        return self._aimed(Target(old.rooms, excluded, volatile=old.volatile, local=old.local))
 
     @property
     def volatile(self) -> BroadcastOperator:
         """Drop the event for a client that cannot take it at once."""
-        return self._with(volatile=True)
+        old = self._target
+        return self._aimed(Target(old.rooms, old.excluded, volatile=True, local=old.local))
 
     @property
     def local(self) -> BroadcastOperator:
         """Only to sockets of this server."""
-        return self._with(local=True)
+        old = self._target
+        return self._aimed(Target(old.rooms, old.excluded, volatile=old.volatile, local=True))
 
     def compress(self, compress: bool) -> BroadcastOperator:
         """Whether the event may be compressed (it may, unless this says ``False``)."""
@@ -172,8 +168,9 @@ class BroadcastOperator:
         if ack is not None:
             self._emit_expecting(event, args, ack)
             return Emitted(self, DONE)
-        packet = self.parts.encode_kept([event, *args], self._target)
-        packet.event = [event, *args]
+        data = [event, *args]
+        packet = self.parts.encode_kept(data, self._target)
+        packet.event = data
         packet.compress = self._compress
         return Emitted(self, self.parts.adapter.broadcast(packet, self._target))
 
@@ -226,9 +223,15 @@ class BroadcastOperator:
         ack_id = next(parts.ack_ids)
         packet = self._encode(event, ack_id)
         collected = Collected(parts.runtime, self._timeout, done)
-        return parts.adapter.broadcast_with_ack(
+        stop = parts.adapter.broadcast_with_ack(
             packet, self._target, ack_id, collected.counted, collected.settle
         )
+
+        def stop_waiting() -> None:
+            if not collected.complete:
+                stop()
+
+        return stop_waiting
 
     def _encode(self, event: list[Any], ack_id: int) -> EncodedPacket:
         packet = self.parts.runtime.parser.encode(EVENT, self.parts.nsp, event, ack_id)
