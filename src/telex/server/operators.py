@@ -23,8 +23,8 @@ def room_names(rooms: Rooms) -> tuple[str, ...]:
     """One room or several, as a tuple."""
     if isinstance(rooms, str):
         return (rooms,)
-    given: Any = rooms if isinstance(rooms, Iterable) else (rooms,)
-    names: tuple[Any, ...] = tuple(given)
+    given: Any = rooms
+    names: tuple[Any, ...] = tuple(given) if hasattr(given, "__iter__") else (given,)
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"the name of a room is text, not {name!r}: use str()")
