@@ -52,6 +52,21 @@ def loads(text: str) -> Any:
         raise PacketError(f"invalid payload: {error}") from None
 
 
+def decoder(kind: Any) -> Callable[[str | bytes], Any]:
+    """What decodes JSON straight into a type; it raises whatever msgspec does."""
+    return msgspec.json.Decoder(kind).decode
+
+
+def read_into(decode: Callable[[str | bytes], Any], text: str) -> Any:
+    """What a ``decoder`` makes of strict JSON; ``None`` for what ``loads`` has to look at."""
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        return None
+    try:
+        return decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
 def _loads_slowly(text: str) -> Any:
     """JavaScript can cut an emoji in two; half of it is legal JSON, and comes back as it was."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -12,12 +13,13 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from telex._json import read_into
 from telex.errors import ConfigurationError
-from telex.server.params import MISTAKES, converter, explain
-from tests.support.strategies import values
+from telex.server.params import MISTAKES, converter, event_decoder, explain
+from tests.support.strategies import json_values, values
 
 
 @dataclass
@@ -242,3 +244,62 @@ class TestQuickly:
 
         assert mistake(Counted, {"value": 1}) == "name: no"
         assert made == [1]
+
+
+in_json = st.one_of(
+    st.sampled_from(
+        ["1", "1.0", "-0.0", "1e2", str(2**70), '"a"', '"1"', '{"x":1,"x":2}', '{"x":1,"z":1e999}']
+    ),
+    st.sampled_from(FITTING[:-1]).map(json.dumps),
+    json_values.map(json.dumps),
+)
+
+
+class TestEventDecoder:
+    @given(
+        st.sampled_from(USUAL),
+        st.one_of(in_json, st.lists(in_json, max_size=3).map(lambda texts: f"[{','.join(texts)}]")),
+    )
+    @example(int, "1.0")
+    @example(float, "1")
+    def test_agrees_with_converting_what_has_been_decoded(self, annotation: Any, text: str) -> None:
+        decode = event_decoder((annotation,))
+        assert decode is not None
+        event = read_into(decode, f'["name",{text}]')
+        if event is None:
+            return
+        name, value = event
+        assert name == "name"
+        assert outcome(ask_msgspec, annotation, json.loads(text)) == (True, repr(value))
+
+    @pytest.mark.parametrize("annotation", OTHERS)
+    def test_types_that_json_cannot_show(self, annotation: Any) -> None:
+        assert event_decoder((annotation,)) is None
+        assert event_decoder((str, annotation)) is None
+
+    @pytest.mark.parametrize("annotations", [(), (Any, object), ("Unknown",), (str | bytes,)])
+    def test_where_nothing_is_to_be_converted(self, annotations: tuple[Any, ...]) -> None:
+        assert event_decoder(annotations) is None
+
+    def test_an_annotation_without_a_hash(self) -> None:
+        assert event_decoder((int, Annotated[int, ["a list"]])) is None
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '["a"]',
+            '["a",1,2]',
+            '["a","1"]',
+            "[1,1]",
+            "{}",
+            "",
+            '["a",1',
+            '["a",1]x',
+            '["\\ud800",1]',
+        ],
+    )
+    def test_what_is_not_just_so(self, text: str) -> None:
+        decode = event_decoder((int,))
+        assert decode is not None
+        assert read_into(decode, text) is None
+        assert read_into(decode, '["a",1]') == ("a", 1)

@@ -9,8 +9,9 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Protocol
 
+from .. import _json
 from .._aio import cancelled_from_outside, harmless
-from ..parser.packet import event_arguments
+from ..parser.packet import RESERVED_EVENTS, event_arguments
 from .acks import Ack
 from .handlers import Handler, Handlers
 from .params import InvalidArguments
@@ -24,6 +25,11 @@ ITEM_WEIGHT = 256
 
 WAITING_LONG = 10.0
 """After so many seconds of waiting, the event that is waited for is named in a warning."""
+
+LONG = 192
+"""From so many characters on, events are decoded straight into the types of their handlers."""
+
+_LONGEST_NAME = 64
 
 _HARD_LIMIT = 4 * WAITING_LIMIT
 
@@ -99,6 +105,7 @@ class Dispatch:
         "_inbox",
         "_loads",
         "_paused",
+        "_reads_json",
         "_recipient",
         "_running",
         "_runtime",
@@ -124,6 +131,7 @@ class Dispatch:
         self._session = session
         self._runtime = runtime
         self._loads = runtime.parser.loads
+        self._reads_json = self._loads is _json.loads
         self._shared = shared
         self._exceptions = exceptions
         self._busy = False
@@ -177,6 +185,8 @@ class Dispatch:
         Raises ``PacketError`` if its payload is not an event's.
         """
         if text is not None:
+            if len(text) >= LONG and self._reads_json and self._receive_typed(ack_id, text):
+                return
             data = self._loads(text)
         event_arguments(data)
         name = data[0]
@@ -200,7 +210,29 @@ class Dispatch:
         self._running = name
         self._runtime.start(self._work((ack_id, data)))
 
-    def _call_directly(self, handler: Handler, ack_id: int | None, data: list[Any]) -> None:
+    def _receive_typed(self, ack_id: int | None, text: str) -> bool:
+        """Handle an event whose handler has types to decode it into; whether that was possible.
+
+        What must be queued, seen by others or explained to the client is not decoded here.
+        """
+        if self._busy or self.extras is not None or text[:2] != '["':
+            return False
+        name = text[2 : text.find('"', 2, 2 + _LONGEST_NAME)]
+        handlers = self._shared.get(name) if self.handlers is None else self.find(name)
+        if handlers is None or len(handlers) != 1 or name in RESERVED_EVENTS:
+            return False
+        handler = handlers[0]
+        if handler.decode is None or not handler.direct:
+            return False
+        event = _json.read_into(handler.decode, text)
+        if event is None or event[0] != name:
+            return False
+        self._call_directly(handler, ack_id, list(event), fitted=True)
+        return True
+
+    def _call_directly(
+        self, handler: Handler, ack_id: int | None, data: list[Any], *, fitted: bool = False
+    ) -> None:
         """The usual event: one function, called here and now."""
         name = data[0]
         del data[0]
@@ -208,7 +240,7 @@ class Dispatch:
         if handler.ack is not None and ack_id is not None:
             ack = self._new_ack(ack_id)
         try:
-            if len(data) != handler.limit or handler.typed:
+            if not fitted and (len(data) != handler.limit or handler.typed):
                 data = handler.fit(data)
             if handler.ack is not None:
                 result = self._call(handler, ack, data)

@@ -12,7 +12,15 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from .acks import Ack
-from .params import MISTAKES, Convert, InvalidArguments, converter, explain
+from .params import (
+    MISTAKES,
+    Convert,
+    DecodeEvent,
+    InvalidArguments,
+    converter,
+    event_decoder,
+    explain,
+)
 
 Function = Callable[..., Any]
 
@@ -29,9 +37,10 @@ class Handler:
     ``ack`` names the parameter that takes the acknowledgement, if there is one.
     ``direct`` says that ``call`` may be called as soon as its event's turn has come, with no
     task around it: it is neither used up nor concurrent. What ``is_async`` returns something
-    to await. ``typed`` says that arguments are checked first. ``concurrent`` handlers do not
-    wait for the socket's earlier events. Handlers that are not ``checked`` receive what is
-    ours, or nobody's, to judge.
+    to await. ``typed`` says that arguments are checked first; ``decode`` does that to the text
+    of a whole event, if there is such a thing. ``concurrent`` handlers do not wait for the
+    socket's earlier events. Handlers that are not ``checked`` receive what is ours, or
+    nobody's, to judge.
     """
 
     __slots__ = (
@@ -41,6 +50,7 @@ class Handler:
         "call",
         "concurrent",
         "converters",
+        "decode",
         "direct",
         "function",
         "is_async",
@@ -82,6 +92,7 @@ class Handler:
         self._checked = checked
         self.converters: list[tuple[str, Convert | None]] = []
         self.rest: tuple[str, Convert] | None = None
+        self.decode: DecodeEvent | None = None
         self._read_signature()
         self.typed = any(convert for _, convert in self.converters) or self.rest is not None
         self.direct = not (once or concurrent)
@@ -128,6 +139,8 @@ class Handler:
                 self.converters.append((parameter.name, convert))
             elif convert is not None:
                 self.rest = parameter.name, convert
+        if self.limit is not None and any(convert for _, convert in self.converters):
+            self.decode = event_decoder(tuple(hints.get(p.name, p.annotation) for p in named))
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from .._annotations import SCALARS, types_in
+from .._json import decoder
 from ..errors import ConfigurationError
 
 _BINARY = (bytes, bytearray, memoryview)
@@ -33,6 +34,7 @@ _USUAL = (
 """Types that msgspec converts to in the same way whatever it is told of keys and binary data."""
 
 Convert = Callable[[Any], Any]
+DecodeEvent = Callable[["str | bytes"], "tuple[Any, ...]"]
 
 
 class InvalidArguments(Exception):
@@ -44,7 +46,7 @@ def converter(annotation: Any, where: str) -> Convert | None:
 
     Raises ``ConfigurationError`` if the annotation cannot be checked.
     """
-    if annotation in (Any, object, inspect.Parameter.empty) or isinstance(annotation, str):
+    if _takes_anything(annotation):
         return None
     if (typing.get_origin(annotation) or annotation) is Callable:
         raise ConfigurationError(
@@ -119,6 +121,36 @@ def _quickly(annotation: Any, thoroughly: Convert) -> Convert:
             return thoroughly(value)
 
     return quickly
+
+
+def event_decoder(annotations: tuple[Any, ...]) -> DecodeEvent | None:
+    """What decodes the text of an event straight into the types of a handler's parameters.
+
+    It returns the event's name and arguments, and raises whatever msgspec does if anything is
+    not just so: then the event is to be decoded and converted step by step. There is no such
+    thing for types that could look different that way.
+    """
+    try:
+        hash(annotations)
+    except TypeError:
+        return None
+    return _event_decoder(annotations)
+
+
+@lru_cache(maxsize=1024)
+def _event_decoder(annotations: tuple[Any, ...]) -> DecodeEvent | None:
+    wanted = [Any if _takes_anything(annotation) else annotation for annotation in annotations]
+    try:
+        if all(annotation is Any for annotation in wanted) or not all(map(_is_usual, wanted)):
+            return None
+    except TypeError:  # there are unions that are checked here, and not by msgspec
+        return None
+    event: Any = tuple.__class_getitem__((str, *wanted))
+    return decoder(event)
+
+
+def _takes_anything(annotation: Any) -> bool:
+    return annotation in (Any, object, inspect.Parameter.empty) or isinstance(annotation, str)
 
 
 def _is_plain_union(annotation: Any) -> bool:
