@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from telex import Server, Socket, native
+from telex.server.dispatch import LONG
 from tests.support.calls import Calls, counted_calls
 
 COMPILED = native.core is not None
@@ -25,12 +28,62 @@ MOST_CALLS_OF_A_RECIPIENT = 0 if COMPILED else 6
 ATTEMPTS = 3
 """Writes are counted so often: on a busy machine the kernel may repeat a segment."""
 
+LONG_TEXT = "x" * LONG
+
 Reply = Callable[[str], bool]
+
+
+class Order(msgspec.Struct):
+    """A typed argument."""
+
+    number: int
+    note: str = ""
+
+
+class Dated(msgspec.Struct):
+    """An answer that is more than plain values."""
+
+    at: datetime
+
+
+class Awaitable(msgspec.Struct):
+    """A struct that is no answer, but the way to one."""
+
+    number: int
+
+    def __await__(self) -> Generator[None, None, int]:
+        yield
+        return self.number
+
+
+def add_typed_handlers(server: Server) -> None:
+    """Handlers that take an order."""
+
+    @server.event
+    def order(socket: Socket, order: Order) -> Order:
+        return Order(order.number, "" if len(order.note) < LONG else order.note)
+
+    @server.event
+    def big(socket: Socket, order: Order) -> Order:
+        return Order(2**70)
+
+    @server.event
+    def moment(socket: Socket, order: Order) -> Dated:
+        return Dated(datetime.fromtimestamp(order.number, UTC))
+
+    @server.event
+    def awaitable(socket: Socket, order: Order) -> Awaitable:
+        return Awaitable(order.number)
+
+    @server.event
+    def fails(socket: Socket, order: Order) -> None:
+        raise RuntimeError("no")
 
 
 @pytest.fixture
 async def io() -> AsyncIterator[Server]:
     server = Server()
+    add_typed_handlers(server)
 
     @server.on("connection")
     def connection(socket: Socket) -> None:
@@ -113,6 +166,41 @@ class TestOneEvent:
         assert not any("asgi" in name for name in calls.names), "not the fast path"
         assert len(calls) <= MOST_CALLS_OF_AN_EVENT, calls
         assert calls.tasks == [], calls
+
+    async def test_of_a_typed_handler(self, clients: Clients) -> None:
+        await clients.add(1)
+        question = f'427["order",{{"number":1,"note":"{LONG_TEXT}"}}]'
+        answer = f'437[{{"number":1,"note":"{LONG_TEXT}"}}]'
+        await clients.ask(question, answer)
+        calls = await clients.ask(question, answer)
+        assert not any("fit" in name or "loads" in name for name in calls.names), calls
+        assert len(calls) <= MOST_CALLS_OF_AN_EVENT + 2, calls  # taking the answer apart
+
+    @pytest.mark.parametrize(
+        ("question", "answer"),
+        [
+            (f'["order",{{"number":"1","note":"{LONG_TEXT}"}}]', "ValidationError"),
+            (f'["order",{{"note":"{LONG_TEXT}"}}]', "ValidationError"),
+            (f'["order",{{"number":1}},"{LONG_TEXT}"]', '[{"number":1,"note":""}]'),
+            (f'[ "order",{{"number":2,"more":"{LONG_TEXT}"}}]', '[{"number":2,"note":""}]'),
+            (f'["\\u006frder",{{"number":2,"x":"{LONG_TEXT}"}}]', '[{"number":2,"note":""}]'),
+            (f'["order",{{"number":3,"x":["\\ud800","{LONG_TEXT}"]}}]', '[{"number":3,"note":""}]'),
+            (f'["order",{{"number":4,"note":"\\ud800","x":"{LONG_TEXT}"}}]', "[]"),
+            (f'["big",{{"number":5,"note":"{LONG_TEXT}"}}]', f'[{{"number":{2**70},"note":""}}]'),
+            (f'["moment",{{"number":6,"note":"{LONG_TEXT}"}}]', "1970-01-01T00:00:06.000Z"),
+            (f'["awaitable",{{"number":7,"note":"{LONG_TEXT}"}}]', "[7]"),
+            (f'["fails",{{"number":8,"note":"{LONG_TEXT}"}}]', "HandlerError"),
+        ],
+    )
+    async def test_of_a_typed_handler_that_is_unusual(
+        self, clients: Clients, question: str, answer: str
+    ) -> None:
+        await clients.add(1)
+        client = clients.all[0]
+        await client.send(f"427{question}")
+        received = str(await client.recv())
+        assert received.startswith("437[")
+        assert answer in received or answer == "[]"
 
     async def test_of_an_async_handler_takes_one_task(self, clients: Clients) -> None:
         await clients.add(1)

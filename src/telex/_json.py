@@ -113,6 +113,17 @@ def dumps_with(value: Any, attachments: list[bytes]) -> bytes:
         return _dumps_slowly(value, attachments, error)
 
 
+STRUCT: type = msgspec.Struct
+"""What ``take_apart`` knows."""
+
+
+def take_apart(value: Any) -> Any:
+    """What ``encode`` asks about values that are not plain: structs. Others are refused."""
+    if isinstance(value, msgspec.Struct):
+        return parts_of(value)
+    raise TypeError
+
+
 def _default(attachments: list[bytes], value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return parts_of(value)

@@ -10,9 +10,11 @@ SOURCE: int
 
 def configure(
     loads: Callable[[bytes], Any],
-    dumps: Callable[[Any, None, int], bytes],
+    dumps: Callable[[Any, Callable[[Any], Any], int], bytes],
+    take_apart: Callable[[Any], Any],
     options: int,
     reserved: frozenset[str],
+    struct: type,
     /,
 ) -> None: ...
 

@@ -16,6 +16,8 @@
 #define MAX_DIGITS 16
 #define MAX_DEPTH 128 /* brackets; with more than that, somebody has to look (telex._json) */
 #define MAX_ARGUMENTS 14
+#define LONG 192 /* as telex.server.dispatch has it */
+#define LONGEST_NAME 64
 #define MAX_NAMESPACE 256 /* bytes, with the comma; longer ones go elsewhere */
 
 /* What an answer needs to know of its event. */
@@ -26,7 +28,7 @@ typedef struct {
     size_t namespace_size;
 } Asked;
 
-static PyObject *loads, *dumps, *dumps_options, *reserved; /* see configure */
+static PyObject *loads, *dumps, *dumps_hook, *dumps_options, *reserved, *struct_type; /* see configure */
 static PyObject *name_fit, *name_raised, *name_returned, *name_answer, *name_deliver;
 
 static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
@@ -35,7 +37,7 @@ static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
             slot_direct = {"direct", NULL, 0}, slot_ack = {"ack", NULL, 0},
             slot_typed = {"typed", NULL, 0}, slot_limit = {"limit", NULL, 0},
             slot_required = {"required", NULL, 0}, slot_with_socket = {"with_socket", NULL, 0},
-            slot_call = {"call", NULL, 0};
+            slot_call = {"call", NULL, 0}, slot_decode = {"decode", NULL, 0};
 
 /* ------------------------------------------------------------------------------- the answer */
 
@@ -75,7 +77,7 @@ static PyObject *encode(PyObject *result)
         PyList_SET_ITEM(values, 0, Py_NewRef(result));
     }
     if (!values) return NULL;
-    PyObject *args[4] = {NULL, values, Py_None, dumps_options};
+    PyObject *args[4] = {NULL, values, dumps_hook, dumps_options};
     PyObject *text = PyObject_Vectorcall(dumps, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     Py_DECREF(values);
     if (text && !PyBytes_CheckExact(text)) Py_CLEAR(text);
@@ -152,7 +154,9 @@ static bool is_data(PyObject *value)
     PyTypeObject *type = Py_TYPE(value);
     return value == Py_None || type == &PyUnicode_Type || type == &PyLong_Type
            || type == &PyDict_Type || type == &PyList_Type || type == &PyBool_Type
-           || type == &PyFloat_Type || type == &PyTuple_Type || type == &PyBytes_Type;
+           || type == &PyFloat_Type || type == &PyTuple_Type || type == &PyBytes_Type
+           || (PyType_IsSubtype(type, (PyTypeObject *)struct_type)
+               && !(type->tp_as_async && type->tp_as_async->am_await));
 }
 
 /* The only handler of an event, or NULL if this is not that simple; a borrowed reference. */
@@ -174,12 +178,12 @@ static PyObject *find_handler(PyObject *dispatch, PyObject *name)
     return handler;
 }
 
-/* Calls the handler with what it takes of `event` behind its name. */
+/* Calls the handler with what it takes of `event` behind its name; a tuple fits as it is. */
 static PyObject *call(PyObject *handler, PyObject *socket, PyObject *event, Py_ssize_t count)
 {
     PyObject *stack[MAX_ARGUMENTS + 2], **args = stack + 1;
     PyObject *fitted = NULL, **values = PySequence_Fast_ITEMS(event) + 1;
-    if (slot_get(&slot_typed, handler) != Py_False) {
+    if (PyList_CheckExact(event) && slot_get(&slot_typed, handler) != Py_False) {
         PyObject *given = PyList_GetSlice(event, 1, 1 + count);
         if (!given) return NULL;
         fitted = PyObject_CallMethodOneArg(handler, name_fit, given);
@@ -215,21 +219,13 @@ static Py_ssize_t arguments(PyObject *handler, Py_ssize_t come)
     return come <= MAX_ARGUMENTS ? come : -1;
 }
 
-/* An event has been decoded: 1, 0 or -1 as lane_take says. */
-static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, const Asked *asked)
+/* Calls the handler of an event, and answers: 1, or -1. */
+static int run(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObject *event,
+               Py_ssize_t count, const Asked *asked)
 {
-    if (!PyList_CheckExact(event) || PyList_GET_SIZE(event) == 0) return 0;
-    PyObject *name = PyList_GET_ITEM(event, 0), *socket = slot_get(&slot_recipient, dispatch);
-    if (!PyUnicode_CheckExact(name) || !socket || PySet_Contains(reserved, name) != 0) return 0;
-    PyObject *handler = find_handler(dispatch, name);
-    if (!handler) {
-        PyErr_Clear(); /* a name that is like no text: see Dispatch.find */
-        return 0;
-    }
-    Py_ssize_t count = arguments(handler, PyList_GET_SIZE(event) - 1);
-    if (count < 0) return 0;
+    PyObject *name = PySequence_Fast_GET_ITEM(event, 0);
+    PyObject *socket = Py_NewRef(slot_get(&slot_recipient, dispatch));
     Py_INCREF(handler);
-    Py_INCREF(socket);
     PyObject *result = call(handler, socket, event, count);
     int done = 0;
     if (!result) done = raised(dispatch, name, asked);
@@ -239,6 +235,50 @@ static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, cons
     Py_DECREF(socket);
     Py_DECREF(handler);
     return done < 0 ? -1 : 1;
+}
+
+/* An event has been decoded: 1, 0 or -1 as lane_take says. */
+static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, const Asked *asked)
+{
+    if (!PyList_CheckExact(event) || PyList_GET_SIZE(event) == 0) return 0;
+    PyObject *name = PyList_GET_ITEM(event, 0);
+    if (!PyUnicode_CheckExact(name) || PySet_Contains(reserved, name) != 0
+        || !slot_get(&slot_recipient, dispatch))
+        return 0;
+    PyObject *handler = find_handler(dispatch, name);
+    if (!handler) {
+        PyErr_Clear(); /* a name that is like no text: see Dispatch.find */
+        return 0;
+    }
+    Py_ssize_t count = arguments(handler, PyList_GET_SIZE(event) - 1);
+    return count < 0 ? 0 : run(f, c, dispatch, handler, event, count, asked);
+}
+
+/* The same for a text whose handler knows how to decode it into its types (Handler.decode). */
+static int handle_typed(Flow *f, Channel *c, PyObject *dispatch, const char *data, PyObject *text,
+                        const Asked *asked)
+{
+    const char *end = data[1] == '"' ? memchr(data + 2, '"', LONGEST_NAME) : NULL;
+    PyObject *name = end ? PyUnicode_DecodeUTF8(data + 2, end - data - 2, NULL) : NULL;
+    PyObject *handler = NULL, *decode = NULL, *event = NULL;
+    int taken = 0;
+    if (name && PySet_Contains(reserved, name) == 0 && slot_get(&slot_recipient, dispatch))
+        handler = Py_XNewRef(find_handler(dispatch, name));
+    if (handler && slot_get(&slot_call, handler))
+        decode = Py_XNewRef(slot_get(&slot_decode, handler));
+    if (decode && decode != Py_None) event = PyObject_CallOneArg(decode, text);
+    if (event && PyTuple_CheckExact(event) && PyTuple_GET_SIZE(event) <= MAX_ARGUMENTS
+        && PyObject_RichCompareBool(PyTuple_GET_ITEM(event, 0), name, Py_EQ) == 1)
+        taken = run(f, c, dispatch, handler, event, PyTuple_GET_SIZE(event) - 1, asked);
+    else if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+        taken = -1;
+    else
+        PyErr_Clear(); /* what is not just so is decoded step by step */
+    Py_XDECREF(event);
+    Py_XDECREF(decode);
+    Py_XDECREF(handler);
+    Py_XDECREF(name);
+    return taken;
 }
 
 /* ------------------------------------------------------------------------------- the text */
@@ -285,6 +325,13 @@ int lane_take(Flow *f, Channel *c, const char *data, size_t size)
     PyObject *text = PyBytes_FromStringAndSize(data + start, (Py_ssize_t)(size - start));
     if (!text) return -1;
     Py_INCREF(dispatch);
+    int typed = 0;
+    if (size - start >= LONG) typed = handle_typed(f, c, dispatch, data + start, text, &asked);
+    if (typed) {
+        Py_DECREF(text);
+        Py_DECREF(dispatch);
+        return typed;
+    }
     PyObject *event = PyObject_CallOneArg(loads, text);
     Py_DECREF(text);
     if (!event) {
@@ -301,12 +348,12 @@ int lane_take(Flow *f, Channel *c, const char *data, size_t size)
 
 PyObject *lane_configure(PyObject *module, PyObject *args)
 {
-    PyObject *given[4];
-    if (!PyArg_ParseTuple(args, "OOOO!:configure", given, given + 1, given + 2, &PyFrozenSet_Type,
-                          given + 3))
+    PyObject *given[6];
+    if (!PyArg_ParseTuple(args, "OOOOO!O!:configure", given, given + 1, given + 2, given + 3,
+                          &PyFrozenSet_Type, given + 4, &PyType_Type, given + 5))
         return NULL;
-    PyObject **kept[4] = {&loads, &dumps, &dumps_options, &reserved};
-    for (int i = 0; i < 4; i++) Py_XSETREF(*kept[i], Py_NewRef(given[i]));
+    PyObject **kept[6] = {&loads, &dumps, &dumps_hook, &dumps_options, &reserved, &struct_type};
+    for (int i = 0; i < 6; i++) Py_XSETREF(*kept[i], Py_NewRef(given[i]));
     Py_RETURN_NONE;
 }
 

@@ -3,8 +3,8 @@
 
 static PyMethodDef methods[] = {
     {"configure", lane_configure, METH_VARARGS,
-     "configure(loads, dumps, options, reserved): what lanes decode and encode with, and the "
-     "names that no event may have."},
+     "configure(loads, dumps, take_apart, options, reserved, struct): what lanes decode and "
+     "encode with, and the names that no event may have."},
     {"flush_all", flush_all, METH_VARARGS,
      "flush_all(sessions, failed): flush a list of sessions; failed(session, error) is told."},
     {"deliver_all", deliver_all, METH_VARARGS,

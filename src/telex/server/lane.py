@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from .socket import Socket
 
 if core is not None:
-    core.configure(_json.decode, _json.encode, _json.OPTIONS, RESERVED_EVENTS)
+    core.configure(
+        _json.decode, _json.encode, _json.take_apart, _json.OPTIONS, RESERVED_EVENTS, _json.STRUCT
+    )
 
 
 def lane_of(parser: Parser, socket: Socket | None) -> object:
