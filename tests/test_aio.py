@@ -3,15 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gc
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from typing import Any
 
 import pytest
+import uvloop
 
 from telex import _aio
 
+Scenario = Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]
+Run = Callable[[Scenario], None]
+
+
+MARK: ContextVar[str] = ContextVar("MARK", default="unset")
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    with asyncio.Runner(debug=True, loop_factory=request.param) as runner:
+        yield runner
+
+
+@pytest.fixture(params=["in a task", "in a callback"])
+def run(request: pytest.FixtureRequest, runner: asyncio.Runner) -> Callable[[Scenario], None]:
+    """Lets a coroutine function begin tasks: in a task of its own, or where no task is running."""
+
+    def run(scenario: Scenario) -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            if request.param == "in a task":
+                await scenario(loop)
+                return
+            result: asyncio.Future[None] = loop.create_future()
+            coro = scenario(loop)
+
+            def step() -> None:
+                assert asyncio.current_task() is None
+                try:
+                    coro.send(None)
+                except StopIteration:
+                    result.set_result(None)
+                except BaseException as error:
+                    result.set_exception(error)
+                else:
+                    loop.call_soon(step)
+
+            loop.call_soon(step)
+            await result
+
+        runner.run(main())
+
+    return run
+
 
 class TestStart:
-    async def test_runs_to_the_end(self) -> None:
+    def test_begins_at_once_and_runs_to_the_end(self, run: Run) -> None:
         steps: list[str] = []
 
         async def work() -> int:
@@ -20,18 +70,196 @@ class TestStart:
             steps.append("end")
             return 5
 
-        task = _aio.start(asyncio.get_running_loop(), work())
-        assert steps == ["begin"]
-        assert await task == 5
-        assert steps == ["begin", "end"]
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            task = _aio.start(loop, work())
+            assert steps == ["begin"]
+            assert task in asyncio.all_tasks()
+            await turns()
+            assert task.result() == 5
+            assert steps == ["begin", "end"]
+            assert task not in asyncio.all_tasks()
 
-    async def test_timeouts_work_inside(self) -> None:
+        run(scenario)
+
+    def test_is_done_at_once(self, run: Run) -> None:
+        async def work() -> int:
+            return 5
+
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            task = _aio.start(loop, work())
+            assert task.done()
+            assert task.result() == 5
+            assert task not in asyncio.all_tasks()
+
+        run(scenario)
+
+    def test_is_a_task_like_any_other(self, run: Run) -> None:
+        seen: list[object] = []
+
         async def work() -> None:
+            seen.append(asyncio.current_task())
+            _aio.start(asyncio.get_running_loop(), inner())
+            seen.append(asyncio.current_task())
+            await asyncio.sleep(0)
+            seen.append(asyncio.current_task())
+
+        async def inner() -> None:
+            seen.append(asyncio.current_task())
+
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            before = asyncio.current_task()
+            task = _aio.start(loop, work())
+            assert asyncio.current_task() is before
+            assert task.get_loop() is loop
+            await turns()
+            assert seen[0] is task
+            assert isinstance(seen[1], asyncio.Task)
+            assert seen[1] is not task
+            assert seen[2:] == [task, task]
+
+        run(scenario)
+
+    def test_has_a_context_of_its_own(self, run: Run) -> None:
+        seen: list[str] = []
+
+        async def work() -> None:
+            seen.append(MARK.get())
+            MARK.set("inside")
+            await asyncio.sleep(0)
+            seen.append(MARK.get())
+
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            token = MARK.set("outside")
+            _aio.start(loop, work())
+            assert MARK.get() == "outside"
+            MARK.reset(token)
+            await turns()
+            assert seen == ["outside", "inside"]
+
+        run(scenario)
+
+    def test_fails_as_a_task_does(self, run: Run) -> None:
+        failure = ValueError("x")
+
+        async def work() -> None:
+            raise failure
+
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            assert _aio.start(loop, work()).exception() is failure
+
+        run(scenario)
+
+    def test_hands_on_what_ends_the_program(self, run: Run) -> None:
+        async def work() -> None:
+            raise SystemExit(1)
+
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            before = asyncio.current_task()
+            with pytest.raises(SystemExit):
+                _aio.start(loop, work())
+            assert asyncio.current_task() is before
+
+        run(scenario)
+        gc.collect()  # asyncio says that nobody has asked the task for its exception
+
+    def test_is_cancelled_as_a_task_is(self, run: Run) -> None:
+        seen: list[object] = []
+
+        async def work() -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                seen.append(_aio.cancelled_from_outside())
+                raise
+
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            task = _aio.start(loop, work())
+            task.cancel()
+            await turns()
+            assert task.cancelled()
+            assert seen == [True]
+
+        run(scenario)
+
+    def test_timeouts_and_groups_work_inside(self, run: Run) -> None:
+        seen: list[object] = []
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(0))
             async with asyncio.timeout(0):
                 await asyncio.Event().wait()
 
-        with pytest.raises(TimeoutError):
-            await _aio.start(asyncio.get_running_loop(), work())
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            task = _aio.start(loop, work())
+            task.add_done_callback(lambda task: seen.append(task.exception()))
+            while not seen:
+                await asyncio.sleep(0)
+            assert isinstance(seen[0], TimeoutError)
+
+        run(scenario)
+
+    def test_leaves_the_making_to_a_loop_with_a_way_of_its_own(self, run: Run) -> None:
+        made: list[object] = []
+
+        def factory(
+            loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
+        ) -> asyncio.Task[Any]:
+            task = asyncio.Task(coro, loop=loop, **options)
+            made.append(task)
+            return task
+
+        async def scenario(loop: asyncio.AbstractEventLoop) -> None:
+            loop.set_task_factory(factory)
+            task = _aio.start(loop, asyncio.sleep(0, 5))
+            loop.set_task_factory(None)
+            assert made == [task]
+            await turns()
+            assert task.result() == 5
+
+        run(scenario)
+
+    def test_waits_for_a_loop_that_is_not_running(self, runner: asyncio.Runner) -> None:
+        steps: list[str] = []
+
+        async def work() -> None:
+            steps.append("begin")
+
+        task = _aio.start(runner.get_loop(), work())
+        assert steps == []
+
+        async def main() -> None:
+            await task
+
+        runner.run(main())
+        assert steps == ["begin"]
+
+    def test_in_threads_at_the_same_time(self) -> None:
+        """Each has its loop, and none begins another's task."""
+        count = 2000
+
+        async def work(number: int) -> tuple[int, asyncio.AbstractEventLoop]:
+            return number, asyncio.get_running_loop()
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            for number in range(count):
+                assert _aio.start(loop, work(number)).result() == (number, loop)
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(3) as pool:
+                for done in [pool.submit(asyncio.run, main()) for _ in range(3)]:
+                    done.result()
+        finally:
+            sys.setswitchinterval(interval)
+
+
+async def turns() -> None:
+    """Let what has been begun run on."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 class TestDiscard:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
 from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
 from typing import Any, TypeVar
@@ -23,10 +24,8 @@ if sys.version_info >= (3, 12):
         return loop.create_task(coro)
 
 else:
-    from contextvars import copy_context
-
     _future: Any = asyncio.Future
-    _tasks: Any = asyncio.tasks  # with what its documentation has for makers of tasks
+    _tasks: Any = asyncio.tasks
 
     class _Capture:
         """Stands for the loop while a task is made, and keeps what would be its first step.
@@ -34,13 +33,13 @@ else:
         One for each task: threads may make some at the same time.
         """
 
-        __slots__ = ("step",)
+        __slots__ = ("context", "step")
 
-        step: Callable[[], None]
-        get_debug = bool  # no
+        get_debug = bool  # says no
 
-        def call_soon(self, step: Callable[[], None], context: object) -> None:
+        def call_soon(self, step: Callable[[], None], context: Context) -> None:
             self.step = step
+            self.context = context
 
     def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run ``coro`` as a task, up to its first suspension now.
@@ -49,19 +48,18 @@ else:
         """
         if not loop.is_running() or loop.get_task_factory() is not None:
             return loop.create_task(coro)
-        # Python 3.11 has no eager tasks. A task is made with a loop that begins nothing, and
-        # given its real one before it has asked any: its own first step begins it here.
-        context = copy_context()
+        # Python 3.11 has no eager tasks. This one is made with a loop that begins nothing and
+        # given its real one before it has asked for anything; its own first step begins it.
         capture: Any = _Capture()
-        task = asyncio.Task(coro, loop=capture, context=context, name="telex")
+        task = asyncio.Task(coro, loop=capture, name="telex")
         _future.__init__(task, loop=loop)
-        current = asyncio.current_task(loop)
-        if current is None:
-            context.run(capture.step)
+        if loop not in _tasks._current_tasks:
+            capture.context.run(capture.step)
             return task
+        current = asyncio.current_task(loop)
         _tasks._leave_task(loop, current)
         try:
-            context.run(capture.step)
+            capture.context.run(capture.step)
         finally:
             _tasks._enter_task(loop, current)
         return task

@@ -1,4 +1,4 @@
-"""Counting what a message costs: calls of Python functions, and tasks."""
+"""Counting what a message costs: calls of Python functions, tasks, and their callbacks."""
 
 from __future__ import annotations
 
@@ -23,11 +23,19 @@ class Calls:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.tasks: list[str] = []
+        self.callbacks: list[str] = []
+        """Who has asked a task, or another future, to say when it is done."""
 
-    def profile(self, frame: FrameType, event: str, _: object) -> None:
+    def profile(self, frame: FrameType, event: str, called: object) -> None:
+        code = frame.f_code
+        if event == "c_call":
+            if getattr(called, "__name__", "") == "add_done_callback":
+                cause = self._cause(frame)
+                if cause:
+                    self.callbacks.append(cause)
+            return
         if event != "call":
             return
-        code = frame.f_code
         if code.co_filename.startswith(PACKAGE):
             file = code.co_filename.removeprefix(PACKAGE + "/")
             self.names.append(f"{file}:{code.co_qualname}")

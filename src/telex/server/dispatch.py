@@ -240,14 +240,15 @@ class Dispatch:
         if handler.ack is not None and ack_id is not None:
             ack = self._new_ack(ack_id)
         try:
-            if not fitted and (len(data) != handler.limit or handler.typed):
-                data = handler.fit(data)
             if handler.ack is not None:
-                result = self._call(handler, ack, data)
-            elif handler.with_socket:
-                result = handler.call(self._recipient, *data)
-            else:
-                result = handler.call(*data)
+                result = self._call(handler, ack, data, fitted=fitted)
+            else:  # the same, here
+                if not fitted and (len(data) != handler.limit or handler.typed):
+                    data = handler.fit(data)
+                if handler.with_socket:
+                    result = handler.call(self._recipient, *data)
+                else:
+                    result = handler.call(*data)
         except BaseException as error:
             self._failed(name, _owed(ack_id, ack), harmless(error))
             return
@@ -265,7 +266,7 @@ class Dispatch:
     ) -> None:
         """The only handler of an event has been called: answer, or await its coroutine first."""
         wanted = ack_id is not None and handler.ack is None
-        if _is_work(result, wanted=wanted or handler.is_async):
+        if result.__class__ is CoroutineType or _is_work(result, wanted=wanted or handler.is_async):
             self._busy = True
             self._running = name
             self._runtime.start(self._finish(handler, name, ack_id, ack, result), held=result)
@@ -286,9 +287,10 @@ class Dispatch:
         else:
             if ack_id is not None and handler.ack is None:
                 self._recipient.answer(ack_id, result)
-        item = self._next()
-        if item is not None:
-            await self._work(item)
+        if self._inbox:
+            await self._work(self._next())
+        else:
+            self._busy = False
 
     # -- the queue ----------------------------------------------------------------------
 
@@ -338,6 +340,28 @@ class Dispatch:
                     handlers = self.find(data[0])
                     if handlers and handlers[0].concurrent:
                         self._runtime.start(self._handle(ack_id, data))
+                    elif (
+                        handlers is not None
+                        and len(handlers) == 1
+                        and (handler := handlers[0]).direct
+                        and self.extras is None
+                    ):
+                        # As _handle does it, without a coroutine of its own.
+                        name = data.pop(0)
+                        ack = None
+                        if handler.ack is not None and ack_id is not None:
+                            ack = self._new_ack(ack_id)
+                        try:
+                            result = self._call(handler, ack, data)
+                            if result.__class__ is CoroutineType or _is_work(
+                                result, wanted=handler.is_async or ack_id is not None
+                            ):
+                                result = await result
+                        except BaseException as error:
+                            self._failed(name, _owed(ack_id, ack), harmless(error))
+                        else:
+                            if ack_id is not None and handler.ack is None:
+                                self._recipient.answer(ack_id, result)
                     else:
                         await self._handle(ack_id, data)
                 elif isinstance(item, str):
@@ -420,7 +444,7 @@ class Dispatch:
             if handler.ack is not None and ack is None and ack_id is not None:
                 ack = self._new_ack(ack_id)
             try:
-                result = self._call(handler, ack, handler.fit(args))
+                result = self._call(handler, ack, args)
                 if _is_work(result, wanted=handler.is_async or ack_id is not None):
                     result = await result
             except BaseException as error:
@@ -436,7 +460,12 @@ class Dispatch:
     def _new_ack(self, ack_id: int) -> Ack:
         return Ack(lambda answer: self._recipient.answer(ack_id, answer))
 
-    def _call(self, handler: Handler, ack: Ack | None, args: list[Any]) -> Any:
+    def _call(
+        self, handler: Handler, ack: Ack | None, args: list[Any], *, fitted: bool = False
+    ) -> Any:
+        """Call a handler with what it takes of an event."""
+        if not fitted and (len(args) != handler.limit or handler.typed):
+            args = handler.fit(args)
         if handler.with_socket:
             args = [self._recipient, *args]
         if handler.ack is None or (ack is None and not handler.ack_required):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from types import CoroutineType
 from typing import Any
 
-from .. import _aio
-from .._aio import harmless
+from .._aio import discard, harmless, start
 from ..errors import ConfigurationError
 from ..parser.packet import Parser
 
@@ -37,8 +37,8 @@ class Runtime:
         """Run on this loop from now on."""
         self._loop = loop
 
-    def start(self, coro: Coroutine[Any, Any, Any], held: object = None) -> asyncio.Task[Any]:
-        """Run a coroutine; on Python 3.12 and later its first step runs at once.
+    def start(self, coro: Coroutine[Any, Any, Any], held: Any = None) -> asyncio.Task[Any]:
+        """Run a coroutine; its first step runs at once, unless the loop has it otherwise.
 
         ``held`` is a coroutine that ``coro`` is going to await: without it, a task that is
         cancelled before its first step would leave a coroutine that nobody has begun.
@@ -46,14 +46,14 @@ class Runtime:
         loop = self._loop
         if loop is None:
             coro.close()
-            _aio.discard(held)
+            discard(held)
             loop = self.loop  # says what is missing
-        task = _aio.start(loop, coro)
+        task = start(loop, coro)
         if not task.done():
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-            if held is not None:
-                task.add_done_callback(lambda _: _aio.discard(held))
+            if held.__class__ is CoroutineType and not held.cr_suspended:
+                task.add_done_callback(lambda _: discard(held))
         return task
 
     def watch(self, coro: Awaitable[Any], what: str) -> None:
