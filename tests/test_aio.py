@@ -203,7 +203,7 @@ class TestStart:
         made: list[object] = []
 
         def factory(
-            loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
+            loop: asyncio.AbstractEventLoop, coro: Any, **options: Any
         ) -> asyncio.Task[Any]:
             task = asyncio.Task(coro, loop=loop, **options)
             made.append(task)

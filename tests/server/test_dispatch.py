@@ -67,6 +67,17 @@ class TestAnswers:
                 expected = ['61-7[{"_placeholder":true,"num":0}]', b""]
             assert room.heard() == expected
 
+    async def test_of_a_coroutine_that_waits_for_nothing_are_sent_at_once(self, room: Room) -> None:
+        @room.socket.on("x")
+        async def x(value: int) -> int:
+            room.log.append(asyncio.current_task())
+            return value
+
+        room.say('27["x",1]', '28["x",2]')
+        assert room.heard() == ["37[1]", "38[2]"]
+        assert len(set(room.log)) == 2, "each has a task of its own"
+        assert room.scene.core.runtime.tasks == set()
+
     async def test_nobody_asked_for_are_not_sent(self, room: Room) -> None:
         room.socket.on("x", returns(1))
         room.say('2["x"]')
@@ -212,6 +223,81 @@ class TestOrder:
         await settle()
         assert room.heard() == ["30[0]", '31["fast"]', "32[1]", '33["fast"]']
 
+    async def test_events_that_have_waited_are_handled_as_others_are(
+        self, room: Room, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        gate = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        @room.socket.on("slow")
+        async def slow() -> None:
+            await gate.wait()
+
+        @room.socket.on("by hand")
+        async def by_hand(value: int, ack: Ack) -> str:
+            ack("by hand", value)
+            await asyncio.sleep(0)
+            return "ignored"
+
+        @room.socket.on("fails")
+        async def fails(value: int) -> None:
+            await asyncio.sleep(0)
+            raise RuntimeError
+
+        @room.scene.root.event
+        async def shared(socket: Socket, value: int = 0, *rest: int) -> list[object]:
+            await asyncio.sleep(0)
+            return [socket is room.socket, value, *rest]
+
+        room.socket.on("by hand later", functools.partial(keep, room.log))
+        room.socket.on("task", lambda: loop.create_task(asyncio.sleep(0, "done")))
+        room.socket.on("twice", note(room.log, "first"))
+        room.socket.on("twice", returns("second"))
+        room.socket.once("once", note(room.log, "once"))
+        room.say('2["slow"]')
+        room.say('20["by hand",1]', '2["by hand",1]', '21["by hand","x"]', '22["by hand"]')
+        room.say('23["fails",1]', '24["shared"]', '25["shared",1,2,3]', '26["by hand later"]')
+        room.say('27["task"]', '2["task"]', '28["twice"]', '29["once"]', '210["once"]')
+        room.say('211["unknown"]', '212["shared",4,5]')
+        await settle()
+        assert room.heard() == []
+        with caplog.at_level(logging.CRITICAL, "telex"):
+            gate.set()
+            await settle()
+            await settle()
+        invalid = '{"error":{"type":"ValidationError","message":'
+        failed = '{"error":{"type":"HandlerError","message":"the handler failed"}}'
+        assert room.heard() == [
+            '30["by hand",1]',
+            f'31[{invalid}"value: Expected `int`, got `str`"}}}}]',
+            f'32[{invalid}"expected 1 arguments, got 0"}}}}]',
+            f"33[{failed}]",
+            "34[[true,0]]",
+            "35[[true,1,2,3]]",
+            '37["done"]',
+            '38["second"]',
+            "39[]",
+            "312[[true,4,5]]",
+        ]
+        ack, *others = room.log
+        assert others == ["first", "once"]
+        ack("late")
+        assert room.heard() == ['36["late"]']
+
+    async def test_listeners_that_have_come_meanwhile_see_what_waits(self, room: Room) -> None:
+        gate = asyncio.Event()
+
+        @room.socket.on("slow")
+        async def slow() -> None:
+            await gate.wait()
+            room.socket.on_any(note_args(room.log))
+
+        room.socket.on("x", room.log.append)
+        room.say('2["slow"]', '2["x",1]')
+        gate.set()
+        await settle()
+        assert room.log == [("x", 1), 1]
+
     async def test_sockets_do_not_wait_for_each_other(self, room: Room) -> None:
         other, socket = room.scene.joined()
         gate = asyncio.Event()
@@ -261,6 +347,36 @@ class TestOrder:
         gate.set()
         await settle()
         assert scene.log == ["connection", 1, 2]
+
+    async def test_concurrent_handlers_wait_for_the_connection_handler_only(self) -> None:
+        scene = Scene()
+        gate = asyncio.Event()
+        never = asyncio.Event()
+
+        @scene.root.on("connection")
+        async def connection(socket: Socket) -> None:
+            socket.on("slow", slow, concurrent=True)
+            await gate.wait()
+
+        async def slow() -> None:
+            scene.log.append("slow")
+            await never.wait()
+
+        @scene.root.event
+        async def x(socket: Socket) -> None:
+            await asyncio.sleep(0)
+            scene.log.append("x")
+
+        client = scene.client()
+        client.say("0", '2["slow"]', '2["x"]')
+        await settle()
+        assert scene.log == []
+        gate.set()
+        await settle()
+        assert scene.log == ["slow", "x"]
+        never.set()
+        await settle()
+        assert scene.core.runtime.tasks == set()
 
     @pytest.mark.parametrize("listens", [False, True])
     async def test_concurrent_handlers_wait_for_nobody(self, room: Room, listens: bool) -> None:
@@ -373,6 +489,23 @@ class TestFailures:
         assert room.heard() == [self.FAILED]
         assert room.log == [2, 3, 4, "client namespace disconnect"]
 
+    @pytest.mark.parametrize("waits", [False, True])
+    async def test_what_a_plain_function_finds_cancelled_is_one_as_well(
+        self, room: Room, caplog: pytest.LogCaptureFixture, waits: bool
+    ) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        room.socket.on("first", functools.partial(asyncio.sleep, 0))
+        room.socket.on("x", future.result)
+        room.socket.on("y", note(room.log, "y"))
+        with caplog.at_level(logging.CRITICAL, "telex"):
+            if waits:
+                room.say('2["first"]')
+            room.say('27["x"]', '2["y"]')
+            await settle()
+        assert room.heard() == [self.FAILED]
+        assert room.log == ["y"]
+
     async def test_of_one_handler_end_the_event(
         self, room: Room, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -470,6 +603,11 @@ def handing_on(function: Callable[[], Any]) -> Callable[..., Any]:
     return lambda *_: function()
 
 
+def begun_later(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    """A loop's own way to make tasks; none has its first step at once."""
+    return asyncio.Task(coro, loop=loop, **options)
+
+
 @pytest.mark.filterwarnings("error")
 class TestCancelledTasks:
     """Whoever ends the loop cancels tasks, some of them before their first step."""
@@ -480,11 +618,14 @@ class TestCancelledTasks:
         for task in list(tasks):
             task.cancel()
 
-    async def test_of_coroutines_that_had_been_made(self, room: Room) -> None:
+    @pytest.mark.parametrize("at_once", [True, False])
+    async def test_of_coroutines_that_had_been_made(self, room: Room, at_once: bool) -> None:
         async def never() -> None:
             await asyncio.Event().wait()
 
         scene = room.scene
+        if not at_once:
+            asyncio.get_running_loop().set_task_factory(begun_later)
 
         async def matches(name: str, _: Any) -> bool:
             await never()
