@@ -17,7 +17,7 @@ if sys.version_info >= (3, 12):
     def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run ``coro`` as a task, up to its first suspension now.
 
-        A loop that makes its tasks in its own way, or is not running, does so here, too.
+        A loop that is not running begins it later, and one that has a task factory when that does.
         """
         if loop.get_task_factory() is None:
             return asyncio.Task(coro, loop=loop, eager_start=True)
@@ -44,7 +44,7 @@ else:
     def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run ``coro`` as a task, up to its first suspension now.
 
-        A loop that makes its tasks in its own way, or is not running, does so here, too.
+        A loop that is not running begins it later, and one that has a task factory when that does.
         """
         if not loop.is_running() or loop.get_task_factory() is not None:
             return loop.create_task(coro)
