@@ -25,7 +25,7 @@ COMPILED = native.core is not None
 MOST_CALLS_OF_AN_EVENT = 4 if COMPILED else 22  # checking an annotated argument takes four
 MOST_CALLS_OF_A_COROUTINE = 10 if COMPILED else 5  # its answer is written in Python
 """… more than the same event takes of a plain function."""
-MOST_CALLS_OF_A_SUSPENSION = 4
+MOST_CALLS_OF_A_SUSPENSION = 4 if COMPILED else 7
 """… more than a coroutine that waits for nothing."""
 MOST_CALLS_OF_A_RECIPIENT = 0 if COMPILED else 6
 ATTEMPTS = 3
