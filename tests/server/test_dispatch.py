@@ -78,6 +78,18 @@ class TestAnswers:
         assert len(set(room.log)) == 2, "each has a task of its own"
         assert room.scene.core.runtime.tasks == set()
 
+    async def test_of_a_coroutine_come_before_those_of_what_waits_behind_it(
+        self, room: Room
+    ) -> None:
+        @room.socket.on("x")
+        async def x() -> int:
+            room.socket.dispatch.receive(8, None, ["y"])
+            return 1
+
+        room.socket.on("y", returns(2))
+        room.say('27["x"]', '29["x"]')
+        assert room.heard() == ["37[1]", "38[2]", "39[1]", "38[2]"]
+
     async def test_nobody_asked_for_are_not_sent(self, room: Room) -> None:
         room.socket.on("x", returns(1))
         room.say('2["x"]')

@@ -134,9 +134,10 @@ static int raised(PyObject *dispatch, PyObject *name, const Asked *asked)
     return told ? 0 : -1;
 }
 
-/* The handler has returned what has to be looked at: dispatch.returned(…). */
-static int returned(PyObject *dispatch, PyObject *handler, PyObject *name, const Asked *asked,
-                    PyObject *result)
+/* The handler has returned what has to be looked at: dispatch.returned(…), which says what to
+ * answer, in a tuple, or None. */
+static int returned(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObject *name,
+                    PyObject *socket, const Asked *asked, PyObject *result)
 {
     PyObject *id = id_object(asked);
     if (!id) return -1;
@@ -144,8 +145,12 @@ static int returned(PyObject *dispatch, PyObject *handler, PyObject *name, const
     PyObject *done =
         PyObject_VectorcallMethod(name_returned, args, 6 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     Py_DECREF(id);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
+    if (!done) return -1;
+    int sent = 0;
+    if (asked->wanted && PyTuple_CheckExact(done) && PyTuple_GET_SIZE(done) == 1)
+        sent = answer(f, c, socket, asked, PyTuple_GET_ITEM(done, 0));
+    Py_DECREF(done);
+    return sent;
 }
 
 /* Whether a value is sent as it is, and never awaited. */
@@ -229,7 +234,7 @@ static int run(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObj
     PyObject *result = call(handler, socket, event, count);
     int done = 0;
     if (!result) done = raised(dispatch, name, asked);
-    else if (!is_data(result)) done = returned(dispatch, handler, name, asked, result);
+    else if (!is_data(result)) done = returned(f, c, dispatch, handler, name, socket, asked, result);
     else if (asked->wanted) done = answer(f, c, socket, asked, result);
     Py_XDECREF(result);
     Py_DECREF(socket);

@@ -36,6 +36,9 @@ _HARD_LIMIT = 4 * WAITING_LIMIT
 _DATA = frozenset({type(None), str, bool, int, float, list, dict, tuple, bytes})
 """What handlers return to be sent, and never to be awaited."""
 
+_NOT_YET: tuple[Any, ...] = ()
+"""In the place of an answer, while the first step of a coroutine runs."""
+
 _RESUME_AFTER = 0.1
 """How long the next event waits when the task of the one before was cancelled, in seconds."""
 
@@ -99,6 +102,7 @@ class Dispatch:
     """
 
     __slots__ = (
+        "_at_once",
         "_busy",
         "_exceptions",
         "_greeting",
@@ -134,6 +138,7 @@ class Dispatch:
         self._reads_json = self._loads is _json.loads
         self._shared = shared
         self._exceptions = exceptions
+        self._at_once: tuple[Any, ...] | None = None
         self._busy = False
         self._greeting = False
         self._inbox: deque[tuple[Event | str | Work, int]] | None = None
@@ -253,8 +258,11 @@ class Dispatch:
             self._failed(name, _owed(ack_id, ack), harmless(error))
             return
         if result.__class__ not in _DATA:
-            self.returned(handler, name, ack_id, ack, result)
-        elif ack_id is not None and handler.ack is None:
+            answer = self.returned(handler, name, ack_id, ack, result)
+            if answer is None:
+                return
+            (result,) = answer
+        if ack_id is not None and handler.ack is None:
             self._recipient.answer(ack_id, result)
 
     def raised(self, name: Any, ack_id: int | None, error: BaseException) -> None:
@@ -263,15 +271,20 @@ class Dispatch:
 
     def returned(
         self, handler: Handler, name: Any, ack_id: int | None, ack: Ack | None, result: Any
-    ) -> None:
-        """The only handler of an event has been called: answer, or await its coroutine first."""
+    ) -> tuple[Any, ...] | None:
+        """The only handler of an event has been called: what its caller has to answer now.
+
+        A coroutine is begun. If it suspends, or something waits behind it, its task answers.
+        """
         wanted = ack_id is not None and handler.ack is None
         if result.__class__ is CoroutineType or _is_work(result, wanted=wanted or handler.is_async):
             self._busy = True
             self._running = name
+            self._at_once = _NOT_YET
             self._runtime.start(self._finish(handler, name, ack_id, ack, result), held=result)
-        elif ack_id is not None and wanted:
-            self._recipient.answer(ack_id, result)
+            answer, self._at_once = self._at_once, None
+            return answer or None
+        return (result,) if wanted else None
 
     async def _finish(
         self, handler: Handler, name: Any, ack_id: int | None, ack: Ack | None, work: Any
@@ -286,7 +299,10 @@ class Dispatch:
             self._failed(name, _owed(ack_id, ack), harmless(error))
         else:
             if ack_id is not None and handler.ack is None:
-                self._recipient.answer(ack_id, result)
+                if self._at_once is _NOT_YET and not self._inbox:
+                    self._at_once = (result,)
+                else:
+                    self._recipient.answer(ack_id, result)
         if self._inbox:
             await self._work(self._next())
         else:
