@@ -16,7 +16,7 @@ from typing import Any
 
 logger = logging.getLogger("telex")
 
-SOURCES = ("native.h", "channel.c", "flow.c", "lane.c", "module.c", "slot.c")
+SOURCES = ("native.h", "channel.c", "flow.c", "lane.c", "lender.c", "module.c", "slot.c")
 
 
 def checksum(folder: Path) -> int | None:

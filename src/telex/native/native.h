@@ -5,6 +5,7 @@
  *     channel.c   Reactor, Channel: the frames of WebSockets on sockets of our own
  *     flow.c      Flow, Cork: what passes a session, and what waits for the end of a turn
  *     lane.c      the usual event, from its text to its answer
+ *     lender.c    a task for coroutines that may not need one
  *     slot.c      slots of Python objects
  *
  * Each is a second form of something that telex also has in Python (named at its beginning), and
@@ -118,6 +119,35 @@ bool is_send(PyObject *deliver);
 
 PyObject *flush_all(PyObject *module, PyObject *args);
 PyObject *deliver_all(PyObject *module, PyObject *args);
+
+/* ------------------------------------------------------------------------------- lender.c */
+
+/* A task that is lent: its first step, the context to run that in, and the box that takes what it
+ * is to run. */
+typedef struct {
+    PyObject *task, *step, *context, *box;
+} Loan;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *loop, *spare, *settle, *enter, *leave;
+    Loan loan;
+    PyObject *base; /* the context as it was */
+    PyObject *name;
+    Py_ssize_t references; /* to the task, if nobody else has any */
+} Lender;
+
+extern PyTypeObject LenderType;
+
+bool lender_ready(void);
+void loan_drop(Loan *loan);
+
+enum { NOT_LENT, RETURNED, RAISED, SUSPENDED };
+
+/* Begins a coroutine. RETURNED: `*value` is what it returned. RAISED: an exception is set.
+ * SUSPENDED: `*value` is what it waits for, and the loan is the caller's. NOT_LENT: nothing has
+ * been done. */
+int lend(Lender *l, PyObject *coro, PyObject **value, Loan *loan);
 
 /* ------------------------------------------------------------------------------- slot.c */
 

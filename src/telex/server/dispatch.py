@@ -9,7 +9,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Protocol
 
-from .. import _json
+from .. import _json, _lending
 from .._aio import cancelled_from_outside, harmless
 from ..parser.packet import RESERVED_EVENTS, event_arguments
 from .acks import Ack
@@ -286,6 +286,20 @@ class Dispatch:
             return answer or None
         return (result,) if wanted else None
 
+    def suspended(
+        self,
+        handler: Handler,
+        name: Any,
+        ack_id: int | None,
+        coro: Coroutine[Any, Any, Any],
+        yielded: Any,
+        *loan: Any,
+    ) -> None:
+        """The coroutine of an event's only handler was begun with a task that it needs now."""
+        rest = _lending.Rest(coro, yielded)
+        self._at_once = None
+        self._runtime.keep(self._finish(handler, name, ack_id, None, rest), *loan)
+
     async def _finish(
         self, handler: Handler, name: Any, ack_id: int | None, ack: Ack | None, work: Any
     ) -> None:
@@ -401,9 +415,9 @@ class Dispatch:
             self._drop_waiting()
             await self._leave(last)
         elif last is None:
-            self._go_on()
+            self.go_on()
         else:
-            self._runtime.call_later(_RESUME_AFTER, self._go_on)
+            self._runtime.call_later(_RESUME_AFTER, self.go_on)
 
     def _drop_waiting(self) -> None:
         if self._inbox is not None:
@@ -441,7 +455,7 @@ class Dispatch:
             self._running = "disconnect" if isinstance(item, str) else item[1][0]
         return item
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """The running handler has ended: begin with the next event, if one waits."""
         item = self._next()
         if item is not None:
@@ -610,7 +624,7 @@ class Dispatch:
                 work = partial(self._greet, result, rest, failed)
                 self._runtime.start(self._work(work), held=result)
                 return
-        self._go_on()
+        self.go_on()
 
     async def _greet(
         self,

@@ -23,7 +23,7 @@ class Listening:
     with what it sends while ``_outgoing`` is not ``None``.
     """
 
-    __slots__ = ()
+    __slots__ = ("_outgoing", "dispatch")
 
     own_events: ClassVar[frozenset[str]] = LIFE_CYCLE
 

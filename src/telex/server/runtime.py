@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from types import CoroutineType
 from typing import Any
 
+from .. import _lending
 from .._aio import discard, harmless, start
 from ..errors import ConfigurationError
 from ..parser.packet import Parser
@@ -18,13 +20,14 @@ logger = logging.getLogger("telex")
 class Runtime:
     """Starts coroutines of handlers and keeps them until they are done."""
 
-    __slots__ = ("_loop", "parser", "server", "tasks")
+    __slots__ = ("_loop", "lender", "parser", "server", "tasks")
 
     def __init__(self, parser: Parser) -> None:
         self.parser = parser
         self.server: Any = None
         self.tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.lender: object = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -35,7 +38,23 @@ class Runtime:
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this loop from now on."""
-        self._loop = loop
+        if loop is not self._loop:
+            self._loop = loop
+            self.lender = _lending.lender(loop)
+
+    def keep(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        task: asyncio.Task[Any],
+        step: Callable[[], None],
+        context: Context,
+        box: _lending.Box,
+    ) -> None:
+        """Run a coroutine in a task that was lent."""
+        _lending.keep(task, step, context, box, coro)
+        if not task.done():
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
     def start(self, coro: Coroutine[Any, Any, Any], held: Any = None) -> asyncio.Task[Any]:
         """Run a coroutine; its first step runs at once, unless the loop has it otherwise.

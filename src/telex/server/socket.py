@@ -108,6 +108,12 @@ class SocketNamespace(Protocol):
     def except_(self, rooms: Rooms) -> BroadcastOperator: ...
 
 
+class Deliver(Protocol):
+    """Queues a packet for a client."""
+
+    def __call__(self, packet: EncodedPacket, /) -> object: ...
+
+
 class Sent:
     """What ``emit``, ``join`` and ``leave`` return: may be awaited, may be chained."""
 
@@ -141,7 +147,6 @@ class Socket(Listening, Broadcasting):
         "_encode",
         "_last_rooms",
         "_log",
-        "_outgoing",
         "_pid",
         "_returned",
         "_runtime",
@@ -151,13 +156,14 @@ class Socket(Listening, Broadcasting):
         "_tasks",
         "client",
         "deliver",
-        "dispatch",
         "handshake",
         "id",
         "nsp",
         "recovered",
         "state",
     )
+
+    deliver: Deliver
 
     def __init__(
         self,
@@ -175,7 +181,7 @@ class Socket(Listening, Broadcasting):
         self.handshake = handshake
         self.recovered = False
         self.state = PENDING  # until the middlewares have let it in
-        self.deliver: Callable[[EncodedPacket], object] = self._deliver_later
+        self.deliver = self._deliver_later
         self.dispatch = Dispatch(self, client.session, runtime, nsp.events, nsp.exceptions)
         self._session = client.session
         self._runtime = runtime
