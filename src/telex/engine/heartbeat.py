@@ -43,7 +43,17 @@ class Probing(Protocol):
 class Heartbeat:
     """One lane for each kind of deadline; durations in seconds."""
 
-    __slots__ = ("close", "noop", "overflow", "pause", "ping", "pong", "silence", "upgrade")
+    __slots__ = (
+        "_of_sessions",
+        "close",
+        "noop",
+        "overflow",
+        "pause",
+        "ping",
+        "pong",
+        "silence",
+        "upgrade",
+    )
 
     def __init__(
         self,
@@ -65,12 +75,11 @@ class Heartbeat:
         self.close: Lane[Beating] = schedule.lane(CLOSE_TIMEOUT, lambda s: s.close_timed_out())
         self.upgrade: Lane[Probing] = schedule.lane(upgrade_timeout, lambda p: p.timed_out())
         self.noop: Lane[Probing] = schedule.lane(NOOP_INTERVAL, lambda p: p.release_poll())
+        lanes = (self.ping, self.pong, self.silence, self.close, self.pause, self.overflow)
+        self._of_sessions = tuple([lane.deadlines for lane in lanes])
 
     def forget(self, session: Beating) -> None:
         """Cancel every deadline of a session."""
-        self.ping.stop(session)
-        self.pong.stop(session)
-        self.silence.stop(session)
-        self.close.stop(session)
-        self.pause.stop(session)
-        self.overflow.stop(session)
+        for deadlines in self._of_sessions:
+            if deadlines:
+                deadlines.pop(session, None)

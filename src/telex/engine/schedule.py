@@ -8,7 +8,6 @@ the same however many there are. The owner of the only real timer (a front) asks
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -27,46 +26,49 @@ many are then dealt with at once, where each would have cost a turn of the loop.
 class Lane(Generic[K]):
     """Deadlines with one delay in common; ``expired(key)`` is called when one passes."""
 
-    __slots__ = ("_deadlines", "_expired", "_schedule", "delay")
+    __slots__ = ("_expired", "_schedule", "deadlines", "delay")
 
     def __init__(self, schedule: Schedule, delay: float, expired: Callable[[K], None]) -> None:
         self.delay = delay
         self._schedule = schedule
         self._expired = expired
-        self._deadlines: OrderedDict[K, float] = OrderedDict()
+        self.deadlines: dict[K, float] = {}
+        """The earliest comes first. Whoever forgets a key in many lanes takes it out himself."""
 
     def start(self, key: K) -> None:
         """Set the deadline of ``key``, or set it anew."""
         schedule = self._schedule
         deadline = schedule.clock() + self.delay
-        self._deadlines[key] = deadline
-        self._deadlines.move_to_end(key)
+        deadlines = self.deadlines
+        if key in deadlines:
+            del deadlines[key]
+        deadlines[key] = deadline
         if deadline < schedule.armed:
             schedule.armed = deadline
             schedule.wake(deadline)
 
     def stop(self, key: K) -> None:
         """Cancel the deadline of ``key``, if it has one."""
-        self._deadlines.pop(key, None)
+        self.deadlines.pop(key, None)
 
     def __contains__(self, key: K) -> bool:
-        return key in self._deadlines
+        return key in self.deadlines
 
     def __len__(self) -> int:
-        return len(self._deadlines)
+        return len(self.deadlines)
 
     def first(self) -> float:
         """The earliest deadline."""
-        return next(iter(self._deadlines.values()), NEVER)
+        return next(iter(self.deadlines.values()), NEVER)
 
     def latest(self) -> float:
         """When the earliest deadline should be dealt with."""
-        slack = SLACK * self.delay if len(self._deadlines) > CROWD else 0.0
+        slack = SLACK * self.delay if len(self.deadlines) > CROWD else 0.0
         return self.first() + slack
 
     def tick(self, now: float) -> None:
         """Expire what is due. What is set meanwhile is due at a later tick."""
-        deadlines = self._deadlines
+        deadlines = self.deadlines
         due: list[K] = []
         for key, deadline in deadlines.items():
             if deadline > now:
