@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from ..adapter.recovery import Recovered
@@ -33,29 +33,43 @@ Lookup = Callable[[str, Any], "Namespace | Awaitable[Namespace | None] | None"]
 MAX_NAMESPACES = 100
 """How many namespaces one connection may join."""
 
+_NOTHING: frozenset[str] = frozenset()
+
+
+class Shared(NamedTuple):
+    """What all connections of one server have in common.
+
+    ``namespaces`` finds the one that a client asks for. ``joined`` is told that a client
+    is in a namespace, ``waiting`` whether a packet waits for its attachments, ``closed``
+    that the connection has ended.
+    """
+
+    runtime: Runtime
+    namespaces: Lookup
+    engine_ids: bool
+    handshake_extra: HandshakeExtra | None
+    joined: Callable[[Connection], None]
+    waiting: Callable[[Connection, bool], None]
+    closed: Callable[[Connection], None]
+
 
 class Connection:
     """One client (Node: ``Client``): a session, a decoder, and its sockets by namespace.
 
     It reads every packet of the client. Whoever breaks the protocol loses the whole
-    connection, and nobody else notices.
+    connection, and nobody else notices. ``issued`` is when it was opened, in milliseconds
+    since 1970.
     """
 
     __slots__ = (
         "_asked",
-        "_closed",
         "_conn",
-        "_decode",
         "_decoder",
-        "_engine_ids",
-        "_handshake_extra",
         "_held",
         "_issued",
-        "_joined",
-        "_namespaces",
         "_runtime",
+        "_shared",
         "_sockets",
-        "_waiting",
         "session",
     )
 
@@ -63,32 +77,19 @@ class Connection:
         self,
         session: Session,
         decoder: Decoder,
-        runtime: Runtime,
-        namespaces: Lookup,
-        *,
+        shared: Shared,
         issued: int,
-        engine_ids: bool,
-        handshake_extra: HandshakeExtra | None,
-        joined: Callable[[Connection], None],
-        waiting: Callable[[Connection, bool], None],
-        closed: Callable[[Connection], None],
         conn: EngineSocket | None = None,
     ) -> None:
         self.session = session
         self._decoder = decoder
-        self._decode = decoder.receive
-        self._runtime = runtime
-        self._namespaces = namespaces
+        self._shared = shared
+        self._runtime = shared.runtime
         self._issued = issued
-        self._engine_ids = engine_ids
-        self._handshake_extra = handshake_extra
-        self._joined = joined
-        self._waiting = waiting
-        self._closed = closed
         self._sockets: dict[str, Socket] = {}
         self._conn = conn
         self._held: list[tuple[str, dict[str, Any]]] | None = None
-        self._asked: set[str] = set()
+        self._asked = _NOTHING
         session.on_message = self.receive
         session.on_close = self._session_closed
 
@@ -129,7 +130,7 @@ class Connection:
     def receive(self, data: str | bytes, pos: int) -> None:
         """Take a message of the session; the packet begins at ``pos``."""
         try:
-            packet = self._decode(data, pos)
+            packet = self._decoder.receive(data, pos)
             if packet is None:
                 if type(data) is str:
                     self._await_attachments()
@@ -146,7 +147,7 @@ class Connection:
             self._decode_failed(error)
             return
         if type(data) is not str:
-            self._waiting(self, False)
+            self._shared.waiting(self, False)
             self._choose_lane()
 
     def _choose_lane(self) -> None:
@@ -169,7 +170,7 @@ class Connection:
         if socket is None or socket.state is not CONNECTED:
             self._violated("a packet for a namespace that has not been joined")
         else:
-            self._waiting(self, True)
+            self._shared.waiting(self, True)
             self._choose_lane()
 
     def _receive_other(
@@ -204,11 +205,11 @@ class Connection:
         if len(self._sockets) + len(self._asked) >= MAX_NAMESPACES:
             self._violated(f"more than {MAX_NAMESPACES} namespaces on one connection")
             return
-        namespace = self._namespaces(name, auth)
+        namespace = self._shared.namespaces(name, auth)
         if namespace is None or isinstance(namespace, Namespace):
             self._join(name, namespace, auth)
         else:
-            self._asked.add(name)
+            self._asked = self._asked | {name}
             self._runtime.start(self._join_later(name, namespace, auth), held=namespace)
 
     async def _join_later(
@@ -217,7 +218,7 @@ class Connection:
         try:
             namespace = await found
         finally:
-            self._asked.discard(name)
+            self._asked = self._asked - {name}
         if self.session.state is OPEN and name not in self._sockets:
             self._join(name, namespace, auth)
         elif namespace is not None:
@@ -245,7 +246,7 @@ class Connection:
         sid = self._socket_id(name) if returned is None else returned.session.sid
         query = auth if self.revision == 4 else None
         handshake = Handshake(
-            self.session.request, auth, self._issued, self._handshake_extra, query
+            self.session.request, auth, self._issued, self._shared.handshake_extra, query
         )
         socket = Socket(sid, namespace, self, handshake, self._runtime, self._socket_closed, pid)
         if returned is not None:
@@ -253,14 +254,14 @@ class Connection:
         return socket
 
     def _socket_accepted(self, socket: Socket) -> None:
-        self._joined(self)
+        self._shared.joined(self)
         self._choose_lane()
         if self._held is not None and socket.nsp.name == "/":
             self._root_accepted()
 
     def _socket_id(self, namespace: str) -> str:
         """A new id; clients of Socket.IO 1 and 2 derive theirs from the session's."""
-        if self.session.protocol == 4 and not self._engine_ids:
+        if self.session.protocol == 4 and not self._shared.engine_ids:
             return new_id()
         return self.session.id if namespace == "/" else f"{namespace}#{self.session.id}"
 
@@ -298,7 +299,7 @@ class Connection:
             del self._sockets[name]
             if self._decoder.waiting_for == name:
                 self._decoder.drop()
-                self._waiting(self, False)
+                self._shared.waiting(self, False)
             self._choose_lane()
             if isinstance(socket.nsp, Namespace):
                 socket.nsp.remove(socket)
@@ -340,7 +341,7 @@ class Connection:
         self._close_sockets(reason)
         if self._conn is not None:
             self._conn.closed(session, reason)
-        self._closed(self)
+        self._shared.closed(self)
 
     def _close_sockets(self, reason: str) -> None:
         for socket in list(self._sockets.values()):

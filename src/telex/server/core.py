@@ -16,7 +16,7 @@ from ..engine.session import Session
 from ..errors import ConfigurationError
 from ..parser.choice import choose
 from ..parser.packet import MAX_NAMESPACE
-from .connection import Connection
+from .connection import Connection, Shared
 from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
 from .namespace import Namespace
@@ -55,11 +55,15 @@ class Core:
         self._attachment_deadlines = schedule.lane(
             ATTACHMENT_TIMEOUT, Connection.attachments_overdue
         )
-        # One bound method for all connections, not one for each.
-        self._joined = self._connect_deadlines.stop
-        self._waiting = self._connection_waits
-        self._closed = self._connection_closed
-        self._lookup = self.find
+        self._shared = Shared(
+            self.runtime,
+            self.find,
+            options.id_source == "engine",
+            options.handshake_extra,
+            joined=self._connect_deadlines.stop,
+            waiting=self._connection_waits,
+            closed=self._connection_closed,
+        )
         if options.id_source == "engine":
             logger.warning(
                 "id_source='engine' shows session ids to other clients: whoever knows one can"
@@ -173,22 +177,12 @@ class Core:
             namespace.use_adapter(make(namespace))
 
     def _session_opened(self, session: Session, conn: EngineSocket | None = None) -> None:
-        connection = Connection(
-            session,
-            self.runtime.parser.decoder(
-                max_attachments=self.options.max_attachments,
-                max_bytes=self.options.max_http_buffer_size,
-            ),
-            self.runtime,
-            self._lookup,
-            issued=int(time.time() * 1000),
-            engine_ids=self.options.id_source == "engine",
-            handshake_extra=self.options.handshake_extra,
-            joined=self._joined,
-            waiting=self._waiting,
-            closed=self._closed,
-            conn=conn,
+        options = self.options
+        decoder = self.runtime.parser.decoder(
+            max_attachments=options.max_attachments, max_bytes=options.max_http_buffer_size
         )
+        issued = time.time_ns() // 1_000_000
+        connection = Connection(session, decoder, self._shared, issued, conn)
         self._connections[session] = connection
         for handler in self.opened:
             handler(connection.conn)

@@ -44,6 +44,7 @@ RECOVERABLE = frozenset(
 )
 """The reasons after which a client may come back to its session."""
 
+_NO_ROOMS: AbstractSet[str] = frozenset()
 PENDING, CONNECTED, DISCONNECTED = "pending", "connected", "disconnected"
 
 
@@ -190,7 +191,7 @@ class Socket(Listening, Broadcasting):
         self._data: Any = None
         self._early: list[EncodedPacket] | None = None
         self._early_rooms: list[str] | None = None
-        self._last_rooms: AbstractSet[str] = frozenset()
+        self._last_rooms: AbstractSet[str] = _NO_ROOMS
         self._acks: dict[int, Settle] | None = None
         self._sent: Sent | None = None
         self._outgoing = None
@@ -667,7 +668,7 @@ class Socket(Listening, Broadcasting):
 
     def ended(self) -> None:
         """The handlers of ``disconnecting`` have run: the rooms are gone."""
-        self._last_rooms = frozenset()
+        self._last_rooms = _NO_ROOMS
         self.dispatch = self.dispatch.retired()
 
     def decode_failed(self, error: PacketError) -> None:
