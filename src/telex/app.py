@@ -16,6 +16,7 @@ from .engine.session import Session
 from .errors import ConfigurationError
 from .fronts import serve
 from .fronts.asgi import App, AsgiFront, Receive, Send
+from .fronts.fast_http import Upgrade
 from .fronts.hooks import GenerateId
 from .parser.default import DEFAULT_PARSER
 from .server.class_based import NamespaceHandlers, register
@@ -28,7 +29,7 @@ from .server.namespace import Namespace
 from .server.operators import BroadcastOperator
 from .server.registry import registering
 from .server.runtime import Runtime, logger
-from .types import Scope
+from .types import Request, Scope
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,6 +123,12 @@ class _Served:
     def answers_at_once(self, scope: Scope) -> bool:
         """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
         return self._front.answers_at_once(scope)
+
+    def take_at_once(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
+        """Answer a WebSocket handshake that waits for nothing (asked by the HTTP server)."""
+        if type(self).__call__ is not _Served.__call__:
+            return False
+        return self._front.take_at_once(path, request, upgrade)
 
     def attach(self, app: App) -> Self:
         """Let another ASGI application have everything outside the path."""

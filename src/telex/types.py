@@ -47,64 +47,86 @@ class Request:
     without the mount point, ``client`` the peer's ``(host, port)`` if it is known.
     """
 
-    __slots__ = ("_query", "scope")
+    __slots__ = ("_query", "_scope")
 
     def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+        self._scope: Scope | None = scope
         self._query: dict[str, str] | None = None
 
     def pack(self, scope: Scope) -> None:
         """Keep another form of the scope from now on, and nothing that was made from it."""
-        self.scope = scope
+        self._scope = scope
         self._query = None
+
+    @property
+    def scope(self) -> Scope:
+        """What the host server knows of the request, in the words of ASGI."""
+        return self._seen()
+
+    def _seen(self) -> Scope:
+        """The scope, to look at."""
+        if self._scope is None:
+            raise AssertionError("whoever does without a scope makes one here")
+        return self._scope
 
     @property
     def query(self) -> dict[str, str]:
         """The query parameters, each with its last value."""
         query = self._query
         if query is None:
-            query = self._query = _query(self.scope["query_string"].decode("latin-1"))
+            query = self._query = parse_query(self._query_string().decode("latin-1"))
+        return query
+
+    def _query_string(self) -> bytes:
+        query: bytes = self._seen()["query_string"]
         return query
 
     @property
     def path(self) -> str:
         """The decoded path, without the mount point."""
-        return local_path(self.scope)
+        return local_path(self._seen())
 
     @property
     def headers(self) -> Headers:
         """The headers."""
-        return Headers(self.scope["headers"])
+        return Headers(self._seen()["headers"])
+
+    @property
+    def origin(self) -> str | None:
+        """The header ``Origin``, if there is one."""
+        return self.headers.get("origin")
 
     @property
     def client(self) -> tuple[str, int] | None:
         """The peer's host and port, as far as the host server knows them."""
-        client = self.scope.get("client")
+        client = self._seen().get("client")
         return (client[0], client[1]) if client else None
 
     @property
     def method(self) -> str:
         """The HTTP method; ``GET`` for WebSocket requests."""
-        return str(self.scope.get("method", "GET"))
+        return str(self._seen().get("method", "GET"))
 
     @property
     def secure(self) -> bool:
         """Whether the request came over TLS, as far as the host server knows."""
-        return self.scope.get("scheme") in ("https", "wss")
+        return self._seen().get("scheme") in ("https", "wss")
 
     @property
     def url(self) -> str:
         """Path and query as they were requested."""
-        raw = self.scope.get("raw_path")
-        path = raw.decode("latin-1") if raw else str(self.scope["path"])
-        query = self.scope["query_string"].decode("latin-1")
+        scope = self._seen()
+        raw = scope.get("raw_path")
+        path = raw.decode("latin-1") if raw else str(scope["path"])
+        query = scope["query_string"].decode("latin-1")
         return f"{path}?{query}" if query else path
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path!r} from {self.client}>"
 
 
-def _query(text: str) -> dict[str, str]:
+def parse_query(text: str) -> dict[str, str]:
+    """The parameters of a query, each with its last value."""
     if "%" in text or "+" in text:
         return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
     pairs = [item.partition("=") for item in text.split("&") if item]

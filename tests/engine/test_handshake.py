@@ -55,7 +55,7 @@ class TestRefused:
 class TestTransport:
     @pytest.mark.parametrize("transport", ["polling", "websocket"])
     def test_enabled(self, transport: str) -> None:
-        assert check_transport(request(f"transport={transport}"), EngineOptions()) == transport
+        assert check_transport({"transport": transport}, EngineOptions()) == transport
 
     @pytest.mark.parametrize(
         "query",
@@ -63,30 +63,30 @@ class TestTransport:
     )
     def test_unknown(self, query: str) -> None:
         with pytest.raises(Refused, match="Transport unknown") as caught:
-            check_transport(request(query), EngineOptions())
+            check_transport(request(query).query, EngineOptions())
         assert caught.value.code == 0
 
     def test_not_enabled(self) -> None:
         options = EngineOptions(transports=("websocket",))
         with pytest.raises(Refused, match="Transport unknown"):
-            check_transport(request("transport=polling"), options)
+            check_transport({"transport": "polling"}, options)
 
 
 class TestProtocol:
     def test_revisions(self) -> None:
-        assert check_protocol(request("EIO=4"), EngineOptions()) == 4
-        assert check_protocol(request("EIO=3"), EngineOptions()) == 3
+        assert check_protocol({"EIO": "4"}, EngineOptions()) == 4
+        assert check_protocol({"EIO": "3"}, EngineOptions()) == 3
 
     @pytest.mark.parametrize(
         "query", ["", "EIO=", "EIO=2", "EIO=5", "EIO=04", "EIO=4.0", "EIO=%C2%B4"]
     )
     def test_unsupported(self, query: str) -> None:
         with pytest.raises(Refused, match="Unsupported protocol version"):
-            check_protocol(request(query), EngineOptions())
+            check_protocol(request(query).query, EngineOptions())
 
     def test_old_clients_can_be_turned_away(self) -> None:
         with pytest.raises(Refused, match="Unsupported"):
-            check_protocol(request("EIO=3"), EngineOptions(allow_eio3=False))
+            check_protocol({"EIO": "3"}, EngineOptions(allow_eio3=False))
 
 
 class TestOrigin:

@@ -141,12 +141,12 @@ class CorsPolicy:
 
     def headers(self, request: Request) -> HeaderList:
         """What a browser is told about an allowed request."""
-        origin = request.headers.get("origin")
         if not self.enabled:
             return []
         if self._any:
             headers: HeaderList = [("access-control-allow-origin", "*")]
         else:
+            origin = request.origin
             headers = [("vary", "Origin")]
             if origin is None:
                 return headers

@@ -79,16 +79,17 @@ class Engine:
         ``upgrade`` says that it asks for a WebSocket. Whatever is wrong raises
         ``Refused``. The order of the checks is the reference's.
         """
-        transport = check_transport(request, self.options)
+        query = request.query
+        transport = check_transport(query, self.options)
         check_origin(request, self.cors)
-        sid = request.query.get("sid")
+        sid = query.get("sid")
         if sid:
             return self._verify_session(request, sid, transport, upgrade=upgrade)
         if request.method != "GET":
             raise Refused(BAD_HANDSHAKE_METHOD, method=request.method)
         if (transport == "websocket") is not upgrade:
             raise Refused(BAD_REQUEST, name="TRANSPORT_HANDSHAKE_ERROR")
-        check_protocol(request, self.options)
+        check_protocol(query, self.options)
         return None
 
     def _verify_session(

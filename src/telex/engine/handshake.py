@@ -30,6 +30,9 @@ MESSAGES = (
 )
 
 
+_encode = json.JSONEncoder().encode
+
+
 class Refused(Exception):
     """A request that is not served.
 
@@ -52,7 +55,7 @@ class Refused(Exception):
 
 def check_origin(request: Request, policy: CorsPolicy) -> None:
     """Refuse a request from a page that may not connect."""
-    origin = request.headers.get("origin")
+    origin = request.origin
     if origin is None:
         return
     if not legal(origin):
@@ -71,17 +74,17 @@ def check_origin(request: Request, policy: CorsPolicy) -> None:
         )
 
 
-def check_transport(request: Request, options: EngineOptions) -> str:
-    """The transport that the request names, if it is enabled."""
-    transport = request.query.get("transport", "")
+def check_transport(query: Mapping[str, str], options: EngineOptions) -> str:
+    """The transport that a request names, if it is enabled."""
+    transport = query.get("transport", "")
     if transport not in options.transports:
         raise Refused(UNKNOWN_TRANSPORT, transport=transport)
     return transport
 
 
-def check_protocol(request: Request, options: EngineOptions) -> int:
+def check_protocol(query: Mapping[str, str], options: EngineOptions) -> int:
     """The revision of a handshake: 4, or 3 if it is allowed. A missing one is refused."""
-    revision = request.query.get("EIO")
+    revision = query.get("EIO")
     if revision == "4":
         return 4
     if revision == "3" and options.allow_eio3:
@@ -92,22 +95,23 @@ def check_protocol(request: Request, options: EngineOptions) -> int:
 class OpenPacket:
     """What a client is told first; wire units are milliseconds."""
 
-    __slots__ = ("_rest", "_upgrades")
+    __slots__ = ("_final", "_upgradable")
 
     def __init__(self, options: EngineOptions) -> None:
         names = [name for name in options.transports if name != "polling"]
-        self._upgrades = json.dumps(names if options.allow_upgrades else [])
-        self._rest = (
+        upgrades = json.dumps(names if options.allow_upgrades else [])
+        rest = (
             f'"pingInterval":{round(options.ping_interval * 1000)},'
             f'"pingTimeout":{round(options.ping_timeout * 1000)},'
             f'"maxPayload":{options.max_http_buffer_size}}}'
         )
+        self._upgradable = f',"upgrades":{upgrades},{rest}'
+        self._final = f',"upgrades":[],{rest}'
 
     def encode(self, sid: str, transport: str) -> EncodedPacket:
         """The open packet of a new session; only polling can be upgraded."""
-        upgrades = self._upgrades if transport == "polling" else "[]"
-        text = f'0{{"sid":{json.dumps(sid)},"upgrades":{upgrades},{self._rest}'
-        return EncodedPacket(text.encode())
+        rest = self._upgradable if transport == "polling" else self._final
+        return EncodedPacket(f'0{{"sid":{_encode(sid)}{rest}'.encode())
 
 
 # -- the session cookie -------------------------------------------------------------------

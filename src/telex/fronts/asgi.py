@@ -14,6 +14,7 @@ from ..engine.handshake import BAD_REQUEST as ID_TAKEN
 from ..engine.handshake import FORBIDDEN, Refused, check_origin
 from ..engine.polling import BAD_REQUEST, PollingTransport
 from ..engine.session import TRANSPORT_CLOSE, Probe, Session
+from ..ids import new_id
 from ..types import HeaderList, Request, Response, Scope, local_path
 from . import bundle, compression
 from .asgi_websocket import AsgiWebSocket
@@ -54,9 +55,20 @@ class AsgiFront:
         self.on_bind: Callable[[asyncio.AbstractEventLoop], None] | None = None
         self.on_shutdown: Callable[[], Awaitable[None]] | None = None
         self.hooks = EngineHooks()
-        self.path = engine.options.path
+        self._path = engine.options.path
+        self._targets = _targets(self._path)
         self._middlewares: list[Callable[[App], App]] = []
         self._served: App = self._serve_engine
+
+    @property
+    def path(self) -> str:
+        """The path that the engine answers at."""
+        return self._path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        self._path = path
+        self._targets = _targets(path)
 
     def bind(self) -> None:
         """Run on the running loop from now on."""
@@ -106,12 +118,36 @@ class AsgiFront:
 
     def answers_at_once(self, scope: Scope) -> bool:
         """Whether a handshake is ours and asks nobody: no hook of the user, no middleware."""
+        return self._asks_nobody and self.below_path(scope) == ""
+
+    @property
+    def _asks_nobody(self) -> bool:
         return (
-            self.below_path(scope) == ""
-            and self.generate_id is None
+            self.generate_id is None
             and not self._middlewares
             and self.engine.options.allow_request is None
         )
+
+    def take_at_once(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
+        """Answer a handshake over WebSocket if it is ours and asks nobody."""
+        if path not in self._targets or not self._asks_nobody:
+            return False
+        self.bind()
+        engine = self.engine
+        try:
+            session = engine.verify(request, upgrade=True)
+            if session is None and engine.closing:
+                raise Refused(FORBIDDEN, "the server is shutting down")
+            sid = new_id() if session is None else ""
+            headers = self._headers(request, initial=session is None)
+            if session is None:
+                headers += engine.cookie_headers(sid)
+        except Refused as refused:
+            self.hooks.refused(request, refused)
+            upgrade.refuse(refused.response())
+        else:
+            self._take_over(upgrade, request, session, sid, headers)
+        return True
 
     def below_path(self, scope: Scope) -> str | None:
         """What follows the engine's path: ``""`` for the engine itself, a file's name, or ``None``.
@@ -336,8 +372,8 @@ class AsgiFront:
     # -- WebSocket ------------------------------------------------------------------------
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
         upgrade: Upgrade | None = scope.get("extensions", {}).get(EXTENSION)
+        request = Request(scope) if upgrade is None else upgrade.request(scope)
         try:
             session = self.engine.verify(request, upgrade=True)
             sid = "" if session is not None else await self._admit_websocket(request)
@@ -374,14 +410,13 @@ class AsgiFront:
         """The host server hands over the whole connection: nothing runs here any more."""
         if upgrade.gone:
             return
-        mistake = upgrade.mistake()
-        if mistake is not None:
-            upgrade.refuse(mistake)
+        if upgrade.mistake is not None:
+            upgrade.refuse(upgrade.mistake)
             return
         limit = self.engine.options.max_http_buffer_size
         websocket = upgrade.accept(self.driver, int(request.query["EIO"]), limit, headers)
         receiver = self._receiver(request, websocket, session, sid)
-        request.pack(upgrade.remains(request.scope))
+        upgrade.leave(request)
         websocket.start(receiver, session)
 
     def _receiver(
@@ -410,6 +445,12 @@ class AsgiFront:
 
 class _Disconnected(Exception):
     """The client went away before its request was complete."""
+
+
+def _targets(path: str) -> frozenset[bytes]:
+    """The plainest ways to ask for the engine at this path."""
+    plain = path.encode()
+    return frozenset((plain, plain + b"/"))
 
 
 def _encoded(headers: HeaderList) -> list[tuple[bytes, bytes]]:

@@ -13,8 +13,8 @@ import asyncio
 import contextlib
 import logging
 import re
-from base64 import b64decode
 from binascii import Error as Base64Error
+from binascii import a2b_base64
 from collections import deque
 from typing import Any, Literal, Protocol, runtime_checkable
 from urllib.parse import unquote
@@ -31,13 +31,14 @@ from ..engine.flow import Transport
 from ..engine.schedule import Lane, Schedule
 from ..engine.session import Probe, Session
 from ..native import core
-from ..types import HeaderList, Response, Scope
+from ..types import HeaderList, Request, Response, Scope
 from .driver import Driver
 from .fast_websocket import FastWebSocket, accept
-from .packed import PackedScope
+from .packed import PackedRequest
 from .timer import LoopTimer
 
 logger = logging.getLogger("telex")
+_errors = logging.getLogger("uvicorn.error")
 
 EXTENSION = "telex.upgrade"
 """Name of the scope extension that carries an ``Upgrade``."""
@@ -53,10 +54,18 @@ GREETINGS = 64
 _ENGINE_QUERY = re.compile(rb"[?&]EIO=")
 # Possessive throughout: what does not match is told in one pass.
 _USUAL_HEAD = re.compile(
-    rb"GET (/[!-\"$-~]*+) HTTP/1\.1\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++)\Z"
+    rb"GET (/[!-\"$->@-~]*+)(\?[!-\"$-~]*+) HTTP/1\.1"
+    rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+)++)\Z"
 )
-_UNUSUAL = frozenset((b"content-length", b"expect", b"transfer-encoding"))
+# What a handshake depends on, in a head in lower case.
+_TELLING = re.compile(
+    rb"\n(host|connection|upgrade|sec-websocket-(?:key|version|protocol)|content-length|expect"
+    rb"|transfer-encoding|x-forwarded-(?:for|proto)):[\t ]*+([^\r]*+)"
+)
+_NEEDED = (b"connection", b"host", b"sec-websocket-key", b"sec-websocket-version", b"upgrade")
+_FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
+MOST_ADDRESSES = 64
+_KEY = b"\nsec-websocket-key:"
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 426: "Upgrade Required"}
 
@@ -67,6 +76,10 @@ class TelexServer(Protocol):
 
     def answers_at_once(self, scope: Scope) -> bool:
         """Whether this handshake waits for nothing and is seen by nobody else."""
+        ...
+
+    def take_at_once(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
+        """Answer a handshake at this path if it is such a one, without a scope."""
         ...
 
     @property
@@ -98,17 +111,26 @@ _WRAPPERS = (ProxyHeadersMiddleware, MessageLoggerMiddleware)
 
 
 class Upgrade:
-    """A request for a WebSocket that waits for a verdict."""
+    """A request for a WebSocket that waits for a verdict.
 
-    __slots__ = ("_decided", "_headers", "_method", "_protocol", "base")
+    ``mistake`` is how its WebSocket part is refused, if it is wrong; otherwise ``key`` is
+    what the client wants to have confirmed.
+    """
 
-    def __init__(self, protocol: FastHttpProtocol, method: bytes, headers: RawHeaders) -> None:
+    __slots__ = ("_decided", "_key", "_packed", "_protocol", "mistake")
+
+    def __init__(
+        self,
+        protocol: FastHttpProtocol,
+        key: bytes,
+        mistake: Response | None = None,
+        packed: PackedRequest | None = None,
+    ) -> None:
         self._protocol: FastHttpProtocol | None = protocol
-        self._method = method
-        self._headers = headers
+        self._key = key
+        self._packed = packed
         self._decided = False
-        self.base: Scope | None = None
-        """What the scopes of the server have in common, if nobody else sees this one."""
+        self.mistake = mistake
 
     def _settle(self) -> asyncio.Transport:
         """Take the connection over, and let go of everything that belonged to HTTP."""
@@ -123,40 +145,13 @@ class Upgrade:
         """Whether the client has not waited for the verdict."""
         return self._protocol is None or self._protocol.transport.is_closing()
 
-    def mistake(self) -> Response | None:
-        """What is wrong with the WebSocket part of the request (RFC 6455, 4.2.1)."""
-        keys: list[bytes] = []
-        versions: list[bytes] = []
-        protocols: list[bytes] = []
-        hosts = 0
-        for name, value in self._headers:
-            if name == b"sec-websocket-key":
-                keys.append(value)
-            elif name == b"sec-websocket-version":
-                versions.append(value)
-            elif name == b"sec-websocket-protocol":
-                protocols.append(value)
-            elif name == b"host":
-                hosts += 1
-        text = [("content-type", "text/plain; charset=utf-8")]
-        if self._method != b"GET":
-            return Response(400, text, b"a WebSocket is opened with GET")
-        if hosts != 1:
-            return Response(400, text, b"a request has exactly one Host header")
-        if versions != [b"13"]:
-            return Response(
-                426, [*text, ("sec-websocket-version", "13")], b"the WebSocket version must be 13"
-            )
-        if len(keys) != 1 or not _is_key(keys[0]):
-            return Response(400, text, b"Sec-WebSocket-Key must be 16 bytes in base64")
-        names = [name.strip() for name in b",".join(protocols).split(b",")] if protocols else []
-        if len(set(names)) < len(names) or not all(map(_TOKEN.fullmatch, names)):
-            return Response(400, text, b"Sec-WebSocket-Protocol must be a list of different names")
-        return None
+    def request(self, scope: Scope) -> Request:
+        """The request as it is going to be kept."""
+        return Request(scope) if self._packed is None else self._packed.seen_as(scope)
 
     def accept(self, driver: Driver, revision: int, max_size: int, headers: HeaderList) -> Accepted:
         """Answer with 101; the connection belongs to the returned transport."""
-        key = next(value for name, value in self._headers if name == b"sec-websocket-key")
+        key = self._key
         rest = b"" if self._protocol is None else self._protocol.rest
         transport = self._settle()
         if _native is not None:
@@ -178,12 +173,15 @@ class Upgrade:
         transport.write("\r\n".join(lines).encode("latin-1") + response.body)
         transport.close()
 
-    def remains(self, scope: Scope) -> Scope:
-        """What is kept of the scope. The upgrade has served: it would keep the HTTP side alive."""
-        if self.base is not None:
-            return PackedScope(self.base, scope)
+    @staticmethod
+    def leave(request: Request) -> None:
+        """The upgrade has served: kept in a scope, it would keep the HTTP side alive."""
+        if isinstance(request, PackedRequest):
+            request.drop_query()
+            return
+        scope = request.scope
         scope["extensions"] = {}
-        return scope
+        request.pack(scope)
 
     @property
     def decided(self) -> bool:
@@ -218,7 +216,7 @@ class FastHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.connections.add(self)
         self.transport = transport
-        self._shared = _shared(self.server_state, self._application, self.loop)
+        self._shared = _shared(self.server_state, self._application, self.config, self.loop)
         self._server = self._shared.server
         self._heads = self._shared.heads
         self._heads.start(self)
@@ -342,7 +340,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             super().handle_websocket_upgrade()
             self._feed_rest()
             return
-        upgrade = Upgrade(self, self.parser.get_method(), self.headers)
+        upgrade = Upgrade(self, *_judged(self.parser.get_method(), self.headers))
         scope = self._websocket_scope(upgrade)
         if server is not None and server.answers_at_once(scope):
             self._answer_at_once(upgrade, scope)
@@ -355,61 +353,63 @@ class FastHttpProtocol(HttpToolsProtocol):
 
         Whatever is not as usual is left to uvicorn's parser, which judges it.
         """
-        server = self._server
+        shared = self._shared
+        server = shared.server
         end = data.find(b"\r\n\r\n")
         if server is None or not 0 < end <= MAX_HEADER_SIZE or server.per_message_deflate:
             return False
-        head = _USUAL_HEAD.match(data, 0, end + 2)
-        if head is None or _ENGINE_QUERY.search(head[1]) is None:
+        head = _USUAL_HEAD.match(data, 0, end)
+        if head is None or _ENGINE_QUERY.match(head[2]) is None:
             return False
-        target = head[1]
-        headers: RawHeaders = []
-        for line in head[2].splitlines():
-            name, _, value = line.partition(b":")
-            headers.append((name.lower(), value.strip(b" \t")))
-        if len(headers) > MAX_HEADERS or not _asks_for_websocket(headers):
+        lines = head[3].lower()
+        if lines.count(b"\n") > MAX_HEADERS:
             return False
-        upgrade = Upgrade(self, b"GET", headers)
-        base = self._shared.base
-        if base is None:
-            base = self._shared.base = self._common_scope()
-        sockname, peername, scheme = self._addresses()
-        raw_path, _, query = target.partition(b"?")
-        root_path = self.config.root_path
-        scope = {
-            **base,
-            "asgi": dict(base["asgi"]),
-            "server": sockname,
-            "client": peername,
-            "scheme": "wss" if scheme == "https" else "ws",
-            "path": root_path + unquote(raw_path.decode("latin-1")),
-            "raw_path": root_path.encode("ascii") + raw_path,
-            "query_string": query,
-            "headers": headers,
-            "subprotocols": [],
-            "state": self.app_state.copy(),
-            "extensions": {EXTENSION: upgrade},
-        }
-        if not server.answers_at_once(scope):
+        telling = _TELLING.findall(lines)
+        told = dict(telling)
+        if len(told) != len(telling) or not _asks_for_websocket(told):
             return False
-        if not self.app_state and sockname == base["server"]:
-            upgrade.base = base
+        key = _key_of(data[head.start(3) : end], lines)
+        if not _is_key(key):
+            return False
+        ask = self.transport.get_extra_info
+        base = shared.base_of(_address(ask("sockname")), self.config)
+        scheme = "ws" if ask("sslcontext") is None else "wss"
+        request = PackedRequest(base, data[4:end], _address(ask("peername")), scheme)
         self.rest = data[end + 4 :]
-        self._heads.stop(self)
-        self._answer_at_once(upgrade, scope)
+        if shared.direct and not self.app_state and _FORWARDED.isdisjoint(told):
+            upgrade = Upgrade(self, key)
+            taken = self._taken_directly(server, head[1], request, upgrade)
+        else:
+            # In a scope of its own there is what the applications of this server share.
+            upgrade = Upgrade(self, key, packed=None if self.app_state else request)
+            scope = request.unpacked()
+            scope["state"] = self.app_state.copy()
+            scope["extensions"] = {EXTENSION: upgrade}
+            taken = server.answers_at_once(scope)
+            if taken:
+                self._answer_at_once(upgrade, scope)
+        if not taken:
+            self.rest = b""
+        return taken
+
+    def _taken_directly(
+        self, server: TelexServer, path: bytes, request: Request, upgrade: Upgrade
+    ) -> bool:
+        """Let the server take a handshake that nobody else wants to see."""
+        try:
+            if not server.take_at_once(path, request, upgrade):
+                return False
+        except Exception:
+            self._failed(upgrade)
+        if not upgrade.decided and not self.transport.is_closing():
+            raise AssertionError("who takes at once has answered")
         return True
 
-    def _common_scope(self) -> Scope:
-        """What the scopes of all connections to this server have in common, usually."""
-        return {
-            "type": "websocket",
-            "asgi": {"version": self.config.asgi_version, "spec_version": "2.4"},
-            "http_version": "1.1",
-            "server": self._addresses()[0],
-            "root_path": self.config.root_path,
-            "method": "GET",
-            "state": {},
-        }
+    def _failed(self, upgrade: Upgrade) -> None:
+        """The application has raised something."""
+        _errors.exception("Exception in ASGI application\n")
+        if not upgrade.decided and not self.transport.is_closing():
+            upgrade.refuse(Response(500, [], b""))
 
     def _answer_at_once(self, upgrade: Upgrade, scope: Scope) -> None:
         """Nobody else sees the request and nothing is waited for: it needs no task."""
@@ -432,9 +432,7 @@ class FastHttpProtocol(HttpToolsProtocol):
         except asyncio.CancelledError:
             raise
         except Exception:
-            self.logger.exception("Exception in ASGI application\n")
-            if not upgrade.decided and not self.transport.is_closing():
-                upgrade.refuse(Response(500, [], b""))
+            self._failed(upgrade)
         self._upgrade_task = None
         if not upgrade.decided and not self.transport.is_closing():
             if not self._is_http:
@@ -479,13 +477,16 @@ class _Shared:
     the loop goes on with everybody else.
     """
 
-    __slots__ = ("_greeted", "_loop", "_timer", "_waiting", "base", "heads", "server")
+    __slots__ = ("_bases", "_greeted", "_loop", "_timer", "_waiting", "direct", "heads", "server")
 
-    def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, app: Any, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        self.direct = not config.root_path
+        """Whether only proxies' headers come between the HTTP server and the telex server."""
         while type(app) in _WRAPPERS:
+            self.direct = self.direct and type(app) is ProxyHeadersMiddleware
             app = app.app
         self.server: TelexServer | None = app if isinstance(app, TelexServer) else None
-        self.base: Scope | None = None
+        self._bases: dict[Any, Scope] = {}
         self._loop = loop
         self._greeted = 0
         self._waiting: deque[tuple[FastHttpProtocol, bytes]] = deque()
@@ -495,6 +496,23 @@ class _Shared:
         )
         self._timer = LoopTimer(schedule)
         self._timer.bind(loop)
+
+    def base_of(self, server: Any, config: Config) -> Scope:
+        """What the scopes of all handshakes at one address of the server have in common."""
+        base = self._bases.get(server)
+        if base is None:
+            if len(self._bases) > MOST_ADDRESSES:
+                self._bases.clear()
+            base = self._bases[server] = {
+                "type": "websocket",
+                "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
+                "http_version": "1.1",
+                "server": server,
+                "root_path": config.root_path,
+                "method": "GET",
+                "state": {},
+            }
+        return base
 
     def greet(self, protocol: FastHttpProtocol, data: bytes) -> None:
         """A new connection has said something: serve it in this turn of the loop, or later."""
@@ -528,11 +546,13 @@ class _Shared:
         self._timer.stop()
 
 
-def _shared(server_state: Any, app: Any, loop: asyncio.AbstractEventLoop) -> _Shared:
+def _shared(
+    server_state: Any, app: Any, config: Config, loop: asyncio.AbstractEventLoop
+) -> _Shared:
     attributes: dict[str, Any] = server_state.__dict__
     shared: _Shared | None = attributes.get("telex")
     if shared is None:
-        shared = attributes["telex"] = _Shared(app, loop)
+        shared = attributes["telex"] = _Shared(app, config, loop)
     return shared
 
 
@@ -565,22 +585,61 @@ def _address(name: Any) -> Any:
     return (str(name[0]), int(name[1])) if kind is tuple else None
 
 
-def _asks_for_websocket(headers: RawHeaders) -> bool:
-    """Whether the one ``Connection`` and the one ``Upgrade`` say so, and no body is announced."""
-    connections = upgrades = 0
+def _judged(method: bytes, headers: RawHeaders) -> tuple[bytes, Response | None]:
+    """The key of a request for a WebSocket, and what is wrong with it (RFC 6455, 4.2.1)."""
+    keys: list[bytes] = []
+    versions: list[bytes] = []
+    protocols: list[bytes] = []
+    hosts = 0
     for name, value in headers:
-        if name == b"upgrade":
-            upgrades += 1 if value.lower() == b"websocket" else 2
-        elif name == b"connection":
-            tokens = value.lower().replace(b" ", b"").split(b",")
-            connections += 1 if b"upgrade" in tokens else 2
-        elif name in _UNUSUAL:
-            return False
-    return connections == upgrades == 1
+        if name == b"sec-websocket-key":
+            keys.append(value)
+        elif name == b"sec-websocket-version":
+            versions.append(value)
+        elif name == b"sec-websocket-protocol":
+            protocols.append(value)
+        elif name == b"host":
+            hosts += 1
+    key = keys[0] if len(keys) == 1 else b""
+    text = [("content-type", "text/plain; charset=utf-8")]
+    if method != b"GET":
+        return key, Response(400, text, b"a WebSocket is opened with GET")
+    if hosts != 1:
+        return key, Response(400, text, b"a request has exactly one Host header")
+    if versions != [b"13"]:
+        more = ("sec-websocket-version", "13")
+        return key, Response(426, [*text, more], b"the WebSocket version must be 13")
+    if not _is_key(key):
+        return key, Response(400, text, b"Sec-WebSocket-Key must be 16 bytes in base64")
+    names = [name.strip() for name in b",".join(protocols).split(b",")] if protocols else []
+    if len(set(names)) < len(names) or not all(map(_TOKEN.fullmatch, names)):
+        message = b"Sec-WebSocket-Protocol must be a list of different names"
+        return key, Response(400, text, message)
+    return key, None
+
+
+def _asks_for_websocket(told: dict[bytes, bytes]) -> bool:
+    """Whether a head says what a request for a WebSocket has to say, and nothing unusual."""
+    try:
+        connection, _, _, version, upgrade = [told.pop(name) for name in _NEEDED]
+    except KeyError:
+        return False
+    return (
+        upgrade == b"websocket"
+        and version == b"13"
+        and (connection == b"upgrade" or b"upgrade" in connection.replace(b" ", b"").split(b","))
+        and (not told or _FORWARDED.issuperset(told))
+    )
+
+
+def _key_of(lines: bytes, lower: bytes) -> bytes:
+    start = lower.index(_KEY) + len(_KEY)
+    end = lower.find(b"\r", start)
+    return lines[start : end if end > 0 else None].strip(b" \t")
 
 
 def _is_key(key: bytes) -> bool:
     try:
-        return len(b64decode(key, validate=True)) == 16
+        return len(a2b_base64(key, strict_mode=True)) == 16
     except (Base64Error, ValueError):
         return False

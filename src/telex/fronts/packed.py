@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 from typing import Any
+from urllib.parse import unquote
 
-from ..types import Scope
+from ..types import Headers, Request, Scope, parse_query
+
+_VERSION = len(b" HTTP/1.1")
 
 
 class PackedScope(MutableMapping[str, Any]):
@@ -70,3 +73,102 @@ class PackedScope(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return repr(self._unpacked())
+
+
+class PackedRequest(Request):
+    """The request of a handshake that nobody else has seen, kept as it came over the wire.
+
+    ``head`` begins with its target and ends with its last header, without the end of the
+    line; ``base`` is what the scopes of one server have in common. Everything else is read
+    from the head when somebody asks.
+    """
+
+    __slots__ = ("_base", "_client", "_head", "_scheme")
+
+    def __init__(
+        self, base: Scope, head: bytes, client: tuple[str, int] | None, scheme: str
+    ) -> None:
+        self._base = base
+        self._head = head
+        self._client = client
+        self._scheme = scheme
+        self._scope = None
+        self._query = None
+
+    def seen_as(self, scope: Scope) -> PackedRequest:
+        """The same with the client that a proxy has named."""
+        return PackedRequest(self._base, self._head, scope["client"], scope["scheme"])
+
+    def unpacked(self) -> dict[str, Any]:
+        """The scope, made anew."""
+        line, *lines = self._head.split(b"\r\n")
+        raw_path, _, query = line[:-_VERSION].partition(b"?")
+        base = self._base
+        root_path: str = base["root_path"]
+        return {
+            **base,
+            "path": root_path + unquote(raw_path.decode("latin-1")),
+            "raw_path": root_path.encode("ascii") + raw_path,
+            "query_string": query,
+            "client": self._client,
+            "scheme": self._scheme,
+            "headers": _parsed(lines),
+            "extensions": {},
+            "subprotocols": [],
+            "asgi": dict(base["asgi"]),
+            "state": dict(base["state"]),
+        }
+
+    @property
+    def scope(self) -> Scope:
+        """What the host server knows of the request, in the words of ASGI."""
+        if self._scope is None:  # it may be changed: from now on it is kept
+            self._scope = PackedScope(self._base, self.unpacked())
+        return self._scope
+
+    def _seen(self) -> Scope:
+        return self.unpacked() if self._scope is None else self._scope
+
+    def drop_query(self) -> None:
+        """Read the query again when somebody asks again."""
+        self._query = None
+
+    def _query_string(self) -> bytes:
+        if self._scope is not None:
+            return super()._query_string()
+        head = self._head
+        start = head.find(b"?") + 1
+        end = head.index(b" ")
+        return head[start:end] if 0 < start <= end else b""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method of the handshake."""
+        return "GET" if self._scope is None else super().method
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+        if self._scope is None:
+            return Headers(_parsed(self._head.split(b"\r\n")[1:]))
+        return super().headers
+
+    @property
+    def origin(self) -> str | None:
+        """The header ``Origin``, if there is one."""
+        if self._scope is None and b"\norigin:" not in self._head.lower():
+            return None
+        return super().origin
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The peer's host and port, as far as the host server knows them."""
+        return self._client if self._scope is None else super().client
+
+
+def _parsed(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    for line in lines:
+        name, _, value = line.partition(b":")
+        headers.append((name.lower(), value.strip(b" \t")))
+    return headers
