@@ -81,7 +81,8 @@ class Engine:
         """
         query = request.query
         transport = check_transport(query, self.options)
-        check_origin(request, self.cors)
+        if request.origin is not None:
+            check_origin(request, self.cors)
         sid = query.get("sid")
         if sid:
             return self._verify_session(request, sid, transport, upgrade=upgrade)

@@ -140,7 +140,7 @@ class AsgiFront:
                 raise Refused(FORBIDDEN, "the server is shutting down")
             sid = new_id() if session is None else ""
             headers = self._headers(request, initial=session is None)
-            if session is None:
+            if session is None and engine.cookie is not None:
                 headers += engine.cookie_headers(sid)
         except Refused as refused:
             self.hooks.refused(request, refused)

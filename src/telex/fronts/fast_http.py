@@ -62,10 +62,11 @@ _TELLING = re.compile(
     rb"\n(host|connection|upgrade|sec-websocket-(?:key|version|protocol)|content-length|expect"
     rb"|transfer-encoding|x-forwarded-(?:for|proto)):[\t ]*+([^\r]*+)"
 )
-_NEEDED = (b"connection", b"host", b"sec-websocket-key", b"sec-websocket-version", b"upgrade")
+_NEEDED = {b"connection", b"host", b"sec-websocket-key", b"sec-websocket-version", b"upgrade"}
 _FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
 MOST_ADDRESSES = 64
-_KEY = b"\nsec-websocket-key:"
+# 16 bytes in base64.
+_KEY = re.compile(rb"\n(?i:sec-websocket-key):[\t ]*+([0-9A-Za-z+/]{22}==)[\t ]*+(?:\r|\Z)")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 426: "Upgrade Required"}
 
@@ -197,6 +198,7 @@ class FastHttpProtocol(HttpToolsProtocol):
     _heads: Lane[FastHttpProtocol]
     _server: TelexServer | None = None
     _is_http = False
+    rest = b""
 
     def __init__(
         self,
@@ -211,15 +213,14 @@ class FastHttpProtocol(HttpToolsProtocol):
         self.app_state = app_state
         self.loop = _loop or asyncio.get_event_loop()
         self.connections = server_state.connections
-        self.rest = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.connections.add(self)
         self.transport = transport
-        self._shared = _shared(self.server_state, self._application, self.config, self.loop)
-        self._server = self._shared.server
-        self._heads = self._shared.heads
-        self._heads.start(self)
+        shared = self._shared = _shared(self.server_state, self._application, self.config, self.loop)
+        self._server = shared.server
+        self._heads = shared.heads
+        shared.heads.start(self)
 
     def _become_http(self) -> None:
         """Let uvicorn have the connection."""
@@ -359,7 +360,7 @@ class FastHttpProtocol(HttpToolsProtocol):
         if server is None or not 0 < end <= MAX_HEADER_SIZE or server.per_message_deflate:
             return False
         head = _USUAL_HEAD.match(data, 0, end)
-        if head is None or _ENGINE_QUERY.match(head[2]) is None:
+        if head is None or _ENGINE_QUERY.search(head[2]) is None:
             return False
         lines = head[3].lower()
         if lines.count(b"\n") > MAX_HEADERS:
@@ -368,8 +369,8 @@ class FastHttpProtocol(HttpToolsProtocol):
         told = dict(telling)
         if len(told) != len(telling) or not _asks_for_websocket(told):
             return False
-        key = _key_of(data[head.start(3) : end], lines)
-        if not _is_key(key):
+        key = _KEY.search(data, head.start(3), end)
+        if key is None:
             return False
         ask = self.transport.get_extra_info
         base = shared.base_of(_address(ask("sockname")), self.config)
@@ -377,11 +378,11 @@ class FastHttpProtocol(HttpToolsProtocol):
         request = PackedRequest(base, data[4:end], _address(ask("peername")), scheme)
         self.rest = data[end + 4 :]
         if shared.direct and not self.app_state and _FORWARDED.isdisjoint(told):
-            upgrade = Upgrade(self, key)
+            upgrade = Upgrade(self, key[1])
             taken = self._taken_directly(server, head[1], request, upgrade)
         else:
             # In a scope of its own there is what the applications of this server share.
-            upgrade = Upgrade(self, key, packed=None if self.app_state else request)
+            upgrade = Upgrade(self, key[1], packed=None if self.app_state else request)
             scope = request.unpacked()
             scope["state"] = self.app_state.copy()
             scope["extensions"] = {EXTENSION: upgrade}
@@ -620,22 +621,14 @@ def _judged(method: bytes, headers: RawHeaders) -> tuple[bytes, Response | None]
 
 def _asks_for_websocket(told: dict[bytes, bytes]) -> bool:
     """Whether a head says what a request for a WebSocket has to say, and nothing unusual."""
-    try:
-        connection, _, _, version, upgrade = [told.pop(name) for name in _NEEDED]
-    except KeyError:
-        return False
+    connection = told.get(b"connection", b"")
     return (
-        upgrade == b"websocket"
-        and version == b"13"
+        told.get(b"upgrade") == b"websocket"
+        and told.get(b"sec-websocket-version") == b"13"
+        and b"host" in told
         and (connection == b"upgrade" or b"upgrade" in connection.replace(b" ", b"").split(b","))
-        and (not told or _FORWARDED.issuperset(told))
+        and (len(told) == len(_NEEDED) or _NEEDED | _FORWARDED >= told.keys())
     )
-
-
-def _key_of(lines: bytes, lower: bytes) -> bytes:
-    start = lower.index(_KEY) + len(_KEY)
-    end = lower.find(b"\r", start)
-    return lines[start : end if end > 0 else None].strip(b" \t")
 
 
 def _is_key(key: bytes) -> bool:

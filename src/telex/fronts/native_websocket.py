@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from base64 import b64encode
+from binascii import b2a_base64
 from hashlib import sha1
 
 from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
@@ -22,6 +22,10 @@ from .driver import Driver
 logger = logging.getLogger("telex")
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_HEAD = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
+)
 _OK, _PROTOCOL_ERROR, _INVALID_TEXT, _INTERNAL_ERROR = 1000, 1002, 1007, 1011
 _ERRORS = frozenset((_PROTOCOL_ERROR, _INVALID_TEXT, 1008, 1009))
 _CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
@@ -242,12 +246,11 @@ def accept(
     watch = driver.watch
     if not isinstance(watch, Watch) or watch.loop is not loop:
         watch = driver.watch = Watch(driver, loop)
-    answer = b64encode(sha1(key + _GUID).digest())
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
-    head = (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (answer, lines)
-    )
+    answer = b2a_base64(sha1(key + _GUID).digest(), newline=False)
+    lines = b""
+    if headers:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+    head = _HEAD % (answer, lines)
     frames = EncodedPacket.frames3 if revision == 3 else None
     websocket = NativeWebSocket(driver, watch, rest)
     try:
