@@ -330,3 +330,61 @@ class TestHarmless:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert outcome == [True]
+
+
+class TestInTurns:
+    async def test_so_many_in_a_turn(self) -> None:
+        done: list[int] = []
+        result = _aio.in_turns(range(7), done.append, 3)
+        steps = [list(done)]
+        for _ in range(2):
+            await asyncio.sleep(0)
+            steps.append(list(done))
+        assert steps == [[0, 1, 2], [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6]]
+        await result
+
+    async def test_awaiting_waits_for_all(self) -> None:
+        done: list[int] = []
+        await _aio.in_turns(range(100), done.append, 3)
+        assert done == list(range(100))
+
+    async def test_few_are_done_at_once(self) -> None:
+        done: list[int] = []
+        assert _aio.in_turns(range(3), done.append, 3) is _aio.DONE
+        assert done == [0, 1, 2]
+
+    def test_without_a_loop_all_are_done_at_once(self) -> None:
+        done: list[int] = []
+        assert _aio.in_turns(range(10), done.append, 3) is _aio.DONE
+        assert done == list(range(10))
+
+    async def test_an_error_keeps_no_others_back(self) -> None:
+        done: list[float] = []
+        errors: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+        await _aio.in_turns([2, 1, 0, 4, 5], lambda number: done.append(1 / number), 2)
+        assert done == [0.5, 1, 0.25, 0.2]
+        assert [type(error) for error in errors] == [ZeroDivisionError]
+
+    async def test_who_waits_no_longer_stops_nothing(self) -> None:
+        done: list[int] = []
+
+        async def wait() -> None:
+            await _aio.in_turns(range(10), done.append, 3)
+
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while len(done) < 10:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+async def test_all_waits_for_each() -> None:
+    done: list[int] = []
+    results = [_aio.in_turns(range(5), done.append, 1), _aio.DONE]
+    await _aio.All(results)
+    assert done == list(range(5))

@@ -234,8 +234,8 @@ class EngineServer(_Served):
 
     async def close_connections(self) -> None:
         """End all connections."""
-        self.close_at_once()
-        self._front.driver.hang_up()
+        await self._front.end_all("forced close")
+        await self._front.hang_up()
 
     async def close(self) -> None:
         """End all connections and stop listening."""
@@ -421,7 +421,7 @@ class Server(NamespaceFace, _Served):
     async def close_connections(self, drain: float = 0.0) -> None:
         """End all connections, and let handlers and adapters finish."""
         await self._core.close(drain)
-        self._front.driver.hang_up()
+        await self._front.hang_up()
 
     async def close(self, drain: float = 0.0) -> None:
         """End all connections, let handlers finish, and stop listening.

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from telex.adapter.base import Adapter, Target
-from telex.adapter.memory import InMemoryAdapter
+from telex.adapter.memory import FAREWELLS, InMemoryAdapter
 from telex.wire import EncodedPacket
 from tests.support.doubles import RecordingPeer
 
@@ -238,6 +238,21 @@ class TestUtilityMethods:
         adapter, peers = make("a", "b")
         adapter.disconnect_all(target(["b"]), close=close)
         assert [peer.disconnects for peer in peers.values()] == [[], [close]]
+
+    async def test_a_crowd_is_disconnected_in_turns(self) -> None:
+        names = [str(number) for number in range(2 * FAREWELLS + 5)]
+        adapter, peers = make(*names)
+        result = adapter.disconnect_all(target(), close=True)
+        adapter.add(late := RecordingPeer("late"))
+        gone = [peer for peer in peers.values() if peer.disconnects]
+        assert len(gone) == FAREWELLS
+        assert [peer.silent for peer in peers.values()] == [
+            peer not in gone for peer in peers.values()
+        ]
+        await result
+        assert [peer.disconnects for peer in peers.values()] == [[True]] * len(names)
+        assert not late.disconnects
+        assert not late.silent
 
     async def test_there_are_no_other_servers(self) -> None:
         adapter, _ = make("a")

@@ -98,6 +98,7 @@ class RecordingPeer:
         self.writable = writable
         self.received: list[EncodedPacket] = []
         self.expected: dict[int, Settle] = {}
+        self.silent = False
         self.disconnects: list[bool] = []
         self.on_delivery: Callable[[], None] = lambda: None
 
@@ -110,6 +111,7 @@ class RecordingPeer:
         return self._deliver if self.writable else self._drop
 
     def _deliver(self, packet: EncodedPacket) -> None:
+        assert not self.silent, "nothing is sent to who is going"
         self.received.append(packet)
         self.on_delivery()
 
@@ -124,6 +126,9 @@ class RecordingPeer:
 
     def describe(self) -> dict[str, Any]:
         return {"id": self.id}
+
+    def silence(self) -> None:
+        self.silent = True
 
     def disconnect(self, close: bool = False) -> object:
         self.disconnects.append(close)

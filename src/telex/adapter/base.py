@@ -39,6 +39,10 @@ class Peer(Protocol):
         """``id``, ``handshake``, ``rooms`` and ``data``, as other servers see them."""
         ...
 
+    def silence(self) -> None:
+        """Queue nothing any more: the socket is going to be disconnected."""
+        ...
+
     def disconnect(self, close: bool = False) -> object:
         """Disconnect the socket; with ``close``, its whole connection."""
         ...
@@ -133,7 +137,11 @@ class Adapter(Protocol):
         ...
 
     def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
-        """Disconnect the sockets that the target reaches, cluster-wide."""
+        """Disconnect the sockets that the target reaches, cluster-wide.
+
+        Nothing that is sent later reaches them. A crowd goes in several turns of the loop;
+        the result is done when all of this server have gone.
+        """
         ...
 
     def server_side_emit(self, event: list[Any]) -> Awaitable[None]:

@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._aio import DONE
+from .._aio import DONE, in_turns
 from ..native import core
 from ..wire import EncodedPacket
 from .base import Peer, Settle, Target
+
+FAREWELLS = 128
+"""How many sockets are disconnected before the loop has its turn."""
 
 
 class Moved(Protocol):
@@ -224,10 +227,11 @@ class InMemoryAdapter:
         return DONE
 
     def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
-        """Disconnect the sockets that the target reaches."""
-        for peer in self.peers(target):
-            peer.disconnect(close)
-        return DONE
+        """Disconnect the sockets that the target reaches, so many in a turn of the loop."""
+        peers = self.peers(target)
+        for peer in peers[FAREWELLS:]:
+            peer.silence()
+        return in_turns(peers, lambda peer: peer.disconnect(close), FAREWELLS)
 
     # -- other servers: there are none ----------------------------------------------------
 

@@ -168,9 +168,14 @@ class Engine:
         """End every session at once; later handshakes are refused by the fronts."""
         self.closing = True
         for session in list(self.sessions.values()):
-            if session.state is OPEN:
-                session.flush()
-            session.end(reason)
+            end(session, reason)
+
+
+def end(session: Session, reason: str) -> None:
+    """End a session at once, but for what is queued."""
+    if session.state is OPEN:
+        session.flush()
+    session.end(reason)
 
 
 def _nobody(session: Session) -> None:

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from .._aio import in_turns
 from ..client_bundle import FILES
-from ..engine.engine import Engine
+from ..engine.engine import Engine, end
 from ..engine.flow import Transport
 from ..engine.handshake import BAD_REQUEST as ID_TAKEN
 from ..engine.handshake import FORBIDDEN, Refused, check_origin
@@ -31,6 +32,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT = 30.0
 """How long the body of a POST may take, in seconds."""
+
+FAREWELLS = 128
+"""How many connections are ended before the loop has its turn."""
 
 _EMPTY: HeaderList = []
 _DRAIN_FACTOR = 4
@@ -195,6 +199,23 @@ class AsgiFront:
             elif message["type"] == "lifespan.shutdown":
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    # -- the end ------------------------------------------------------------------------
+
+    async def end_all(self, reason: str) -> None:
+        """End every session, so many in a turn of the loop; newcomers are refused."""
+        engine = self.engine
+        engine.closing = True
+        await in_turns(
+            list(engine.sessions.values()), lambda session: end(session, reason), FAREWELLS
+        )
+        engine.close(reason)
+
+    async def hang_up(self) -> None:
+        """Wait no longer for clients that have not answered a close frame."""
+        driver = self.driver
+        await in_turns(list(driver.leaving), lambda websocket: websocket.hang_up(), FAREWELLS)
+        driver.hang_up()
 
     # -- HTTP ---------------------------------------------------------------------------
 

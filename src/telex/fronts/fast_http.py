@@ -217,7 +217,9 @@ class FastHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.connections.add(self)
         self.transport = transport
-        shared = self._shared = _shared(self.server_state, self._application, self.config, self.loop)
+        shared = self._shared = _shared(
+            self.server_state, self._application, self.config, self.loop
+        )
         self._server = shared.server
         self._heads = shared.heads
         shared.heads.start(self)

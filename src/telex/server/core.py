@@ -7,11 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from .._aio import in_turns
 from ..adapter.base import Adapter
 from ..adapter.memory import InMemoryAdapter
 from ..adapter.recovery import RecoveryLog
 from ..config import ServerOptions
-from ..engine.engine import Engine
+from ..engine.engine import Engine, end
 from ..engine.session import Session
 from ..errors import ConfigurationError
 from ..parser.choice import choose
@@ -31,6 +32,9 @@ GRACE = 10.0
 
 DRAIN_STEP = 0.05
 """Time between two groups of clients that are sent away, in seconds."""
+
+FAREWELLS = 128
+"""How many connections are ended before the loop has its turn."""
 
 SHUTTING_DOWN = "server shutting down"
 
@@ -213,12 +217,10 @@ class Core:
         """
         self.engine.closing = True
         sessions = list(self.engine.sessions.values())
-        if drain > 0 and sessions:
-            steps = max(1, min(len(sessions), round(drain / DRAIN_STEP)))
-            for step in range(steps):
-                for session in sessions[step::steps]:
-                    session.flush()
-                    session.end(SHUTTING_DOWN)
+        steps = max(1, min(len(sessions), round(drain / DRAIN_STEP)))
+        for step in range(steps):
+            await in_turns(sessions[step::steps], _end, FAREWELLS)
+            if drain > 0 and sessions:
                 await asyncio.sleep(drain / steps)
         self.close_connections()
         mine = asyncio.current_task()
@@ -232,3 +234,7 @@ class Core:
                 await asyncio.wait(late, timeout=GRACE)
         for namespace in list(self.namespaces.values()):
             await namespace.adapter.close()
+
+
+def _end(session: Session) -> None:
+    end(session, SHUTTING_DOWN)

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from itertools import count
 from typing import Any
 
-from .._aio import DONE
+from .._aio import DONE, All
 from ..adapter.base import Peer, Settle, Target
 from ..errors import ConfigurationError
 from ..parser.packet import EVENT
@@ -140,9 +140,9 @@ class _Children:
         return DONE
 
     def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
-        for child in list(self._children):
-            child.adapter.disconnect_all(target, close=close)
-        return DONE
+        return All(
+            [child.adapter.disconnect_all(target, close=close) for child in list(self._children)]
+        )
 
     def server_side_emit(self, event: list[Any]) -> Awaitable[None]:
         raise ConfigurationError("a dynamic namespace has no name that other servers know")

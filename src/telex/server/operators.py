@@ -259,7 +259,11 @@ class BroadcastOperator:
         return self.parts.adapter.leave_all(self._target, room_names(rooms))
 
     def disconnect_sockets(self, close: bool = False) -> Awaitable[None]:
-        """Disconnect the sockets that were chosen, on all servers."""
+        """Disconnect the sockets that were chosen, on all servers.
+
+        Nothing that is sent later reaches them. A crowd goes in several turns of the loop;
+        awaiting the result waits until all have gone.
+        """
         return self.parts.adapter.disconnect_all(self._target, close=close)
 
 

@@ -425,12 +425,12 @@ class Socket(Listening, Broadcasting):
 
     def watch_outgoing(self) -> None:
         """The first listener of ``on_any_outgoing`` has come."""
-        if self.state is CONNECTED:
+        if self.state is CONNECTED and self.deliver is not _drop:
             self.deliver = self._deliver_watched
 
     def deliver_volatile(self, packet: EncodedPacket) -> None:
         """Send a packet if the client can take it now, drop it otherwise."""
-        if self.state is not CONNECTED:
+        if self.state is not CONNECTED or self.deliver is _drop:
             return
         if self._outgoing is not None:
             self._show(packet)
@@ -633,6 +633,10 @@ class Socket(Listening, Broadcasting):
             self._session.send(self._encode(DISCONNECT, self.nsp.name))
             self.closed("server namespace disconnect")
         return self._sent or self._remember_sent()
+
+    def silence(self) -> None:
+        """Send nothing any more: the socket is one of many that are going to be disconnected."""
+        self.deliver = _drop
 
     def closed(self, reason: str) -> None:
         """The socket has left, for this reason. Told once; later calls have no effect.
