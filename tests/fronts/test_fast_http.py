@@ -8,6 +8,7 @@ import socket as sockets
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -136,6 +137,162 @@ class TestDoor:
         assert dict(request.scope)["method"] == "GET"
         assert request.scope["server"] == ("127.0.0.1", io.port)
         assert request.scope["scheme"] == "ws"
+
+
+@pytest.fixture
+def direct(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the telex server has taken the handshakes that came without a scope."""
+    taken: list[bool] = []
+    take = vars(fast_http.FastHttpProtocol)["_taken_directly"]
+
+    def note(*arguments: Any) -> bool:
+        taken.append(take(*arguments))
+        return taken[-1]
+
+    monkeypatch.setattr(fast_http.FastHttpProtocol, "_taken_directly", note)
+    return taken
+
+
+class Wrapped(Server):
+    """A server whose user sees every request."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            scope["seen"] = True
+        await super().__call__(scope, receive, send)
+
+
+class TestWithoutAScope:
+    @pytest.mark.parametrize(
+        ("head", "taken"),
+        [
+            (usual(), [True]),
+            (usual(more="Origin: http://here\r\n"), [True]),
+            (usual(more="X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n"), []),
+            (usual().replace(b"/socket.io/", b"/socket%2Eio/"), [False]),
+        ],
+    )
+    async def test_what_is_taken(
+        self, io: Server, direct: list[bool], head: bytes, taken: list[bool]
+    ) -> None:
+        with ExitStack() as stack:
+            client = call(io, stack)
+            client.sendall(head)
+            await answer(client, b'0{"sid"')
+            client.sendall(b"\x81\x82\0\0\0\x0040")
+            await answer(client, b'40{"sid"')
+            address = client.getsockname()
+        assert direct == taken
+        (request,) = REQUESTS
+        proxied = b"Forwarded" in head
+        assert request.client == (("192.0.2.1", 0) if proxied else address)
+        assert request.secure is proxied
+        assert request.scope["extensions"] == {}
+
+    async def test_hooks_are_asked(self, direct: list[bool]) -> None:
+        async def allow_request(request: Request) -> str | bool:
+            return "not today" if "no" in request.query else True
+
+        server = Server(allow_request=allow_request)
+        await server.listen(port=0)
+        with ExitStack() as stack:
+            first, second = call(server, stack), call(server, stack)
+            first.sendall(usual("&no="))
+            assert b"not today" in await answer(first, b"}")
+            second.sendall(usual())
+            await answer(second, b'0{"sid"')
+        await server.close()
+        assert direct == [False, False]
+
+    async def test_a_server_of_the_users_sees_everything(self, direct: list[bool]) -> None:
+        server = Wrapped()
+        seen: list[Request] = []
+
+        @server.event
+        def connection(socket: Socket) -> None:
+            seen.append(socket.request)
+
+        await server.listen(port=0)
+        with ExitStack() as stack:
+            client = call(server, stack)
+            client.sendall(usual())
+            await answer(client, b'0{"sid"')
+            client.sendall(b"\x81\x82\0\0\0\x0040")
+            await answer(client, b'40{"sid"')
+        await server.close()
+        assert direct == [False]
+        assert seen[0].scope["seen"]
+
+    async def test_what_the_applications_share(self, direct: list[bool]) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            assert scope["type"] == "lifespan"
+            for phase in ("startup", "shutdown"):
+                assert (await receive())["type"] == f"lifespan.{phase}"
+                scope["state"]["shared"] = phase
+                await send({"type": f"lifespan.{phase}.complete"})
+
+        server = Server(app)
+        seen: list[Request] = []
+
+        @server.event
+        def connection(socket: Socket) -> None:
+            seen.append(socket.request)
+
+        await server.listen(port=0)
+        with ExitStack() as stack:
+            client = call(server, stack)
+            client.sendall(usual())
+            await answer(client, b'0{"sid"')
+            client.sendall(b"\x81\x82\0\0\0\x0040")
+            await answer(client, b'40{"sid"')
+        await server.close()
+        assert direct == []
+        assert seen[0].scope["state"] == {"shared": "startup"}
+
+    @pytest.mark.parametrize(
+        ("head", "status"),
+        [
+            (usual(more="Origin: http://elsewhere\r\n"), b"403"),
+            (usual("&sid=unknown"), b"400"),
+            (usual().replace(b"EIO=4", b"EIO=2"), b"400"),
+            (usual().replace(b"transport=websocket", b"transport=pigeon"), b"400"),
+        ],
+    )
+    async def test_refusals(
+        self, io: Server, direct: list[bool], head: bytes, status: bytes
+    ) -> None:
+        errors: list[int] = []
+        io.engine.on("connection_error", lambda info: errors.append(info.code))
+        with ExitStack() as stack:
+            client = call(io, stack)
+            client.sendall(head)
+            assert (await answer(client, b"}")).startswith(b"HTTP/1.1 " + status)
+        assert direct == [True]
+        assert len(errors) == 1
+
+    async def test_whoever_comes_when_the_server_closes(
+        self, io: Server, direct: list[bool]
+    ) -> None:
+        with ExitStack() as stack:
+            client = call(io, stack)
+            io.close_at_once()
+            client.sendall(usual())
+            assert b"shutting down" in await answer(client, b"}")
+        assert direct == [True]
+
+    async def test_a_hook_that_fails(
+        self, io: Server, direct: list[bool], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @io.engine.on("connection")
+        def connection(conn: object) -> None:
+            raise ValueError("a mistake of the user's")
+
+        with ExitStack() as stack:
+            client = call(io, stack)
+            client.sendall(usual())
+            await answer(client, b"101 Switching Protocols")
+        assert direct == [True]
+        assert "a mistake of the user's" in caplog.text
 
 
 class TestEnd:

@@ -1,4 +1,4 @@
-"""What is kept of a request reads like the scope that it was made from."""
+"""What is kept of a request reads like the scope that it stands for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telex.fronts.packed import PackedScope
+from telex.fronts.packed import PackedRequest, PackedScope
 from telex.types import Request
 
 BASE: dict[str, Any] = {
@@ -94,3 +94,70 @@ class TestPackedScope:
         )
         assert request.method == "GET"
         assert not request.secure
+
+
+HEAD = (
+    b"/socket.io/%C3%A4?EIO=4&transport=websocket&who=me%20too HTTP/1.1\r\nHost: here\r\n"
+    b"COOKIE:  a=b; c=d \t\r\nX-Twice: 1\r\nx-twice:2\r\nX-Colon: a:b"
+)
+CLIENT = ("127.0.0.1", 40000)
+
+
+def packed(head: bytes = HEAD, root_path: str = "", scheme: str = "ws") -> PackedRequest:
+    return PackedRequest({**BASE, "root_path": root_path}, head, CLIENT, scheme)
+
+
+class TestPackedRequest:
+    @pytest.mark.parametrize("looked", [False, True], ids=["at once", "after the scope"])
+    @pytest.mark.parametrize("root_path", ["", "/mounted"])
+    @pytest.mark.parametrize(
+        "head", [HEAD, HEAD + b"\r\nORIGIN: http://here", b"/ HTTP/1.1\r\nX-Query: a?b c"]
+    )
+    def test_reads_like_one_with_a_scope(self, head: bytes, root_path: str, looked: bool) -> None:
+        request = packed(head, root_path)
+        plain = Request(packed(head, root_path).unpacked())
+        if looked:
+            assert dict(request.scope) == dict(plain.scope)
+        for name in ("query", "path", "origin", "client", "method", "secure", "url"):
+            assert getattr(request, name) == getattr(plain, name), name
+        assert dict(request.headers) == dict(plain.headers)
+        assert repr(request) == repr(plain)
+
+    def test_what_it_says(self) -> None:
+        request = packed(root_path="/mounted")
+        assert request.query == {"EIO": "4", "transport": "websocket", "who": "me too"}
+        assert request.path == "/socket.io/ä"
+        assert request.url == ("/mounted/socket.io/%C3%A4?EIO=4&transport=websocket&who=me%20too")
+        assert dict(request.headers) == {
+            "host": "here",
+            "cookie": "a=b; c=d",
+            "x-twice": "1, 2",
+            "x-colon": "a:b",
+        }
+        assert request.origin is None
+        assert request.client == CLIENT
+        assert not request.secure
+        assert packed(scheme="wss").secure
+
+    def test_what_is_changed_in_the_scope_stays(self) -> None:
+        request = packed()
+        request.scope["client"] = ("192.0.2.1", 1)
+        request.scope["query_string"] = b"x=1"
+        request.scope["mine"] = True
+        assert request.client == ("192.0.2.1", 1)
+        assert request.query == {"x": "1"}
+        assert request.scope["mine"]
+
+    def test_the_query_can_be_read_again(self) -> None:
+        request = packed()
+        first = request.query
+        assert request.query is first
+        request.drop_query()
+        assert request.query == first
+
+    def test_whom_a_proxy_has_named(self) -> None:
+        scope = {**packed().unpacked(), "client": ("192.0.2.1", 0), "scheme": "wss"}
+        request = packed().seen_as(scope)
+        assert request.client == ("192.0.2.1", 0)
+        assert request.secure
+        assert request.query == packed().query
