@@ -30,6 +30,9 @@ MOST_CALLS_OF_A_SUSPENSION = 15 if COMPILED else 9  # its answer is written in P
 MOST_CALLS_OF_A_RECIPIENT = 0 if COMPILED else 6
 ATTEMPTS = 3
 """Writes are counted so often: on a busy machine the kernel may repeat a segment."""
+MOST_CALLS_OF_A_HANDSHAKE = 90
+MOST_CALLS_OF_A_CONNECT = 40
+MOST_CALLS_OF_A_FAREWELL = 40
 
 LONG_TEXT = "x" * LONG
 
@@ -293,3 +296,57 @@ def _masked(text: str) -> bytes:
     data = text.encode()
     assert len(data) < 126
     return bytes((0x81, 0x80 | len(data), 0, 0, 0, 0)) + data
+
+
+class TestOneClient:
+    """A client that comes, joins and goes; it is a socket, so that nothing else runs."""
+
+    async def test_few_calls(self) -> None:
+        io = Server()
+        await io.listen(port=0)
+        assert io.port is not None
+        kept = await open_client(io.port)  # loads what is loaded on first use
+        again = await open_client(io.port)
+        await say(again, b"\x81\x82\0\0\0\x0040", b'40{"sid"')
+        with counted_calls() as calls:
+            client = await open_client(io.port)
+        assert any("take_at_once" in name for name in calls.names), calls
+        assert len(calls) <= MOST_CALLS_OF_A_HANDSHAKE, str(calls)
+        assert calls.tasks == [], calls
+        with counted_calls() as calls:
+            await say(client, b"\x81\x82\0\0\0\x0040", b'40{"sid"')
+        assert len(calls) <= MOST_CALLS_OF_A_CONNECT, calls
+        assert calls.tasks == [], calls
+        connected = io.sockets.sockets  # a property would count
+        with counted_calls() as calls:
+            client.close()
+            while len(connected) == 2:
+                await asyncio.sleep(0)
+        assert len(calls) <= MOST_CALLS_OF_A_FAREWELL, calls
+        kept.close()
+        again.close()
+        await io.close()
+
+
+async def open_client(port: int) -> socket.socket:
+    """A WebSocket that has been told its session."""
+    client = socket.socket()
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+    request = (
+        b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\n"
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    await say(client, request, b'0{"sid"')
+    return client
+
+
+async def say(client: socket.socket, what: bytes, answer: bytes) -> None:
+    """Say something, and wait for the answer."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(client, what)
+    received = b""
+    async with asyncio.timeout(30):
+        while answer not in received:
+            received += await loop.sock_recv(client, 65536)

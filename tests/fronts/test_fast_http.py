@@ -14,6 +14,7 @@ import pytest
 
 from telex import Server, Socket
 from telex.fronts import fast_http
+from telex.fronts.hooks import ConnectionErrorInfo
 from telex.types import Request
 
 USUAL = (
@@ -261,8 +262,8 @@ class TestWithoutAScope:
     async def test_refusals(
         self, io: Server, direct: list[bool], head: bytes, status: bytes
     ) -> None:
-        errors: list[int] = []
-        io.engine.on("connection_error", lambda info: errors.append(info.code))
+        errors: list[ConnectionErrorInfo] = []
+        io.engine.on("connection_error", errors.append)
         with ExitStack() as stack:
             client = call(io, stack)
             client.sendall(head)

@@ -629,7 +629,7 @@ def _asks_for_websocket(told: dict[bytes, bytes]) -> bool:
         and told.get(b"sec-websocket-version") == b"13"
         and b"host" in told
         and (connection == b"upgrade" or b"upgrade" in connection.replace(b" ", b"").split(b","))
-        and (len(told) == len(_NEEDED) or _NEEDED | _FORWARDED >= told.keys())
+        and (len(told) == len(_NEEDED) or told.keys() <= _NEEDED | _FORWARDED)
     )
 
 

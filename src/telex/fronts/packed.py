@@ -6,7 +6,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
-from ..types import Headers, Request, Scope, parse_query
+from ..types import Headers, Request, Scope
 
 _VERSION = len(b" HTTP/1.1")
 
