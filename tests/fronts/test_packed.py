@@ -104,7 +104,8 @@ CLIENT = ("127.0.0.1", 40000)
 
 
 def packed(head: bytes = HEAD, root_path: str = "", scheme: str = "ws") -> PackedRequest:
-    return PackedRequest({**BASE, "root_path": root_path}, head, CLIENT, scheme)
+    foreign = b"ORIGIN" in head
+    return PackedRequest({**BASE, "root_path": root_path}, head, CLIENT, scheme, foreign)
 
 
 class TestPackedRequest:
@@ -154,6 +155,12 @@ class TestPackedRequest:
         assert request.query is first
         request.drop_query()
         assert request.query == first
+
+    def test_a_query_that_comes_again_is_the_clients_own(self) -> None:
+        head = b"/socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here"
+        first = packed(head)
+        first.query["mine"] = "yes"
+        assert packed(head).query == {"EIO": "4", "transport": "websocket"}
 
     def test_whom_a_proxy_has_named(self) -> None:
         scope = {**packed().unpacked(), "client": ("192.0.2.1", 0), "scheme": "wss"}

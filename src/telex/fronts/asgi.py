@@ -244,7 +244,8 @@ class AsgiFront:
 
     def _headers(self, request: Request, *, initial: bool) -> HeaderList:
         """What every answer of the engine carries; ``initial`` for a session's first."""
-        headers = self.engine.cors.headers(request)
+        cors = self.engine.cors
+        headers = cors.headers(request) if cors.enabled else []
         return self.hooks.add_headers(headers, request, initial=initial)
 
     async def _serve(

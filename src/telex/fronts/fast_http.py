@@ -377,7 +377,8 @@ class FastHttpProtocol(HttpToolsProtocol):
         ask = self.transport.get_extra_info
         base = shared.base_of(_address(ask("sockname")), self.config)
         scheme = "ws" if ask("sslcontext") is None else "wss"
-        request = PackedRequest(base, data[4:end], _address(ask("peername")), scheme)
+        foreign = b"\norigin:" in lines
+        request = PackedRequest(base, data[4:end], _address(ask("peername")), scheme, foreign)
         self.rest = data[end + 4 :]
         if shared.direct and not self.app_state and _FORWARDED.isdisjoint(told):
             upgrade = Upgrade(self, key[1])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from ..types import Headers, Request, Scope
+from ..types import Headers, Request, Scope, parse_query
+
+USUAL_QUERY = 32
+"""Queries up to this length come again and again; longer ones hold a client's own words."""
 
 _VERSION = len(b" HTTP/1.1")
 
@@ -79,25 +83,32 @@ class PackedRequest(Request):
     """The request of a handshake that nobody else has seen, kept as it came over the wire.
 
     ``head`` begins with its target and ends with its last header, without the end of the
-    line; ``base`` is what the scopes of one server have in common. Everything else is read
-    from the head when somebody asks.
+    line; ``base`` is what the scopes of one server have in common, ``foreign`` whether there
+    is an ``Origin``. Everything else is read from the head when somebody asks.
     """
 
-    __slots__ = ("_base", "_client", "_head", "_scheme")
+    __slots__ = ("_base", "_client", "_foreign", "_head", "_scheme")
 
     def __init__(
-        self, base: Scope, head: bytes, client: tuple[str, int] | None, scheme: str
+        self,
+        base: Scope,
+        head: bytes,
+        client: tuple[str, int] | None,
+        scheme: str,
+        foreign: bool,
     ) -> None:
         self._base = base
         self._head = head
         self._client = client
         self._scheme = scheme
+        self._foreign = foreign
         self._scope = None
         self._query = None
 
     def seen_as(self, scope: Scope) -> PackedRequest:
         """The same with the client that a proxy has named."""
-        return PackedRequest(self._base, self._head, scope["client"], scope["scheme"])
+        client, scheme = scope["client"], scope["scheme"]
+        return PackedRequest(self._base, self._head, client, scheme, self._foreign)
 
     def unpacked(self) -> dict[str, Any]:
         """The scope, made anew."""
@@ -142,6 +153,17 @@ class PackedRequest(Request):
         return head[start:end] if 0 < start <= end else b""
 
     @property
+    def query(self) -> dict[str, str]:
+        """The query parameters, each with its last value."""
+        query = self._query
+        if query is None:
+            text = self._query_string()
+            if len(text) > USUAL_QUERY:
+                return super().query
+            query = self._query = _parsed_query(text).copy()
+        return query
+
+    @property
     def method(self) -> str:
         """The HTTP method of the handshake."""
         return "GET" if self._scope is None else super().method
@@ -156,14 +178,17 @@ class PackedRequest(Request):
     @property
     def origin(self) -> str | None:
         """The header ``Origin``, if there is one."""
-        if self._scope is None and b"\norigin:" not in self._head.lower():
-            return None
-        return super().origin
+        return None if self._scope is None and not self._foreign else super().origin
 
     @property
     def client(self) -> tuple[str, int] | None:
         """The peer's host and port, as far as the host server knows them."""
         return self._client if self._scope is None else super().client
+
+
+@lru_cache(maxsize=64)
+def _parsed_query(text: bytes) -> dict[str, str]:
+    return parse_query(text.decode("latin-1"))
 
 
 def _parsed(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
