@@ -120,6 +120,11 @@ class _Served:
         """Whether WebSockets are compressed (then they take the plain ASGI path)."""
         return self._front.engine.options.per_message_deflate
 
+    @property
+    def polling_front(self) -> AsgiFront:
+        """What answers long-polling (asked by the HTTP server)."""
+        return self._front
+
     def answers_at_once(self, scope: Scope) -> bool:
         """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
         return self._front.answers_at_once(scope)

@@ -110,6 +110,11 @@ class CorsPolicy:
             raise ConfigurationError(f"unknown key in cors: {sorted(unknown)}{hint}")
         return cls(options.pop("origins", None), **options)
 
+    @property
+    def asks(self) -> bool:
+        """Whether a function of the user decides."""
+        return self._callable is not None
+
     def allows(self, origin: str | None, request: Request) -> bool:
         """Whether a request with this ``Origin`` header is served.
 

@@ -21,7 +21,12 @@ from .session import PARSE_ERROR, TRANSPORT_ERROR, Session
 Respond = Callable[[Response], None]
 
 BAD_REQUEST = Response(400, [], b"")
-_OK = Response(200, [("content-type", "text/html"), ("cache-control", "no-store")], b"ok")
+DONE = Response(200, [("content-type", "text/html"), ("cache-control", "no-store")], b"ok")
+TEXT: HeaderList = [
+    ("content-type", "text/plain; charset=UTF-8"),
+    ("cache-control", "no-store"),
+]
+"""The headers of nearly every answer to a poll; nobody may change this list."""
 _STEP = 1000
 
 
@@ -60,13 +65,17 @@ class PollingTransport:
         respond, self._respond = self._respond, None
         if respond is None:
             raise AssertionError("send is only called while writable")
-        compress = any(packet.compress for packet in packets)
-        respond(self._encode(packets)._replace(compress=compress))
-
-    def _encode(self, packets: list[EncodedPacket]) -> Response:
+        if len(packets) == 1:
+            compress = packets[0].compress
+        else:
+            compress = any(packet.compress for packet in packets)
         legacy = self._legacy
         if legacy is None:
-            return _answer("text/plain; charset=UTF-8", payload.encode(packets))
+            respond(Response(200, TEXT, payload.encode(packets), compress))
+        else:
+            respond(self._encode3(packets, legacy)._replace(compress=compress))
+
+    def _encode3(self, packets: list[EncodedPacket], legacy: LegacyText) -> Response:
         if self._jsonp is not None:
             script = payload.encode_jsonp(payload.encode3(packets, legacy.write), self._jsonp)
             # A browser runs it as a script: nothing else may be read into it.
@@ -74,7 +83,7 @@ class PollingTransport:
             return _answer("text/javascript; charset=UTF-8", script, sniff)
         if not self._base64 and not all(map(_is_ascii, packets)):
             return _answer("application/octet-stream", payload.encode3_binary(packets))
-        return _answer("text/plain; charset=UTF-8", payload.encode3(packets, legacy.write))
+        return Response(200, TEXT, payload.encode3(packets, legacy.write))
 
     def close(self) -> None:
         """Tell a waiting client that the session has ended."""
@@ -148,7 +157,7 @@ class PollingTransport:
             return BAD_REQUEST
         finally:
             self._posting = False
-        return _OK
+        return DONE
 
     def _decode(self, body: bytes, *, binary: bool, jsonp: bool) -> Iterator[str | bytes]:
         legacy = self._legacy

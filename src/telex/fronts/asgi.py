@@ -132,6 +132,22 @@ class AsgiFront:
             and self.engine.options.allow_request is None
         )
 
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else sees a request of an open session, or adds to its answer."""
+        hooks = self.hooks
+        return not (self._middlewares or hooks.headers or hooks.initial_headers)
+
+    @property
+    def admits_at_once(self) -> bool:
+        """Whether nobody is asked about a handshake."""
+        return self.generate_id is None and self.engine.options.allow_request is None
+
+    @property
+    def body_timeout(self) -> float:
+        """How long the body of a POST may take, in seconds."""
+        return BODY_TIMEOUT
+
     def take_at_once(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
         """Answer a handshake over WebSocket if it is ours and asks nobody."""
         if path not in self._targets or not self._asks_nobody:

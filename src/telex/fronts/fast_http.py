@@ -33,6 +33,7 @@ from ..engine.session import Probe, Session
 from ..native import core
 from ..types import HeaderList, Request, Response, Scope
 from .driver import Driver
+from .fast_polling import PollingConnection, PollingFront, PollingRoad
 from .fast_websocket import FastWebSocket, accept
 from .packed import PackedRequest
 from .timer import LoopTimer
@@ -81,6 +82,11 @@ class TelexServer(Protocol):
 
     def take_at_once(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
         """Answer a handshake at this path if it is such a one, without a scope."""
+        ...
+
+    @property
+    def polling_front(self) -> PollingFront:
+        """What answers long-polling."""
         ...
 
     @property
@@ -259,6 +265,7 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._head_size = 0
+        self._complete = False
         if self not in self._heads:
             self._heads.start(self)
         super().on_message_begin()
@@ -281,15 +288,53 @@ class FastHttpProtocol(HttpToolsProtocol):
         self._heads.stop(self)
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self._complete = True
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
         """As uvicorn's, but nothing behind an upgrade request is lost, and heads are bounded."""
-        if self._is_http:
-            self._receive(data)
-        else:
+        if not self._is_http:
             self._shared.greet(self, data)
+        elif not (self._at_rest and self._polls(data)):
+            self._receive(data)
+
+    @property
+    def _at_rest(self) -> bool:
+        """Whether every request that has come is answered."""
+        if not self._complete or self._upgrade_task is not None:
+            return False
+        cycle: Any = self.cycle  # None before the first request
+        answered = cycle is None or cycle.response_complete
+        return (
+            answered
+            and not self.pipeline
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+        )
 
     def first_bytes(self, data: bytes) -> None:
         """What a new connection has said first: it is its turn now."""
+        if not self._polls(data):
+            self.serve(data)
+
+    def _polls(self, data: bytes) -> bool:
+        """Leave the connection to long-polling, if that is what is asked for."""
+        road = self._shared.road
+        if road is None or b"transport=polling" not in data:
+            return False
+        transport = self.transport
+        asked = road.read(data, transport)
+        if asked is None:
+            return False
+        if self._is_http:
+            self._unset_keepalive_if_required()
+        self.hand_over()
+        PollingConnection(road, transport).begin(asked, data)
+        return True
+
+    def serve(self, data: bytes) -> None:
+        """A request that is not a usual one of long-polling."""
         if not self._taken_at_once(data):
             self._become_http()
             self._receive(data)
@@ -322,8 +367,10 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server stops: clients that keep connections open for ever are told so."""
-        server = self._server
-        if server is not None:
+        server, road = self._server, self._shared.road
+        if road is not None:
+            road.stop()
+        elif server is not None:
             server.close_at_once()
         if self._is_http:
             super().shutdown()
@@ -489,16 +536,17 @@ class _Shared:
         while type(app) in _WRAPPERS:
             self.direct = self.direct and type(app) is ProxyHeadersMiddleware
             app = app.app
+        self.road: PollingRoad | None = None
         self.server: TelexServer | None = app if isinstance(app, TelexServer) else None
         self._bases: dict[Any, Scope] = {}
         self._loop = loop
         self._greeted = 0
         self._waiting: deque[tuple[FastHttpProtocol, bytes]] = deque()
-        schedule = Schedule(loop.time)
-        self.heads: Lane[FastHttpProtocol] = schedule.lane(
+        self._schedule = Schedule(loop.time)
+        self.heads: Lane[FastHttpProtocol] = self._schedule.lane(
             HEADER_TIMEOUT, FastHttpProtocol.head_timed_out
         )
-        self._timer = LoopTimer(schedule)
+        self._timer = LoopTimer(self._schedule)
         self._timer.bind(loop)
 
     def base_of(self, server: Any, config: Config) -> Scope:

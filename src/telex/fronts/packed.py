@@ -42,7 +42,7 @@ class PackedScope(MutableMapping[str, Any]):
         if self._scope is not None:
             return self._scope
         query, *lines = self._head.split(b"\n")
-        return {
+        scope: dict[str, Any] = {
             **self._base,
             "path": self._path,
             "raw_path": self._path.encode("utf-8") if self._raw_path is None else self._raw_path,
@@ -50,11 +50,12 @@ class PackedScope(MutableMapping[str, Any]):
             "client": self._client,
             "scheme": self._scheme,
             "headers": list(zip(lines[::2], lines[1::2], strict=True)),
-            "extensions": {},
-            "subprotocols": [],
             "asgi": dict(self._base["asgi"]),
             "state": dict(self._base["state"]),
         }
+        if scope["type"] == "websocket":
+            scope.update(extensions={}, subprotocols=[])
+        return scope
 
     def __getitem__(self, key: str) -> Any:
         if self._scope is None and key == "client":

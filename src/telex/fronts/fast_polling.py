@@ -1,0 +1,690 @@
+"""Long-polling without the machinery of an HTTP server.
+
+A request of long-polling that has nothing odd in it, and that is seen by nobody but the
+engine, is served at once, and its answer is one write. Whatever is not as usual goes to
+the HTTP server, on the same connection and in order: this road refuses nobody, it leaves
+that to those who know how.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import re
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+from uvicorn.config import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.server import ServerState
+
+from ..engine.cors import CorsPolicy
+from ..engine.engine import Engine
+from ..engine.handshake import Refused, check_origin
+from ..engine.polling import BAD_REQUEST, DONE, TEXT, PollingTransport
+from ..engine.schedule import Lane, Schedule
+from ..engine.session import TRANSPORT_ERROR, Session
+from ..ids import new_id
+from ..types import HeaderList, Request, Response, Scope, parse_query
+from . import bundle, compression
+from .driver import Driver
+from .packed import PackedScope
+
+logger = logging.getLogger("telex")
+_errors = logging.getLogger("uvicorn.error")
+_access = logging.getLogger("uvicorn.access")
+
+LONGEST_HEAD = 8 * 1024
+MOST_HEADERS = 64
+REMEMBERED = 1024 * 1024
+"""Bytes of header lines that are remembered: clients send the same ones again and again."""
+PAUSE = 0.05
+"""The time between two looks at a session that is not read at present, in seconds."""
+
+# Possessive throughout: what does not match is told in one pass.
+_REQUEST = re.compile(rb"(GET|POST) (/[!-\"$->@-~]*+)\?([!-\"$-~]*+) HTTP/1\.1\r\n")
+_LINES = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++")
+_UNUSUAL = frozenset(
+    (b"content-encoding", b"expect", b"proxy-connection", b"transfer-encoding", b"upgrade")
+)
+_CONNECTIONS = frozenset((b"keep-alive", b"close"))
+_FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
+_ONCE = frozenset((b"connection", b"content-length", b"content-type", b"host"))
+_REVISIONS = {3: "3", 4: "4"}
+_TIMED_OUT = Response(408, [("connection", "close")], b"")
+_FAILED = Response(
+    500, [("content-type", "text/plain; charset=utf-8")], b"Internal Server Error", False
+)
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+class PollingFront(Protocol):
+    """What answers the requests, as far as this road has to know it."""
+
+    engine: Engine
+    driver: Driver
+    path: str
+
+    def bind(self) -> None:
+        """Run on the running loop from now on."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else sees the requests or adds to their answers."""
+        ...
+
+    @property
+    def admits_at_once(self) -> bool:
+        """Whether nobody is asked about a handshake."""
+        ...
+
+    @property
+    def body_timeout(self) -> float:
+        """How long the body of a POST may take, in seconds."""
+        ...
+
+
+class _Head:
+    """What the header lines of a request say, and those of its answer."""
+
+    __slots__ = ("binary", "client", "close", "gzip", "length", "lines")
+
+    def __init__(self, request: Request, cors: CorsPolicy) -> None:
+        get = request.headers.get
+        self.length = int(get("content-length", "-1"))
+        kind = get("content-type", "").partition(";")[0].strip().lower()
+        self.binary = kind == "application/octet-stream"
+        self.gzip = bundle.accepts_gzip(request)
+        self.close = get("connection", "").lower() == "close"
+        self.lines = _encoded(cors.headers(request))
+        self.client: tuple[str, int] | None = None
+        """Whom a proxy has named."""
+
+
+class Asked(NamedTuple):
+    """A request that can be served at once."""
+
+    method: bytes
+    path: bytes
+    query_string: bytes
+    query: dict[str, str]
+    lines: bytes
+    head: _Head
+    session: Session | None
+    body: int
+    """Where its body begins."""
+
+
+class PollingRoad:
+    """What the connections of one server share.
+
+    ``go_back`` gives a connection, and what has come on it, to the HTTP server.
+    ``close_at_once`` ends all sessions.
+    """
+
+    def __init__(
+        self,
+        front: PollingFront,
+        config: Config,
+        state: ServerState,
+        app_state: dict[str, Any],
+        *,
+        proxy: ProxyHeadersMiddleware | None,
+        schedule: Schedule,
+        loop: asyncio.AbstractEventLoop,
+        go_back: Callable[[asyncio.Transport, bytes], None],
+        close_at_once: Callable[[], None],
+    ) -> None:
+        self.front = front
+        self.options = front.engine.options
+        self.state: Any = state
+        self.loop = loop
+        self.go_back = go_back
+        self.stopping = False
+        self.logs = _access.hasHandlers()
+        self.idle: Lane[PollingConnection] = schedule.lane(
+            config.timeout_keep_alive, PollingConnection.idle_timed_out
+        )
+        self._engine = front.engine
+        self._close_at_once = close_at_once
+        self._root_path = config.root_path
+        self._app_state = app_state
+        self._scheme = "https" if config.is_ssl else "http"
+        self._asgi = {"version": config.asgi_version, "spec_version": "2.3"}
+        self._base: Scope | None = None
+        self._trusted: Any = None
+        self._proxy: Any = None
+        if proxy is not None:
+            self._trusted = proxy.trusted_hosts
+            self._proxy = copy.copy(proxy)
+            self._proxy.app = _nobody
+        self._path = ""
+        self._paths: frozenset[bytes] = frozenset()
+        self._cors = self._engine.cors
+        self._heads: dict[object, _Head | None] = {}
+        self._remembered = 0
+        self._default: RawHeaders | None = None
+        self._text = self._done = b""
+
+    def stop(self) -> None:
+        """The server stops: whoever is answered from now on is told so."""
+        self.stopping = True
+        self._close_at_once()
+
+    # -- requests -----------------------------------------------------------------------
+
+    def read(self, data: bytes, transport: asyncio.Transport) -> Asked | None:
+        """The request that ``data`` begins with, if it can be served at once."""
+        line = _REQUEST.match(data)
+        front = self.front
+        if line is None or not front.alone:
+            return None
+        method, path, query_string = line.groups()
+        if front.path != self._path:
+            self._path = front.path
+            self._paths = frozenset((self._path.encode(), self._path.encode() + b"/"))
+        if path not in self._paths or "polling" not in self.options.transports:
+            return None
+        query = parse_query(query_string.decode("latin-1"))
+        if query.get("transport") != "polling":
+            return None
+        engine = self._engine
+        revision = query.get("EIO", "")
+        sid = query.get("sid")
+        session: Session | None = None
+        if sid:
+            session = engine.sessions.get(sid)
+            if (
+                session is None
+                or session.transport.__class__ is not PollingTransport
+                or _REVISIONS[session.protocol] != revision
+            ):
+                return None
+        elif (
+            method != b"GET"
+            or engine.closing
+            or not front.admits_at_once
+            or not (revision == "4" or (revision == "3" and self.options.allow_eio3))
+        ):
+            return None
+        start = line.end()
+        end = data.find(b"\r\n\r\n", start - 2, LONGEST_HEAD)
+        if end < 0:
+            return None
+        lines = data[start : end + 2]
+        head = self._head(lines, revision, transport)
+        if head is None:
+            return None
+        if method == b"GET":
+            if head.length >= 0:
+                return None
+        elif not 0 <= head.length <= self.options.max_http_buffer_size:
+            return None
+        return Asked(method, path, query_string, query, lines, head, session, end + 4)
+
+    def _head(self, lines: bytes, revision: str, transport: asyncio.Transport) -> _Head | None:
+        """What header lines say; ``None`` if this is no road for them."""
+        if self._engine.cors is not self._cors:
+            self._cors = self._engine.cors
+            self._forget()
+        key: object = (lines, revision)
+        head = self._heads.get(key)
+        if head is not None:
+            return head
+        proxied = False
+        if key in self._heads:  # a proxy speaks for a client: is it to be believed?
+            proxied = True
+            proxy = _address(transport.get_extra_info("peername"))
+            key = (lines, revision, proxy is not None and proxy[0] in self._trusted)
+            head = self._heads.get(key)
+            if head is not None:
+                return head
+        if _LINES.fullmatch(lines) is None:
+            return None
+        headers = _parsed(lines)
+        if not _usual(headers):
+            return None
+        if not proxied and self._proxy is not None and _forwarded(headers):
+            self._remember(key, None, len(lines))
+            return self._head(lines, revision, transport)
+        query = b"EIO=" + revision.encode()
+        request = Request(self._scope(transport, b"GET", b"/", query, headers))
+        if "msie" in request.headers.get("user-agent", "").lower():
+            return None
+        if self._cors.asks and "origin" in request.headers:
+            return None
+        try:
+            check_origin(request, self._cors)
+        except Refused:
+            return None
+        head = _Head(request, self._cors)
+        if proxied:
+            head.client = request.client
+        self._remember(key, head, len(lines))
+        return head
+
+    def _remember(self, key: object, head: _Head | None, size: int) -> None:
+        self._remembered += size + 500  # the objects
+        if self._remembered > REMEMBERED:
+            self._forget()
+        self._heads[key] = head
+
+    def _forget(self) -> None:
+        self._heads.clear()
+        self._remembered = 0
+
+    def _scope(
+        self,
+        transport: asyncio.Transport,
+        method: bytes,
+        path: bytes,
+        query_string: bytes,
+        headers: RawHeaders,
+    ) -> dict[str, Any]:
+        """The scope that the application would see."""
+        scope = {
+            "type": "http",
+            "asgi": dict(self._asgi),
+            "http_version": "1.1",
+            "server": _address(transport.get_extra_info("sockname")),
+            "client": _address(transport.get_extra_info("peername")),
+            "scheme": self._scheme,
+            "root_path": self._root_path,
+            "headers": headers,
+            "state": self._app_state.copy(),
+            "method": method.decode(),
+            "path": self._root_path + path.decode(),
+            "raw_path": self._root_path.encode("ascii") + path,
+            "query_string": query_string,
+        }
+        if self._proxy is not None and _forwarded(headers):
+            run = self._proxy(scope, _nobody, _nobody)
+            with suppress(StopIteration):
+                run.send(None)
+        return scope
+
+    def open(self, asked: Asked, connection: PollingConnection) -> None:
+        """Open a session. Its open packet is the answer to this very request."""
+        front, engine = self.front, self._engine
+        if front.driver.loop is not self.loop:
+            front.bind()
+        scope = self._scope(
+            connection.transport,
+            asked.method,
+            asked.path,
+            asked.query_string,
+            _parsed(asked.lines),
+        )
+        request = Request(scope)
+        sid = new_id()
+        connection.more = _encoded(engine.cookie_headers(sid))
+        session, _ = engine.open_polling(request, sid)
+        connection.poll(session, asked.query.get("j"))
+        session.flush()
+        if self._base is None:
+            same = ("type", "asgi", "http_version", "server", "root_path", "method", "state")
+            self._base = {key: scope[key] for key in same}
+        if not self._app_state and scope["server"] == self._base["server"]:
+            request.pack(PackedScope(self._base, scope))
+
+    # -- answers ------------------------------------------------------------------------
+
+    def start(self, response: Response) -> bytes:
+        """The first lines of an answer; those of the usual ones are kept for a second."""
+        default = self.state.default_headers
+        if default is not self._default:  # it has another date
+            self._default = default
+            self._text = _started(200, default, TEXT)
+            self._done = _started(200, default, DONE.headers)
+        headers = response.headers
+        if headers is TEXT:
+            return self._text
+        if headers is DONE.headers:
+            return self._done
+        return _started(response.status, default, headers)
+
+    def log_line(self, asked: Asked, transport: asyncio.Transport) -> tuple[str, str, str]:
+        """What the HTTP server's access log says of a request."""
+        client = asked.head.client or _address(transport.get_extra_info("peername"))
+        path = quote(self._root_path + asked.path.decode())
+        target = f"{path}?{asked.query_string.decode()}"
+        return f"{client[0]}:{client[1]}" if client else "", asked.method.decode(), target
+
+
+class PollingConnection(asyncio.Protocol):
+    """A connection on which a client polls, one request after the other.
+
+    It is what polls are answered with: ``PollingTransport`` calls it with the response.
+    """
+
+    __slots__ = (
+        "_body",
+        "_gzip",
+        "_head",
+        "_jsonp",
+        "_line",
+        "_patience",
+        "_polling",
+        "_rest",
+        "_road",
+        "_session",
+        "_steps",
+        "_stuck",
+        "more",
+        "transport",
+    )
+
+    def __init__(self, road: PollingRoad, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.more = b""
+        """Lines of the next answer only."""
+        self._road = road
+        self._head: _Head | None = None  # of the request that has not been answered yet
+        self._gzip = False
+        self._jsonp = False
+        self._line: tuple[str, str, str] | None = None
+        self._session: Session | None = None
+        self._polling: PollingTransport | None = None
+        self._body: bytearray | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._steps: Generator[None, None, Response] | None = None
+        self._rest = b""
+        self._stuck = False
+
+    def begin(self, asked: Asked, data: bytes) -> None:
+        """Take the connection over, with a request that has come."""
+        self._road.state.connections.add(self)
+        self.transport.set_protocol(self)
+        self._serve(asked, data)
+
+    # -- the connection -----------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Serve a request, or leave it to the HTTP server."""
+        if self._head is not None:
+            self._more_received(data)
+            return
+        road = self._road
+        road.idle.stop(self)
+        asked = road.read(data, self.transport)
+        if asked is not None:
+            self._serve(asked, data)
+        else:
+            road.state.connections.discard(self)
+            road.go_back(self.transport, data)
+
+    def _hold(self, data: bytes) -> None:
+        """The client does not wait for its answer: it is read no further meanwhile."""
+        self._rest += data
+        self.transport.pause_reading()
+
+    def _go_on(self) -> None:
+        """Serve what has been held."""
+        if self._head is not None or self._stuck or self.transport.is_closing():
+            return
+        data, self._rest = self._rest, b""
+        self.transport.resume_reading()
+        if data:
+            self.data_received(data)
+
+    def pause_writing(self) -> None:
+        """The client does not read its answer: nobody listens to it meanwhile."""
+        self._stuck = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._stuck = False
+        self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        road = self._road
+        road.idle.stop(self)
+        road.state.connections.discard(self)
+        waiting = self._head is not None
+        self._head = None
+        session, polling = self._session, self._polling
+        if not waiting or session is None or polling is None:
+            return
+        if self._body is not None:
+            self._end_body()
+            polling.abort_post(session)
+        elif self._steps is None:
+            polling.abort(session, self)
+
+    def idle_timed_out(self) -> None:
+        """The client has asked for nothing for a while."""
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """The server stops (called by uvicorn)."""
+        self._road.stop()
+        if self._head is None:
+            self.transport.close()
+
+    # -- requests -----------------------------------------------------------------------
+
+    def _serve(self, asked: Asked, data: bytes) -> None:
+        """Serve a request; ``data`` begins with it."""
+        head = self._head = asked.head
+        if self._road.logs:
+            self._line = self._road.log_line(asked, self.transport)
+        session = asked.session
+        try:
+            if asked.method == b"POST" and session is not None:
+                end = asked.body + head.length
+                if len(data) > end:
+                    self._hold(data[end:])
+                self._post(session, data[asked.body : end], jsonp="j" in asked.query)
+                return
+            if len(data) > asked.body:
+                self._hold(data[asked.body :])
+            self._gzip = head.gzip
+            if session is None:
+                self._road.open(asked, self)
+            else:
+                self.poll(session, asked.query.get("j"))
+        except Exception:
+            self._fail()
+
+    def poll(self, session: Session, jsonp: str | None) -> None:
+        """A poll of this session: its answer comes now or later."""
+        self._session = session
+        polling = self._polling = _polling(session)
+        polling.poll(session, self, jsonp)
+
+    def _post(self, session: Session, body: bytes, *, jsonp: bool) -> None:
+        polling = _polling(session)
+        if not polling.start_post(session):
+            self(BAD_REQUEST)
+            return
+        self._session, self._polling, self._jsonp = session, polling, jsonp
+        if self._head is not None and len(body) < self._head.length:
+            self._body = bytearray(body)
+            road = self._road
+            self._patience = road.loop.call_later(road.front.body_timeout, self._body_timed_out)
+        else:
+            self._take_body(body)
+
+    def _more_received(self, data: bytes) -> None:
+        """The client says more before it has been answered."""
+        head, body = self._head, self._body
+        if head is None or body is None:
+            self._hold(data)
+            return
+        body += data
+        if len(body) < head.length:
+            return
+        self._end_body()
+        if len(body) > head.length:
+            self._hold(bytes(body[head.length :]))
+        try:
+            self._take_body(bytes(body[: head.length]))
+        except Exception:
+            self._fail()
+
+    def _end_body(self) -> None:
+        """Nothing more is to come of the body."""
+        self._body = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _body_timed_out(self) -> None:
+        session, polling = self._session, self._polling
+        self._end_body()
+        if session is not None and polling is not None:
+            polling.abort_post(session)
+        self(_TIMED_OUT)
+
+    def _take_body(self, body: bytes) -> None:
+        head, session, polling = self._head, self._session, self._polling
+        if head is None or session is None or polling is None:
+            raise AssertionError("a body belongs to a request")
+        self._steps = polling.post(session, body, binary=head.binary, jsonp=self._jsonp)
+        self._step()
+
+    def _step(self) -> None:
+        """Hand on what was posted; the answers to it leave together."""
+        steps, session = self._steps, self._session
+        if steps is None or session is None:
+            raise AssertionError("there is something to hand on")
+        session.corked = True
+        try:
+            next(steps)
+        except StopIteration as done:
+            self._steps = None
+            self(done.value)
+        except Exception:
+            self._steps = None
+            self._fail()
+        try:
+            session.flush()
+        except Exception:
+            logger.exception("a session could not be flushed")
+            session.end(TRANSPORT_ERROR)
+        if self._steps is not None:
+            delay = PAUSE if session.paused else 0
+            self._road.loop.call_later(delay, self._step)
+
+    # -- answers ------------------------------------------------------------------------
+
+    def __call__(self, response: Response) -> None:
+        """Answer the request."""
+        self._session = self._polling = None
+        if self._gzip:
+            self._gzip = False
+            threshold = self._road.options.http_compression
+            if threshold and response.compress and len(response.body) >= threshold:
+                self._pack(response)
+                return
+        self._answer(response)
+
+    def _answer(self, response: Response, *, failed: bool = False) -> None:
+        head, self._head = self._head, None
+        if head is None:
+            return  # the client has not waited
+        road, transport = self._road, self.transport
+        status, body = response.status, response.body
+        lines = b"" if failed else head.lines
+        if self.more:
+            lines, self.more = lines + self.more, b""
+        if self._line is not None:
+            _access.info('%s - "%s %s HTTP/%s" %d', *self._line, "1.1", status)
+            self._line = None
+        closing = failed or head.close or road.stopping
+        end = b"connection: close\r\n" if closing else b""
+        if status == 408:  # says so itself
+            closing, end = True, b""
+        answer = (road.start(response), lines, len(body), end, body)
+        transport.write(b"%b%bcontent-length: %d\r\n%b\r\n%b" % answer)
+        road.state.total_requests += 1
+        if closing:
+            transport.close()
+        elif self._rest:
+            road.loop.call_soon(self._go_on)
+        else:
+            road.idle.start(self)
+
+    def _fail(self) -> None:
+        """A request could not be served."""
+        _errors.exception("Exception in ASGI application\n")
+        if self._head is None:
+            self.transport.close()
+        self._session = self._polling = None
+        self._gzip = False
+        self.more = b""
+        self._answer(_FAILED, failed=True)
+
+    def _pack(self, response: Response) -> None:
+        """Answer with a body that is compressed, if the client reads that."""
+        road = self._road
+        packing = road.loop.create_task(self._packed(response))
+        road.state.tasks.add(packing)
+        packing.add_done_callback(road.state.tasks.discard)
+
+    async def _packed(self, response: Response) -> None:
+        self._answer(await compression.packed(response))
+
+
+def _polling(session: Session) -> PollingTransport:
+    transport = session.transport
+    if not isinstance(transport, PollingTransport):
+        raise AssertionError("only polling requests are let through")
+    return transport
+
+
+def _started(status: int, default: RawHeaders, headers: HeaderList) -> bytes:
+    first = b"".join([b"%b: %b\r\n" % item for item in default])
+    return STATUS_LINE[status] + first + _encoded(headers)
+
+
+def _encoded(headers: HeaderList) -> bytes:
+    return "".join([f"{name.lower()}: {value}\r\n" for name, value in headers]).encode("latin-1")
+
+
+def _parsed(lines: bytes) -> RawHeaders:
+    """Header lines as the HTTP server would give them."""
+    headers: RawHeaders = []
+    for line in lines.splitlines():
+        name, _, value = line.partition(b":")
+        headers.append((name.lower(), value.strip(b" 	")))
+    return headers
+
+
+def _usual(headers: RawHeaders) -> bool:
+    """Whether nothing in the headers asks for more than an answer to this request."""
+    seen: list[bytes] = []
+    for name, value in headers:
+        if name in _ONCE:
+            seen.append(name)
+            if name == b"content-length" and not (value.isdigit() and len(value) < 16):
+                return False
+            if name == b"connection" and value.lower() not in _CONNECTIONS:
+                return False
+        elif name in _UNUSUAL:
+            return False
+    return len(headers) <= MOST_HEADERS and b"host" in seen and len(seen) == len(set(seen))
+
+
+def _forwarded(headers: RawHeaders) -> bool:
+    """Whether a proxy says for whom it asks."""
+    return any(name in _FORWARDED for name, _ in headers)
+
+
+def _address(name: Any) -> Any:
+    """Host and port of an Internet address; ``None`` for other kinds of sockets."""
+    kind = name.__class__
+    return (str(name[0]), int(name[1])) if kind is tuple else None
+
+
+async def _nobody(*_: Any) -> None:
+    """The application behind the middleware that is asked alone."""
