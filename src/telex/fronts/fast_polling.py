@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -56,9 +57,9 @@ _FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
 _ONCE = frozenset((b"connection", b"content-length", b"content-type", b"host"))
 _REVISIONS = {3: "3", 4: "4"}
 _TIMED_OUT = Response(408, [("connection", "close")], b"")
-_FAILED = Response(
-    500, [("content-type", "text/plain; charset=utf-8")], b"Internal Server Error", False
-)
+_PLAIN = [("content-type", "text/plain; charset=utf-8")]
+_INVALID = Response(400, _PLAIN, b"Invalid HTTP request received.")
+_FAILED = Response(500, _PLAIN, b"Internal Server Error")
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -335,19 +336,31 @@ class PollingRoad:
 
     # -- answers ------------------------------------------------------------------------
 
-    def start(self, response: Response) -> bytes:
-        """The first lines of an answer; those of the usual ones are kept for a second."""
+    def answer(self, response: Response, lines: bytes, *, last: bool) -> bytes:
+        """The bytes of an answer; ``last`` says that its connection ends with it.
+
+        The first lines of the usual answers are kept for as long as they have the same date.
+        """
+        status, headers, body, _ = response
         default = self.state.default_headers
-        if default is not self._default:  # it has another date
+        if default is not self._default:
             self._default = default
             self._text = _started(200, default, TEXT)
             self._done = _started(200, default, DONE.headers)
-        headers = response.headers
         if headers is TEXT:
-            return self._text
-        if headers is DONE.headers:
-            return self._done
-        return _started(response.status, default, headers)
+            start = self._text
+        elif headers is DONE.headers:
+            start = self._done
+        else:
+            start = _started(status, default, headers)
+        if last:
+            return b"%b%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+                start,
+                lines,
+                len(body),
+                body,
+            )
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (start, lines, len(body), body)
 
     def log_line(self, asked: Asked, transport: asyncio.Transport) -> tuple[str, str, str]:
         """What the HTTP server's access log says of a request."""
@@ -365,6 +378,7 @@ class PollingConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_deaf",
         "_gzip",
         "_head",
         "_jsonp",
@@ -395,7 +409,8 @@ class PollingConnection(asyncio.Protocol):
         self._patience: asyncio.TimerHandle | None = None
         self._steps: Generator[None, None, Response] | None = None
         self._rest = b""
-        self._stuck = False
+        self._deaf = False  # nothing is read
+        self._stuck = False  # nothing can be written
 
     def begin(self, asked: Asked, data: bytes) -> None:
         """Take the connection over, with a request that has come."""
@@ -407,7 +422,7 @@ class PollingConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Serve a request, or leave it to the HTTP server."""
-        if self._head is not None:
+        if self._head is not None or self._stuck:
             self._more_received(data)
             return
         road = self._road
@@ -422,22 +437,31 @@ class PollingConnection(asyncio.Protocol):
     def _hold(self, data: bytes) -> None:
         """The client does not wait for its answer: it is read no further meanwhile."""
         self._rest += data
-        self.transport.pause_reading()
+        self._listen_not()
+        if not _proper(self._rest):
+            _errors.info("%s", _INVALID.body.decode())
+            self.transport.write(self._road.answer(_INVALID, b"", last=True))
+            self.transport.close()
+
+    def _listen_not(self) -> None:
+        self._deaf = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def _go_on(self) -> None:
-        """Serve what has been held."""
+        """Listen again, and serve what has been held."""
         if self._head is not None or self._stuck or self.transport.is_closing():
             return
         data, self._rest = self._rest, b""
+        self._deaf = False
         self.transport.resume_reading()
         if data:
             self.data_received(data)
 
     def pause_writing(self) -> None:
-        """The client does not read its answer: nobody listens to it meanwhile."""
+        """The client does not read its answer: it is not listened to either."""
         self._stuck = True
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
+        self._listen_not()
 
     def resume_writing(self) -> None:
         """The client has read."""
@@ -449,15 +473,15 @@ class PollingConnection(asyncio.Protocol):
         road = self._road
         road.idle.stop(self)
         road.state.connections.discard(self)
-        waiting = self._head is not None
         self._head = None
         session, polling = self._session, self._polling
-        if not waiting or session is None or polling is None:
-            return
+        if session is None or polling is None or self._steps is not None:
+            return  # what has been posted is still handed on
+        self._session = self._polling = None
         if self._body is not None:
             self._end_body()
             polling.abort_post(session)
-        elif self._steps is None:
+        else:
             polling.abort(session, self)
 
     def idle_timed_out(self) -> None:
@@ -539,11 +563,13 @@ class PollingConnection(asyncio.Protocol):
             self._patience = None
 
     def _body_timed_out(self) -> None:
-        session, polling = self._session, self._polling
+        head, session, polling = self._head, self._session, self._polling
         self._end_body()
-        if session is not None and polling is not None:
-            polling.abort_post(session)
-        self(_TIMED_OUT)
+        if head is None or session is None or polling is None:
+            raise AssertionError("who has gone is not waited for")
+        self._session = self._polling = None
+        polling.abort_post(session)
+        self._finish(408, self._road.answer(_TIMED_OUT, head.lines, last=False), last=True)
 
     def _take_body(self, body: bytes) -> None:
         head, session, polling = self._head, self._session, self._polling
@@ -571,9 +597,12 @@ class PollingConnection(asyncio.Protocol):
         except Exception:
             logger.exception("a session could not be flushed")
             session.end(TRANSPORT_ERROR)
-        if self._steps is not None:
-            delay = PAUSE if session.paused else 0
-            self._road.loop.call_later(delay, self._step)
+        if self._steps is None:
+            return
+        if session.paused:
+            self._road.loop.call_later(PAUSE, self._step)
+        else:
+            self._road.loop.call_soon(self._step)
 
     # -- answers ------------------------------------------------------------------------
 
@@ -584,32 +613,34 @@ class PollingConnection(asyncio.Protocol):
             self._gzip = False
             threshold = self._road.options.http_compression
             if threshold and response.compress and len(response.body) >= threshold:
-                self._pack(response)
+                tasks = self._road.state.tasks
+                packing = self._road.loop.create_task(self._answer_packed(response))
+                tasks.add(packing)
+                packing.add_done_callback(tasks.discard)
                 return
         self._answer(response)
 
-    def _answer(self, response: Response, *, failed: bool = False) -> None:
-        head, self._head = self._head, None
+    def _answer(self, response: Response) -> None:
+        head = self._head
         if head is None:
             return  # the client has not waited
-        road, transport = self._road, self.transport
-        status, body = response.status, response.body
-        lines = b"" if failed else head.lines
-        if self.more:
-            lines, self.more = lines + self.more, b""
+        road = self._road
+        lines = head.lines + self.more if self.more else head.lines
+        last = head.close or road.stopping
+        self._finish(response.status, road.answer(response, lines, last=last), last=last)
+
+    def _finish(self, status: int, answer: bytes, *, last: bool) -> None:
+        road = self._road
+        self._head = None
+        self.more = b""
         if self._line is not None:
             _access.info('%s - "%s %s HTTP/%s" %d', *self._line, "1.1", status)
             self._line = None
-        closing = failed or head.close or road.stopping
-        end = b"connection: close\r\n" if closing else b""
-        if status == 408:  # says so itself
-            closing, end = True, b""
-        answer = (road.start(response), lines, len(body), end, body)
-        transport.write(b"%b%bcontent-length: %d\r\n%b\r\n%b" % answer)
+        self.transport.write(answer)
         road.state.total_requests += 1
-        if closing:
-            transport.close()
-        elif self._rest:
+        if last:
+            self.transport.close()
+        elif self._deaf:
             road.loop.call_soon(self._go_on)
         else:
             road.idle.start(self)
@@ -617,22 +648,18 @@ class PollingConnection(asyncio.Protocol):
     def _fail(self) -> None:
         """A request could not be served."""
         _errors.exception("Exception in ASGI application\n")
-        if self._head is None:
-            self.transport.close()
         self._session = self._polling = None
         self._gzip = False
-        self.more = b""
-        self._answer(_FAILED, failed=True)
+        if self._head is None:
+            self.transport.close()
+        else:
+            self._finish(500, self._road.answer(_FAILED, b"", last=True), last=True)
 
-    def _pack(self, response: Response) -> None:
-        """Answer with a body that is compressed, if the client reads that."""
-        road = self._road
-        packing = road.loop.create_task(self._packed(response))
-        road.state.tasks.add(packing)
-        packing.add_done_callback(road.state.tasks.discard)
-
-    async def _packed(self, response: Response) -> None:
-        self._answer(await compression.packed(response))
+    async def _answer_packed(self, response: Response) -> None:
+        """Answer with a body that is compressed."""
+        packed = await compression.packed(response._replace(headers=[]))
+        self.more += _encoded(packed.headers)
+        self._answer(response._replace(body=packed.body))
 
 
 def _polling(session: Session) -> PollingTransport:
@@ -684,6 +711,29 @@ def _address(name: Any) -> Any:
     """Host and port of an Internet address; ``None`` for other kinds of sockets."""
     kind = name.__class__
     return (str(name[0]), int(name[1])) if kind is tuple else None
+
+
+class _Upgrades:
+    """Whether requests ask for a WebSocket."""
+
+    websocket = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header has come (called by httptools)."""
+        if name.lower() == b"upgrade" and value.lower() == b"websocket":
+            self.websocket = True
+
+
+def _proper(data: bytes) -> bool:
+    """Whether requests may wait behind another one; an upgrade may not."""
+    upgrades = _Upgrades()
+    try:
+        httptools.HttpRequestParser(upgrades).feed_data(data)
+    except httptools.HttpParserUpgrade:
+        return not upgrades.websocket
+    except httptools.HttpParserError:
+        return False
+    return True
 
 
 async def _nobody(*_: Any) -> None:
