@@ -6,9 +6,10 @@ A real server, real connections, the fast WebSocket path; only functions of tele
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +29,7 @@ MOST_CALLS_OF_A_COROUTINE = 6
 MOST_CALLS_OF_A_SUSPENSION = 15 if COMPILED else 9  # its answer is written in Python
 """… more than a coroutine that waits for nothing."""
 MOST_CALLS_OF_A_RECIPIENT = 0 if COMPILED else 6
+MOST_CALLS_OF_A_POLL_AND_A_POST = 54
 ATTEMPTS = 3
 """Writes are counted so often: on a busy machine the kernel may repeat a segment."""
 MOST_CALLS_OF_A_HANDSHAKE = 90
@@ -243,6 +245,25 @@ class TestOneEvent:
         assert min(writes) == 1, writes
 
 
+class TestLongPolling:
+    async def test_one_event_with_acknowledgement(self, io: Server) -> None:
+        target = "/socket.io/?EIO=4&transport=polling"
+        async with AsyncExitStack() as stack:
+            polls, posts = [await _http(io.port, stack) for _ in range(2)]
+            opened = await polls(f"GET {target}")
+            target += f"&sid={json.loads(opened[1:])['sid']}"
+            await posts(f"POST {target}", "40")
+            await polls(f"GET {target}")
+            for attempt in range(2):
+                with counted_calls() as calls:
+                    assert await posts(f"POST {target}", '427["untyped",1]') == "ok"
+                    assert await polls(f"GET {target}") == "437[1]"
+                if attempt:
+                    assert len(calls) <= MOST_CALLS_OF_A_POLL_AND_A_POST, calls
+                    assert calls.tasks == [], calls
+                    assert not any("asgi" in name for name in calls.names), calls
+
+
 class TestBroadcast:
     """The marginal costs of a recipient: half of the clients are taken off the other half."""
 
@@ -289,6 +310,22 @@ def segments(client: ClientConnection) -> int:
     info = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
     (received,) = struct.unpack_from("=I", info, 152)  # tcpi_data_segs_in
     return int(received)
+
+
+async def _http(port: int | None, stack: AsyncExitStack) -> Callable[..., Coroutine[Any, Any, str]]:
+    """A connection: takes the line and the body of a request, gives the body of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    stack.callback(writer.close)
+
+    async def ask(line: str, body: str | None = None) -> str:
+        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
+        writer.write(f"{line} HTTP/1.1\r\nHost: here\r\n{length}\r\n{body or ''}".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        assert head.startswith("HTTP/1.1 200"), head
+        size = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+        return (await reader.readexactly(size)).decode()
+
+    return ask
 
 
 def _masked(text: str) -> bytes:

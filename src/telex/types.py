@@ -129,8 +129,12 @@ def parse_query(text: str) -> dict[str, str]:
     """The parameters of a query, each with its last value."""
     if "%" in text or "+" in text:
         return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
-    pairs = [item.partition("=") for item in text.split("&") if item]
-    return {name: value for name, _, value in pairs}
+    query: dict[str, str] = {}
+    for item in text.split("&"):
+        if item:
+            name, _, value = item.partition("=")
+            query[name] = value
+    return query
 
 
 def local_path(scope: Scope) -> str:

@@ -52,6 +52,8 @@ def decode_base64(text: str) -> bytes:
 
 def encode(packets: Sequence[EncodedPacket]) -> bytes:
     """A payload of revision 4."""
+    if len(packets) == 1:
+        return packets[0].part()
     return b"\x1e".join([packet.part() for packet in packets])
 
 

@@ -39,10 +39,11 @@ class PollingTransport:
     """The polling transport of one session.
 
     ``base64`` says that the client cannot read binary answers (revision 3). ``legacy``
-    is the text codec of revision 3, ``None`` for revision 4.
+    is the text codec of revision 3, ``None`` for revision 4. It is ``writable`` while a
+    poll is pending.
     """
 
-    __slots__ = ("_base64", "_jsonp", "_legacy", "_posting", "_respond")
+    __slots__ = ("_base64", "_jsonp", "_legacy", "_posting", "_respond", "writable")
 
     name = "polling"
 
@@ -50,19 +51,16 @@ class PollingTransport:
         self._base64 = base64
         self._legacy = legacy
         self._respond: Respond | None = None
+        self.writable = False
         self._jsonp: str | None = None
         self._posting = False
 
     # -- to the client ----------------------------------------------------------------
 
-    @property
-    def writable(self) -> bool:
-        """Whether a poll is pending."""
-        return self._respond is not None
-
     def send(self, packets: list[EncodedPacket]) -> None:
         """Answer the pending poll."""
         respond, self._respond = self._respond, None
+        self.writable = False
         if respond is None:
             raise AssertionError("send is only called while writable")
         if len(packets) == 1:
@@ -108,6 +106,7 @@ class PollingTransport:
             respond(BAD_REQUEST)  # nothing will ever be sent
             return
         self._respond = respond
+        self.writable = True
         self._jsonp = None if jsonp is None else payload.jsonp_index(jsonp)
         session.drained()
 
@@ -115,6 +114,7 @@ class PollingTransport:
         """The client has gone away from its poll."""
         if respond is self._respond:
             self._respond = None
+            self.writable = False
             session.transport_ended(self, TRANSPORT_ERROR)
 
     def start_post(self, session: Session) -> bool:

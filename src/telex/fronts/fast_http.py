@@ -1,10 +1,10 @@
-"""uvicorn's HTTP protocol with a door to the fast WebSocket.
+"""uvicorn's HTTP protocol with doors to the fast WebSocket and to long-polling.
 
 uvicorn stays the HTTP server, process manager, TLS terminator and reloader. Upgrade
 requests of Engine.IO clients run through the ASGI application like any other, with an
 ``Upgrade`` in the scope: a telex server that receives it takes over the connection, so
-that no task and no queue stands between it and the client. All other requests take
-uvicorn's own road.
+that no task and no queue stands between it and the client. Usual requests of long-polling
+are left to ``fast_polling``. All others take uvicorn's own road.
 """
 
 from __future__ import annotations

@@ -118,6 +118,7 @@ class Asked(NamedTuple):
     lines: bytes
     head: _Head
     session: Session | None
+    polling: PollingTransport | None
     body: int
     """Where its body begins."""
 
@@ -199,13 +200,13 @@ class PollingRoad:
         revision = query.get("EIO", "")
         sid = query.get("sid")
         session: Session | None = None
+        polling: Any = None
         if sid:
             session = engine.sessions.get(sid)
-            if (
-                session is None
-                or session.transport.__class__ is not PollingTransport
-                or _REVISIONS[session.protocol] != revision
-            ):
+            if session is None or _REVISIONS[session.protocol] != revision:
+                return None
+            polling = session.transport
+            if not isinstance(polling, PollingTransport):
                 return None
         elif (
             method != b"GET"
@@ -219,15 +220,17 @@ class PollingRoad:
         if end < 0:
             return None
         lines = data[start : end + 2]
-        head = self._head(lines, revision, transport)
+        head = self._heads.get((lines, revision)) if engine.cors is self._cors else None
         if head is None:
-            return None
+            head = self._head(lines, revision, transport)
+            if head is None:
+                return None
         if method == b"GET":
             if head.length >= 0:
                 return None
         elif not 0 <= head.length <= self.options.max_http_buffer_size:
             return None
-        return Asked(method, path, query_string, query, lines, head, session, end + 4)
+        return Asked(method, path, query_string, query, lines, head, session, polling, end + 4)
 
     def _head(self, lines: bytes, revision: str, transport: asyncio.Transport) -> _Head | None:
         """What header lines say; ``None`` if this is no road for them."""
@@ -325,8 +328,8 @@ class PollingRoad:
         request = Request(scope)
         sid = new_id()
         connection.more = _encoded(engine.cookie_headers(sid))
-        session, _ = engine.open_polling(request, sid)
-        connection.poll(session, asked.query.get("j"))
+        session, polling = engine.open_polling(request, sid)
+        connection.poll(session, polling, asked.query.get("j"))
         session.flush()
         if self._base is None:
             same = ("type", "asgi", "http_version", "server", "root_path", "method", "state")
@@ -426,11 +429,11 @@ class PollingConnection(asyncio.Protocol):
             self._more_received(data)
             return
         road = self._road
-        road.idle.stop(self)
         asked = road.read(data, self.transport)
         if asked is not None:
             self._serve(asked, data)
         else:
+            road.idle.stop(self)
             road.state.connections.discard(self)
             road.go_back(self.transport, data)
 
@@ -485,8 +488,9 @@ class PollingConnection(asyncio.Protocol):
             polling.abort(session, self)
 
     def idle_timed_out(self) -> None:
-        """The client has asked for nothing for a while."""
-        self.transport.close()
+        """Nothing has been answered for a while: has the client asked for anything?"""
+        if self._head is None:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """The server stops (called by uvicorn)."""
@@ -501,37 +505,39 @@ class PollingConnection(asyncio.Protocol):
         head = self._head = asked.head
         if self._road.logs:
             self._line = self._road.log_line(asked, self.transport)
-        session = asked.session
+        session, polling = asked.session, asked.polling
         try:
-            if asked.method == b"POST" and session is not None:
-                end = asked.body + head.length
-                if len(data) > end:
-                    self._hold(data[end:])
-                self._post(session, data[asked.body : end], jsonp="j" in asked.query)
+            end = asked.body + max(head.length, 0)
+            if len(data) > end:
+                self._hold(data[end:])
+            if asked.method == b"POST":
+                self._post(asked, data[asked.body : end])
                 return
-            if len(data) > asked.body:
-                self._hold(data[asked.body :])
             self._gzip = head.gzip
-            if session is None:
+            if session is None or polling is None:
                 self._road.open(asked, self)
             else:
-                self.poll(session, asked.query.get("j"))
+                self.poll(session, polling, asked.query.get("j"))
         except Exception:
             self._fail()
 
-    def poll(self, session: Session, jsonp: str | None) -> None:
+    def poll(self, session: Session, polling: PollingTransport, jsonp: str | None) -> None:
         """A poll of this session: its answer comes now or later."""
         self._session = session
-        polling = self._polling = _polling(session)
+        self._polling = polling
         polling.poll(session, self, jsonp)
 
-    def _post(self, session: Session, body: bytes, *, jsonp: bool) -> None:
-        polling = _polling(session)
+    def _post(self, asked: Asked, body: bytes) -> None:
+        session, polling = asked.session, asked.polling
+        if session is None or polling is None:
+            raise AssertionError("only a session has something to say")
         if not polling.start_post(session):
             self(BAD_REQUEST)
             return
-        self._session, self._polling, self._jsonp = session, polling, jsonp
-        if self._head is not None and len(body) < self._head.length:
+        self._session = session
+        self._polling = polling
+        self._jsonp = "j" in asked.query
+        if len(body) < asked.head.length:
             self._body = bytearray(body)
             road = self._road
             self._patience = road.loop.call_later(road.front.body_timeout, self._body_timed_out)
@@ -618,9 +624,6 @@ class PollingConnection(asyncio.Protocol):
                 tasks.add(packing)
                 packing.add_done_callback(tasks.discard)
                 return
-        self._answer(response)
-
-    def _answer(self, response: Response) -> None:
         head = self._head
         if head is None:
             return  # the client has not waited
@@ -659,14 +662,7 @@ class PollingConnection(asyncio.Protocol):
         """Answer with a body that is compressed."""
         packed = await compression.packed(response._replace(headers=[]))
         self.more += _encoded(packed.headers)
-        self._answer(response._replace(body=packed.body))
-
-
-def _polling(session: Session) -> PollingTransport:
-    transport = session.transport
-    if not isinstance(transport, PollingTransport):
-        raise AssertionError("only polling requests are let through")
-    return transport
+        self(response._replace(body=packed.body))
 
 
 def _started(status: int, default: RawHeaders, headers: HeaderList) -> bytes:
