@@ -7,18 +7,22 @@ import gc
 import logging
 import re
 import socket as sockets
+import ssl
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from telex import EngineServer, Server, Socket
 from telex.engine.polling import PollingTransport
 from telex.fronts import asgi, fast_http, fast_polling
+from telex.fronts.asgi import App
 from telex.fronts.fast_polling import PollingRoad
-from telex.types import Request
+from telex.types import HeaderList, Request
 
 ORIGIN = "https://page.example"
 ROADS: list[PollingRoad] = []
@@ -131,15 +135,18 @@ def plain(answer: bytes) -> bytes:
     return _ID.sub(rb"\1*", _DATE.sub(b"date: now\r\n", answer))
 
 
+def _no_road(*_: object) -> None:
+    """Everything goes to the HTTP server."""
+
+
 @asynccontextmanager
 async def hosting(
-    monkeypatch: pytest.MonkeyPatch,
     *,
     road: bool,
     listen: dict[str, Any] | None = None,
     prepare: Callable[[Server], object] | None = None,
     **options: Any,
-) -> AsyncIterator[Host]:
+) -> AsyncGenerator[Host]:
     """A server, with or without the road."""
     io = Server(**options)
     if prepare is not None:
@@ -162,7 +169,7 @@ async def hosting(
 
         with pytest.MonkeyPatch.context() as patch:
             if not road:
-                patch.setattr(vars(fast_http)["_Shared"], "open_road", lambda *_: None)
+                patch.setattr(vars(fast_http)["_Shared"], "open_road", _no_road)
             await io.listen(port=0, **(listen or {}))
             first = host.call()  # the road is opened with the first connection
             await first.ask(get("/elsewhere"))
@@ -188,8 +195,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 @pytest.fixture
-async def host(monkeypatch: pytest.MonkeyPatch, taken: list[bool]) -> AsyncIterator[Host]:
-    async with hosting(monkeypatch, road=True) as host:
+async def host(taken: list[bool]) -> AsyncIterator[Host]:
+    async with hosting(road=True) as host:
         taken.clear()
         yield host
 
@@ -198,16 +205,14 @@ Story = Callable[[Host], Awaitable[list[bytes]]]
 
 
 @pytest.fixture
-def both(
-    monkeypatch: pytest.MonkeyPatch, taken: list[bool]
-) -> Callable[..., Awaitable[list[bytes]]]:
+def both(taken: list[bool]) -> Callable[..., Awaitable[list[bytes]]]:
     """Plays a story on both roads; the answers, which must be the same."""
 
     async def play(story: Story, **options: Any) -> list[bytes]:
-        async with hosting(monkeypatch, road=False, **options) as host:
+        async with hosting(road=False, **options) as host:
             usual = [plain(answer) for answer in await story(host)]
         assert taken == []
-        async with hosting(monkeypatch, road=True, **options) as host:
+        async with hosting(road=True, **options) as host:
             taken.clear()
             assert [plain(answer) for answer in await story(host)] == usual
         return usual
@@ -310,12 +315,10 @@ class TestHandshakes:
             ("User-Agent:  spaced  ", "COOKIE: a=b", "Cookie: c=d"),
         ],
     )
-    async def test_the_request_is_the_same(
-        self, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
-    ) -> None:
+    async def test_the_request_is_the_same(self, lines: tuple[str, ...]) -> None:
         scopes: list[dict[str, Any]] = []
         for road in (False, True):
-            async with hosting(monkeypatch, road=road) as host:
+            async with hosting(road=road) as host:
                 wire = host.call()
                 first = get(HANDSHAKE + "&who=me%20too", *lines)
                 sid = re.search(rb'"sid":"([^"]+)', await wire.ask(first))
@@ -332,11 +335,9 @@ class TestHandshakes:
                     scopes[-1].pop("client")
         assert scopes[0] == scopes[1]
 
-    async def test_a_proxy_that_is_not_trusted_is_not_believed(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_proxy_that_is_not_trusted_is_not_believed(self) -> None:
         listen = {"forwarded_allow_ips": "10.0.0.1"}
-        async with hosting(monkeypatch, road=True, listen=listen) as host:
+        async with hosting(road=True, listen=listen) as host:
             wire = host.call()
             await wire.ask(get(HANDSHAKE, "X-Forwarded-For: 1.2.3.4"))
             engine: Any = host.io.engine
@@ -356,21 +357,41 @@ class TestHandshakes:
         assert answer.startswith(b"HTTP/1.1 200" if scheme == "http" else b"HTTP/1.1 403")
 
 
+def _same(app: App) -> App:
+    return app
+
+
+def _add(headers: HeaderList, request: Request) -> None:
+    headers.append(("x-a", "b"))
+
+
 def _middleware(io: Server) -> None:
-    io.engine.use(lambda app: app)
+    io.engine.use(_same)
 
 
 def _headers(io: Server) -> None:
-    io.engine.on("headers", lambda headers, request: headers.append(("x-a", "b")))
+    io.engine.on("headers", _add)
 
 
 def _initial_headers(io: Server) -> None:
-    io.engine.on("initial_headers", lambda headers, request: headers.append(("x-a", "b")))
+    io.engine.on("initial_headers", _add)
 
 
 def _generate_id(io: Server) -> None:
     ids = iter(range(100))
-    io.engine.generate_id = lambda request: f"id{next(ids)}"
+
+    def make(request: Request) -> str:
+        return f"id{next(ids)}"
+
+    io.engine.generate_id = make
+
+
+def _any_origin(origin: str, request: Request) -> bool:
+    return True
+
+
+def _anybody(request: Request) -> bool:
+    return True
 
 
 @pytest.fixture
@@ -393,25 +414,21 @@ class TestSeenByOthers:
             {"prepare": _initial_headers},
             {"listen": {"limit_concurrency": 100}},
             {"listen": {"log_level": 5}},
-            {"origins": lambda origin, request: True},
+            {"origins": _any_origin},
         ],
     )
-    async def test_the_road_is_closed(
-        self, monkeypatch: pytest.MonkeyPatch, taken: list[bool], options: dict[str, Any]
-    ) -> None:
-        async with hosting(monkeypatch, road=True, **options) as host:
+    async def test_the_road_is_closed(self, taken: list[bool], options: dict[str, Any]) -> None:
+        async with hosting(road=True, **options) as host:
             wire = host.call()
             answer = await wire.ask(get(HANDSHAKE, f"Origin: {ORIGIN}", "X-Forwarded-For: ::1"))
             assert answer.startswith(b"HTTP/1.1 200 OK" if "origins" in options else b"HTTP/1.1")
         assert not any(taken)
 
-    @pytest.mark.parametrize(
-        "options", [{"prepare": _generate_id}, {"allow_request": lambda request: True}]
-    )
+    @pytest.mark.parametrize("options", [{"prepare": _generate_id}, {"allow_request": _anybody}])
     async def test_only_handshakes_are_asked_about(
-        self, monkeypatch: pytest.MonkeyPatch, taken: list[bool], options: dict[str, Any]
+        self, taken: list[bool], options: dict[str, Any]
     ) -> None:
-        async with hosting(monkeypatch, road=True, **options) as host:
+        async with hosting(road=True, **options) as host:
             wire = host.call()
             await host.open(wire)
         assert taken == [False, True, True]
@@ -619,7 +636,7 @@ class TestPolls:
             caplog.clear()
             with caplog.at_level(logging.INFO, "uvicorn.access"):
                 listen = {"access_log": True, "root_path": "/a b"}
-                async with hosting(monkeypatch, road=road, listen=listen) as host:
+                async with hosting(road=road, listen=listen) as host:
                     wire = host.call()
                     proxied = get(HANDSHAKE + "&x=%20", "X-Forwarded-For: 1.2.3.4")
                     await wire.ask(proxied)
@@ -774,11 +791,9 @@ class TestOneConnection:
         assert reason == b"transport error"
         assert all(taken)
 
-    async def test_who_asks_for_nothing_more_is_let_go(
-        self, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
-    ) -> None:
+    async def test_who_asks_for_nothing_more_is_let_go(self, taken: list[bool]) -> None:
         listen = {"timeout_keep_alive": 0.05}
-        async with hosting(monkeypatch, road=True, listen=listen) as host:
+        async with hosting(road=True, listen=listen) as host:
             wire, poll = host.call(), host.call()
             target = await host.open(wire)
             await poll.send(get(target))
@@ -837,12 +852,10 @@ class TestOneConnection:
         assert (await wire.answer()).endswith(b"ok")
         assert taken == [True, True]
 
-    async def test_the_end_of_the_server_is_told(
-        self, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
-    ) -> None:
+    async def test_the_end_of_the_server_is_told(self, taken: list[bool]) -> None:
         ends: list[list[bytes]] = []
         for road in (False, True):
-            async with hosting(monkeypatch, road=road) as host:
+            async with hosting(road=road) as host:
                 wire, idle = host.call(), host.call()
                 target = await host.open(wire)
                 await idle.ask(post(target, "3"))
@@ -880,6 +893,36 @@ class TestOneConnection:
         assert host.reasons == ["transport error"]
 
 
+async def test_over_tls(taken: list[bool], tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("here")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(b"".join([pem.bytes() for pem in certificate.cert_chain_pems]))
+    certificate.private_key_pem.write_to_path(key)
+    context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+    io = Server()
+    await io.listen(port=0, ssl_certfile=str(chain), ssl_keyfile=str(key))
+    try:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", io.port, ssl=context, server_hostname="here"
+        )
+        for origin, status in (("https://here", 200), ("http://here", 403), ("https://here", 200)):
+            writer.write(get(HANDSHAKE, f"Origin: {origin}"))
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 %d" % status)
+            await reader.readuntil(b"}")
+        large = get(HANDSHAKE) + get("/elsewhere") + get(HANDSHAKE)
+        writer.write(large)
+        for wanted in (b"}", b"Not Found", b"}"):
+            await reader.readuntil(wanted)
+        engine: Any = io.engine
+        assert {each.request.secure for each in engine._engine.sessions.values()} == {True}
+        writer.close()
+    finally:
+        await io.close()
+    assert taken == [True, False, True, True, False]
+
+
 class TestHeads:
     async def test_what_is_remembered_is_bounded(
         self, host: Host, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
@@ -894,10 +937,8 @@ class TestHeads:
         assert 0 < len(heads) < 10
         assert all(taken)
 
-    async def test_origins_that_are_set_later_count(
-        self, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
-    ) -> None:
-        async with hosting(monkeypatch, road=True) as host:
+    async def test_origins_that_are_set_later_count(self, taken: list[bool]) -> None:
+        async with hosting(road=True) as host:
             wire = host.call()
             line = f"Origin: {ORIGIN}"
             assert b"403" in await wire.ask(get(HANDSHAKE, line))
@@ -905,10 +946,8 @@ class TestHeads:
             host.io.origins = [ORIGIN]
             assert b"access-control-allow-origin" in await wire.ask(get(HANDSHAKE, line))
 
-    async def test_a_path_that_is_set_later_counts(
-        self, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
-    ) -> None:
-        async with hosting(monkeypatch, road=True) as host:
+    async def test_a_path_that_is_set_later_counts(self, taken: list[bool]) -> None:
+        async with hosting(road=True) as host:
             wire = host.call()
             taken.clear()
             assert isinstance(host.io, Server)
