@@ -22,6 +22,7 @@ from telex.engine.polling import PollingTransport
 from telex.fronts import asgi, fast_http, fast_polling
 from telex.fronts.asgi import App
 from telex.fronts.fast_polling import PollingRoad
+from telex.server.engine_socket import EngineSocket
 from telex.types import HeaderList, Request
 
 ORIGIN = "https://page.example"
@@ -334,6 +335,29 @@ class TestHandshakes:
                 elif "X-F" not in lines[0]:
                     scopes[-1].pop("client")
         assert scopes[0] == scopes[1]
+
+    async def test_what_is_added_to_the_request_stays(self, taken: list[bool]) -> None:
+        engine = EngineServer()
+        seen: list[Request] = []
+
+        @engine.on("connection")
+        def connection(socket: EngineSocket) -> None:
+            assert socket.request.query["EIO"] == "4"
+            socket.request.scope["user"] = "me"
+            socket.request.scope["state"]["user"] = len(seen)
+            seen.append(socket.request)
+
+        await engine.listen(port=0)
+        try:
+            async with AsyncExitStack() as stack:
+                wire = Host(engine, stack).call()
+                for _ in range(2):
+                    await wire.ask(get("/engine.io/?EIO=4&transport=polling"))
+        finally:
+            await engine.close()
+        assert taken == [True, True]
+        assert [request.scope["user"] for request in seen] == ["me", "me"]
+        assert [request.scope["state"] for request in seen] == [{"user": 0}, {"user": 1}]
 
     async def test_a_proxy_that_is_not_trusted_is_not_believed(self) -> None:
         listen = {"forwarded_allow_ips": "10.0.0.1"}

@@ -53,7 +53,6 @@ _UNUSUAL = frozenset(
     (b"content-encoding", b"expect", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
 _CONNECTIONS = frozenset((b"keep-alive", b"close"))
-_FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
 _ONCE = frozenset((b"connection", b"content-length", b"content-type", b"host"))
 _REVISIONS = {3: "3", 4: "4"}
 _TIMED_OUT = Response(408, [("connection", "close")], b"")
@@ -268,7 +267,7 @@ class PollingRoad:
         except Refused:
             return None
         head = _Head(request, self._cors)
-        if proxied:
+        if request.client != _address(transport.get_extra_info("peername")):
             head.client = request.client
         self._remember(key, head, len(lines))
         return head
@@ -326,16 +325,18 @@ class PollingRoad:
             _parsed(asked.lines),
         )
         request = Request(scope)
+        if self._base is None:
+            same = ("type", "http_version", "server", "root_path", "method")
+            self._base = {key: scope[key] for key in same}
+            self._base.update(asgi=self._asgi, state={})
+        if not self._app_state and scope["server"] == self._base["server"]:
+            request.pack(PackedScope(self._base, scope))
         sid = new_id()
         connection.more = _encoded(engine.cookie_headers(sid))
         session, polling = engine.open_polling(request, sid)
         connection.poll(session, polling, asked.query.get("j"))
         session.flush()
-        if self._base is None:
-            same = ("type", "asgi", "http_version", "server", "root_path", "method", "state")
-            self._base = {key: scope[key] for key in same}
-        if not self._app_state and scope["server"] == self._base["server"]:
-            request.pack(PackedScope(self._base, scope))
+        request.pack(request.scope)  # without the query, which is made again when it is wanted
 
     # -- answers ------------------------------------------------------------------------
 
@@ -700,7 +701,7 @@ def _usual(headers: RawHeaders) -> bool:
 
 def _forwarded(headers: RawHeaders) -> bool:
     """Whether a proxy says for whom it asks."""
-    return any(name in _FORWARDED for name, _ in headers)
+    return any(b"forwarded" in name for name, _ in headers)
 
 
 def _address(name: Any) -> Any:

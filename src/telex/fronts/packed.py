@@ -58,8 +58,11 @@ class PackedScope(MutableMapping[str, Any]):
         return scope
 
     def __getitem__(self, key: str) -> Any:
-        if self._scope is None and key == "client":
-            return self._client
+        if self._scope is None:
+            if key == "client":
+                return self._client
+            if key == "query_string":
+                return self._head.partition(b"\n")[0]
         return self._unpacked()[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
