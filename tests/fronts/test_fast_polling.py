@@ -168,13 +168,10 @@ async def hosting(
             def echo(value: Any) -> Any:
                 return value
 
-        with pytest.MonkeyPatch.context() as patch:
-            if not road:
-                patch.setattr(vars(fast_http)["_Shared"], "open_road", _no_road)
-            await io.listen(port=0, **(listen or {}))
-            first = host.call()  # the road is opened with the first connection
-            await first.ask(get("/elsewhere"))
-            first.close()
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        if not road:
+            patch.setattr(fast_http.FastHttpProtocol, "_open_road", _no_road)
+        await io.listen(port=0, **(listen or {}))
         stack.push_async_callback(io.close)
         yield host
 

@@ -115,6 +115,7 @@ if core is not None:
     from . import native_websocket as _native
 
 _WRAPPERS = (ProxyHeadersMiddleware, MessageLoggerMiddleware)
+_ROAD = "telex_polling"
 
 
 class Upgrade:
@@ -200,6 +201,7 @@ class FastHttpProtocol(HttpToolsProtocol):
     """HTTP by uvicorn; WebSockets of Engine.IO by picows."""
 
     _upgrade_task: asyncio.Task[None] | None = None
+    _complete = False
     _head_size = 0
     _heads: Lane[FastHttpProtocol]
     _server: TelexServer | None = None
@@ -288,10 +290,6 @@ class FastHttpProtocol(HttpToolsProtocol):
         self._heads.stop(self)
         super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
-        self._complete = True
-        super().on_message_complete()
-
     def data_received(self, data: bytes) -> None:
         """As uvicorn's, but nothing behind an upgrade request is lost, and heads are bounded."""
         if not self._is_http:
@@ -299,42 +297,13 @@ class FastHttpProtocol(HttpToolsProtocol):
         elif not (self._at_rest and self._polls(data)):
             self._receive(data)
 
-    @property
-    def _at_rest(self) -> bool:
-        """Whether every request that has come is answered."""
-        if not self._complete or self._upgrade_task is not None:
-            return False
-        cycle: Any = self.cycle  # None before the first request
-        answered = cycle is None or cycle.response_complete
-        return (
-            answered
-            and not self.pipeline
-            and not self.flow.write_paused
-            and not self.transport.is_closing()
-        )
-
     def first_bytes(self, data: bytes) -> None:
         """What a new connection has said first: it is its turn now."""
         if not self._polls(data):
             self.serve(data)
 
-    def _polls(self, data: bytes) -> bool:
-        """Leave the connection to long-polling, if that is what is asked for."""
-        road = self._shared.road
-        if road is None or b"transport=polling" not in data:
-            return False
-        transport = self.transport
-        asked = road.read(data, transport)
-        if asked is None:
-            return False
-        if self._is_http:
-            self._unset_keepalive_if_required()
-        self.hand_over()
-        PollingConnection(road, transport).begin(asked, data)
-        return True
-
     def serve(self, data: bytes) -> None:
-        """A request that is not a usual one of long-polling."""
+        """A connection begins with what is no usual request of long-polling."""
         if not self._taken_at_once(data):
             self._become_http()
             self._receive(data)
@@ -367,15 +336,87 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server stops: clients that keep connections open for ever are told so."""
-        server, road = self._server, self._shared.road
+        road: PollingRoad | None = vars(self.server_state).get(_ROAD)
         if road is not None:
-            road.stop()
-        elif server is not None:
+            road.stopping = True
+        server = self._server
+        if server is not None:
             server.close_at_once()
         if self._is_http:
             super().shutdown()
         else:
             self.transport.close()
+
+    # -- long-polling --------------------------------------------------------------------
+
+    def on_message_complete(self) -> None:
+        self._complete = True
+        super().on_message_complete()
+
+    @property
+    def _at_rest(self) -> bool:
+        """Whether every request that has come is answered."""
+        if not self._complete or self._upgrade_task is not None:
+            return False
+        cycle: Any = self.cycle  # None before the first request
+        answered = cycle is None or cycle.response_complete
+        stuck = self.pipeline or self.flow.write_paused or self.transport.is_closing()
+        return answered and not stuck
+
+    def _polls(self, data: bytes) -> bool:
+        """Leave the connection to long-polling, if that is what is asked for."""
+        if b"transport=polling" not in data:
+            return False
+        road, transport = self._road(), self.transport
+        asked = None if road is None else road.read(data, transport)
+        if road is None or asked is None:
+            return False
+        if self._is_http:
+            self._unset_keepalive_if_required()
+        self.hand_over()
+        PollingConnection(road, transport).begin(asked, data)
+        return True
+
+    def _road(self) -> PollingRoad | None:
+        """The road of all connections of this server; ``None`` if uvicorn is to see everything."""
+        attributes = vars(self.server_state)
+        if _ROAD not in attributes:
+            attributes[_ROAD] = self._open_road()
+        road: PollingRoad | None = attributes[_ROAD]
+        return road
+
+    def _open_road(self) -> PollingRoad | None:
+        config, state, app_state, loop = (
+            self.config,
+            self.server_state,
+            self.app_state,
+            self.loop,
+        )
+        server, app = self._server, self._application
+        proxy: ProxyHeadersMiddleware | None = None
+        while isinstance(app, _WRAPPERS):
+            if isinstance(app, MessageLoggerMiddleware):
+                return None
+            proxy, app = app, app.app
+        if server is None or config.limit_concurrency is not None:
+            return None
+
+        def go_back(transport: asyncio.Transport, data: bytes) -> None:
+            protocol = FastHttpProtocol(config, state, app_state, loop)
+            protocol.connection_made(transport)
+            transport.set_protocol(protocol)
+            protocol.serve(data)
+
+        return PollingRoad(
+            server.polling_front,
+            config,
+            state,
+            app_state,
+            proxy=proxy,
+            loop=loop,
+            go_back=go_back,
+            close_at_once=server.close_at_once,
+        )
 
     # -- upgrades ------------------------------------------------------------------------
 
@@ -536,17 +577,16 @@ class _Shared:
         while type(app) in _WRAPPERS:
             self.direct = self.direct and type(app) is ProxyHeadersMiddleware
             app = app.app
-        self.road: PollingRoad | None = None
         self.server: TelexServer | None = app if isinstance(app, TelexServer) else None
         self._bases: dict[Any, Scope] = {}
         self._loop = loop
         self._greeted = 0
         self._waiting: deque[tuple[FastHttpProtocol, bytes]] = deque()
-        self._schedule = Schedule(loop.time)
-        self.heads: Lane[FastHttpProtocol] = self._schedule.lane(
+        schedule = Schedule(loop.time)
+        self.heads: Lane[FastHttpProtocol] = schedule.lane(
             HEADER_TIMEOUT, FastHttpProtocol.head_timed_out
         )
-        self._timer = LoopTimer(self._schedule)
+        self._timer = LoopTimer(schedule)
         self._timer.bind(loop)
 
     def base_of(self, server: Any, config: Config) -> Scope:
@@ -613,6 +653,9 @@ def stop(server_state: Any) -> None:
     shared: _Shared | None = server_state.__dict__.get("telex")
     if shared is not None:
         shared.stop()
+    road: PollingRoad | None = server_state.__dict__.get(_ROAD)
+    if road is not None:
+        road.stop()
 
 
 class HeadTooLarge(Exception):

@@ -34,6 +34,7 @@ from ..types import HeaderList, Request, Response, Scope, parse_query
 from . import bundle, compression
 from .driver import Driver
 from .packed import PackedScope
+from .timer import LoopTimer
 
 logger = logging.getLogger("telex")
 _errors = logging.getLogger("uvicorn.error")
@@ -137,7 +138,6 @@ class PollingRoad:
         app_state: dict[str, Any],
         *,
         proxy: ProxyHeadersMiddleware | None,
-        schedule: Schedule,
         loop: asyncio.AbstractEventLoop,
         go_back: Callable[[asyncio.Transport, bytes], None],
         close_at_once: Callable[[], None],
@@ -149,9 +149,12 @@ class PollingRoad:
         self.go_back = go_back
         self.stopping = False
         self.logs = _access.hasHandlers()
+        schedule = Schedule(loop.time)
         self.idle: Lane[PollingConnection] = schedule.lane(
             config.timeout_keep_alive, PollingConnection.idle_timed_out
         )
+        self._timer = LoopTimer(schedule)
+        self._timer.bind(loop)
         self._engine = front.engine
         self._close_at_once = close_at_once
         self._root_path = config.root_path
@@ -173,10 +176,14 @@ class PollingRoad:
         self._default: RawHeaders | None = None
         self._text = self._done = b""
 
-    def stop(self) -> None:
+    def shutdown(self) -> None:
         """The server stops: whoever is answered from now on is told so."""
         self.stopping = True
         self._close_at_once()
+
+    def stop(self) -> None:
+        """Let go of the timer."""
+        self._timer.stop()
 
     # -- requests -----------------------------------------------------------------------
 
@@ -495,7 +502,7 @@ class PollingConnection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The server stops (called by uvicorn)."""
-        self._road.stop()
+        self._road.shutdown()
         if self._head is None:
             self.transport.close()
 
