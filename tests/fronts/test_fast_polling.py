@@ -824,6 +824,16 @@ class TestOneConnection:
             assert b'42["news"]' in await poll.rest()
         assert all(taken)
 
+    async def test_who_was_slow_to_read_is_let_go_later(self, taken: list[bool]) -> None:
+        async with hosting(road=True, listen={"timeout_keep_alive": 1}) as host:
+            wire = host.call(buffer=4096)
+            target = await host.open(wire)
+            host.sockets[0].emit("news", "x" * 8_000_000)
+            await wire.send(get(target))
+            assert len(await wire.answer()) > 8_000_000
+            assert await wire.rest() == b""
+        assert all(taken)
+
     async def test_a_session_that_is_not_read_holds_the_answer(
         self, host: Host, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
     ) -> None:

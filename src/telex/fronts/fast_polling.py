@@ -651,10 +651,10 @@ class PollingConnection(asyncio.Protocol):
         road.state.total_requests += 1
         if last:
             self.transport.close()
-        elif self._deaf:
+            return
+        road.idle.start(self)
+        if self._deaf:
             road.loop.call_soon(self._go_on)
-        else:
-            road.idle.start(self)
 
     def _fail(self) -> None:
         """A request could not be served."""
