@@ -18,15 +18,37 @@ from .scenes import lanes
 from .transcripts import Pure, Script, Transcript, transcript
 
 NAMES = (
-    *("echo", "typed", "order", "blob", "say", "everybody", "later", "soon", "future", "beside"),
+    *(
+        "echo",
+        "typed",
+        "order",
+        "orders",
+        "blob",
+        "say",
+        "everybody",
+        "later",
+        "soon",
+        "future",
+        "beside",
+    ),
     *("args", "number", "nothing", "odd", "fail", "fail later", "ack", "ack maybe", "once"),
     *("twice", "use", "new", "unknown"),
 )
 ACKS = ("", "7", "0", "007", "1234567890123456", "9999999999999999")
 
 values = st.one_of(st.integers(0, 18), st.integers(), strategies.json_values)
+LONG = "x" * 200
+ORDER = {"number": 1, "name": LONG}
+typed = st.sampled_from(
+    [
+        *([ORDER], [{"number": "1", "name": LONG}], [{**ORDER, "more": [LONG]}], [ORDER, LONG]),
+        *([1, LONG], [LONG], [LONG, LONG], [[ORDER, ORDER]], [[ORDER], 2], [[ORDER, LONG]]),
+        *([{"name": LONG}], [{"number": 2**70, "name": LONG}], [[{"number": 1, "name": 2}] * 9]),
+        *([{"number": 1.0, "name": LONG}], [{"number": True, "name": LONG}], [LONG, 1]),
+    ]
+)
 arguments = st.one_of(
-    st.lists(st.integers(0, 18), min_size=1, max_size=1), st.lists(values, max_size=4)
+    st.lists(st.integers(0, 18), min_size=1, max_size=1), st.lists(values, max_size=4), typed
 )
 
 
@@ -37,7 +59,8 @@ def events(draw: st.DrawFn) -> str:
     escaped = draw(st.booleans())
     separators = draw(st.sampled_from([(",", ":"), (", ", ": ")]))
     text = json.dumps(event, ensure_ascii=escaped, separators=separators)
-    return "42" + draw(st.sampled_from(ACKS)) + text
+    namespace = draw(st.sampled_from(["", "", "", "/chat,"]))
+    return "42" + namespace + draw(st.sampled_from(ACKS)) + text
 
 
 PAYLOADS = (
@@ -51,6 +74,7 @@ PAYLOADS = (
     *(f'["echo",{"[" * depth}{"]" * depth}]' for depth in (126, 127, 128, 200)),
     *('["echo","' + "[" * 200 + '"]', '["args",' + ",".join(["1"] * 20) + "]"),
     *('["args",' + ",".join(["1"] * 14) + "]", '["number",1,2,3]', '["typed"]', '["typed","x"]'),
+    *(f'["typed",1,"\\ud800{LONG}"]', f'["typed",1,"{LONG}\\x"]', f'["ty\\u0070ed",1,"{LONG}"]'),
     *('["blob",{"_placeholder":true,"num":0}]', '["echo","' + "z" * 70_000 + '"]'),
 )
 HEADERS: tuple[str, ...] = (
@@ -65,6 +89,8 @@ HEADERS: tuple[str, ...] = (
     "42\u0663",
     "42/",
 )
+HEADERS += ("42/chat,7", "42/chat,007", "42/chat", "42/chat?a=b,", "42/Chat,", "42//,", "42/,7")
+HEADERS += ("42/chat,12345678901234567", "42/\u00e9,", f"42/{'n' * 300},", "42/chat,,")
 HEADERS += ("4212345678901234567", "42123456789012345678", "43", "431", "40", "41", "44", "45")
 HEADERS += ("451-", "452-7", "46", "461-1", "47", "4")
 CONTROL = (

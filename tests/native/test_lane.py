@@ -18,6 +18,10 @@ from .scenes import Client, Server, said
 COMPILED = native.core is not None
 """With `TELEX_PURE=1` there are no lanes: then every event goes the other way."""
 
+LONG_NAME = "n" * 254
+
+NAMESPACES = ("/chat", f"/{LONG_NAME}", "/ä")
+
 ROAD = "server/connection.py:Connection.receive"
 ENCODING = "parser/default.py:TextParser.encode"
 
@@ -58,12 +62,21 @@ def server() -> Iterator[Server]:
             socket.on("twice", lambda: 1)
             socket.on("twice", lambda: 2)
 
+        for name in NAMESPACES:
+
+            @server.core.of(name).event
+            def where(socket: Socket) -> str:
+                return socket.nsp.name
+
         yield server
 
 
 @pytest.fixture
 def client(server: Server) -> Client:
-    return server.client()
+    client = server.client()
+    client.say(*[f"40{name}," for name in NAMESPACES])
+    client.sent()
+    return client
 
 
 def calls_of(client: Client, *messages: str | bytes) -> Calls:
@@ -87,6 +100,11 @@ EVENTS = {
     '427["own",1,2,3]': "437[1,2,3]",
     '427["own"]': "437[]",
     '427["echo","' + "x" * 70_000 + '"]': '437["' + "x" * 70_000 + '"]',
+    '42/chat,["where"]': None,
+    '42/chat,7["where"]': '43/chat,7["/chat"]',
+    '42/chat,007["where"]': '43/chat,7["/chat"]',
+    f'42/{LONG_NAME},7["where"]': f'43/{LONG_NAME},7["/{LONG_NAME}"]',
+    '42/ä,7["where"]': '43/ä,7["/ä"]',
     '427["fail"]': '437[{"error":{"type":"HandlerError","message":"the handler failed"}}]',
     '427["typed",1,"a"]': "437[\"1('a',)\"]",
     '427["typed","x"]': '437[{"error":{"type":"ValidationError",'
@@ -96,6 +114,8 @@ EVENTS = {
 OTHERS = (
     '4212345678901234567["echo"]',
     '42/,["echo"]',
+    '42/other,["echo"]',
+    '42/chat,12345678901234567["echo"]',
     '42["unknown",1]',
     '42["connect"]',
     "42[1,2]",
@@ -182,6 +202,7 @@ class TestNotTaken:
         assert client.session.lane is None
         client.say(b"b")
         assert takes_lane(client, '42["echo"]') is COMPILED
+        assert takes_lane(client, '42/chat,["where"]') is COMPILED
 
     def test_when_all_is_shown_to_somebody(self, client: Client) -> None:
         seen: list[Any] = []
@@ -216,13 +237,15 @@ class TestNotTaken:
         assert not takes_lane(client, '42["echo",1]')
 
     def test_when_it_comes_again(self, client: Client) -> None:
-        client.say("41", "40")
+        client.say("41", "40", "41/chat,", "40/chat,")
         assert takes_lane(client, '42["echo",1]') is COMPILED
+        assert takes_lane(client, '42/chat,["where"]') is COMPILED
 
     def test_another_socket_that_leaves_changes_nothing(self, client: Client) -> None:
-        client.server.core.of("/chat")
-        client.say("40/chat,", "41/chat,")
+        client.say("41/chat,")
         assert takes_lane(client, '42["echo",1]') is COMPILED
+        assert takes_lane(client, '42/ä,["where"]') is COMPILED
+        assert not takes_lane(client, '42/chat,["where"]')
 
     def test_with_another_parser(self) -> None:
         with Server(parser="msgpack") as server:

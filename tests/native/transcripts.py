@@ -19,6 +19,7 @@ import msgspec
 from telex import Ack, native
 from telex.engine.flow import OPEN
 from telex.engine.session import Session
+from telex.server.namespace import Namespace
 from telex.server.socket import Socket
 from tests.support.doubles import RecordingTransport
 from tests.support.doubles import request as asked
@@ -64,11 +65,15 @@ class _Unsendable:
 
 def register(server: Server, calls: list[str]) -> None:
     """Handlers of every kind; each notes what it is called with."""
-    root = server.root
 
     def note(name: str, *args: Any) -> None:
         calls.append(f"{name}{args!r}")
 
+    for root in (server.root, server.core.of("/chat")):
+        _register_shared(server, root, note)
+
+
+def _register_shared(server: Server, root: Namespace, note: Callable[..., None]) -> None:
     @root.on("connection")
     def connection(socket: Socket) -> None:
         _register_own(socket, note)
@@ -91,6 +96,11 @@ def register(server: Server, calls: list[str]) -> None:
     def order(socket: Socket, order: Order) -> Order:
         note("order", order)
         return order
+
+    @root.event
+    def orders(socket: Socket, orders: list[Order], /, number: int | None = None) -> list[Order]:
+        note("orders", orders, number)
+        return orders
 
     @root.event
     def blob(socket: Socket, data: Any) -> Any:
@@ -232,6 +242,7 @@ def transcript(script: Script, *, channel: bool = True) -> Transcript:
         other = server.client()
         if channel:
             client = server.client(script.revision, joined=script.revision == 4)
+            client.say("40/chat,")
             client.sent()
             for piece in script.pieces:
                 client.send(piece)
@@ -254,6 +265,7 @@ def transcript(script: Script, *, channel: bool = True) -> Transcript:
 
             session.on_close = on_close
             session.receive("40")
+            session.receive("40/chat,")
             server.settle()
             transport.take()
             for message in script.messages:
