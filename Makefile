@@ -10,6 +10,9 @@ MICRO_ARGS ?= --fast
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# What has a compiled form runs a second time without it (TELEX_PURE=1).
+PURE_TESTS := tests/engine tests/server tests/fronts tests/native tests/test_hot_path.py \
+	tests/test_hot_path_allocations.py --ignore tests/native/test_equivalence.py
 SOURCES = $(wildcard src tests benchmarks tools examples)
 
 export PYTHON
@@ -53,6 +56,8 @@ test: lint types peers client browser compiler native ## everything that has to 
 	@tools/need.sh git
 	@echo "• pytest"
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,echo "• pytest, with nothing compiled"; \
+		TELEX_PURE=1 $(BIN)/python -m pytest -n $(JOBS) $(PURE_TESTS))
 
 lint: venv ## ruff, and the import contracts of the floors
 	@echo "• ruff"

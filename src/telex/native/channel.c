@@ -924,7 +924,7 @@ static void channel_dealloc(Channel *c)
 PyTypeObject ChannelType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "telex.native._telex.Channel",
-    .tp_doc = "The frames of one WebSocket; see the beginning of _native.c.",
+    .tp_doc = "The frames of one WebSocket; see the beginning of channel.c.",
     .tp_basicsize = sizeof(Channel),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = channel_new,
