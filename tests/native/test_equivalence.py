@@ -28,6 +28,7 @@ NAMES = (
         "everybody",
         "later",
         "soon",
+        "task",
         "future",
         "beside",
     ),
@@ -257,12 +258,19 @@ class TestOverAChannel:
         script = _script('421["args",1]', packet, '422["args",2]')
         assert_same(transcript(script), pure.transcript(script))
 
-    @pytest.mark.parametrize("name", ["echo", "typed", "say", "later", "args", "fail", "odd"])
+    @pytest.mark.parametrize("name", ["echo", "typed", "say", "later", "task", "args", "odd"])
     def test_every_handler_behind_every_change(self, pure: Pure, name: str) -> None:
         for change in range(19):
             asked = [f'42{ack}["{name}",{kind}]' for ack in ("", "7") for kind in (0, 13)]
             script = _script(f'421["use",{change}]', *asked, '422["echo",2]')
             assert_same(transcript(script), pure.transcript(script))
+
+    def test_every_task_before_and_behind_others(self, pure: Pure) -> None:
+        for first in range(13):
+            for ack in ("", "8"):
+                asked = [f'427["task",{first}]', '427["task",4]', f'42{ack}["task",{first}]']
+                script = _script(*asked, '421["soon",1]', '422["echo",2]')
+                assert_same(transcript(script), pure.transcript(script))
 
 
 class TestOverOtherTransports:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
@@ -48,6 +49,9 @@ class Transcript(NamedTuple):
     state: tuple[str, int, bool, bool]
 
 
+COUNT: ContextVar[int] = ContextVar("COUNT", default=0)
+
+
 class Order(msgspec.Struct):
     """A typed argument."""
 
@@ -74,6 +78,8 @@ def register(server: Server, calls: list[str]) -> None:
 
 
 def _register_shared(server: Server, root: Namespace, note: Callable[..., None]) -> None:
+    kept: list[asyncio.Task[Any]] = []
+
     @root.on("connection")
     def connection(socket: Socket) -> None:
         _register_own(socket, note)
@@ -123,6 +129,42 @@ def _register_shared(server: Server, root: Namespace, note: Callable[..., None])
         await asyncio.sleep(0)
         socket.emit("late", value)
         return value
+
+    @root.event
+    async def task(socket: Socket, kind: int = 0) -> Any:
+        """Do with its task what a handler may do with its own."""
+        own = asyncio.current_task()
+        assert own is not None
+        if kind == 0:
+            kept.append(own)
+        elif kind == 1:
+            own.add_done_callback(lambda task: note("done", task.cancelled()))
+        elif kind == 2:
+            own.set_name("mine")
+        elif kind == 3:
+            own.cancel()
+        elif kind == 4:
+            COUNT.set(COUNT.get() + 1)
+            return COUNT.get()
+        elif kind == 5:
+            raise KnownError("at once")
+        elif kind == 6:
+            async with asyncio.timeout(10):
+                await asyncio.sleep(0)
+        elif kind == 7:
+            await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+        elif kind == 8:
+            raise asyncio.CancelledError
+        elif kind == 9:
+            socket.disconnect()
+        elif kind == 10:
+            own.cancel()
+            await asyncio.sleep(0)
+        elif kind == 11:
+            socket.emit("said", kind)
+        elif kind == 12:
+            socket.client.session.end("forced close")
+        return [kind, own.get_name() == "mine", len(kept)]
 
     @root.event
     async def soon(socket: Socket, value: Any = None) -> Any:
