@@ -19,6 +19,7 @@ import pytest
 from telex.config import ServerOptions, read
 from telex.engine.session import Session
 from telex.fronts.driver import Driver
+from telex.parser.packet import Parser
 from telex.server import connection
 from telex.server.core import Core
 from telex.server.socket import Socket
@@ -40,13 +41,18 @@ TURNS = 8
 @contextmanager
 def lanes(wanted: bool) -> Generator[None]:
     """With or without lanes; without, every event takes the road through Python."""
-    given = vars(connection)["lane_of"]
+    module: Any = connection
+    given = module.lane_of
     if not wanted:
-        vars(connection)["lane_of"] = lambda parser, socket: None
+        module.lane_of = _no_lane
     try:
         yield
     finally:
-        vars(connection)["lane_of"] = given
+        module.lane_of = given
+
+
+def _no_lane(parser: Parser, socket: Socket | None) -> None:
+    """What a server has of lanes where nothing is compiled."""
 
 
 class Logged(logging.Handler):

@@ -110,14 +110,13 @@ def test_everybody_hears_the_same_with_and_without_lanes(
                 for client, events in zip(clients, asked, strict=True):
                     client.write(said(*[f"42{ack}[{event}]" for ack, event in events]))
                 server.poll()
-                heard.append([])
+                parts = [b""] * 4
                 for _ in range(30):
-                    heard[-1].append([client.sent() for client in clients])
+                    sent = [client.sent() for client in clients]
+                    parts = [old + new for old, new in zip(parts, sent, strict=True)]
                     server.settle(1)
-                parts = zip(*heard[-1], strict=True)
-                heard[-1] = (
-                    [frames_in(b"".join(part)) for part in parts],
-                    [client.reasons for client in clients],
+                heard.append(
+                    [(frames_in(part), c.reasons) for part, c in zip(parts, clients, strict=True)]
                 )
     assert heard[0] == heard[1]
 
@@ -228,7 +227,11 @@ class TestSlowClients:
 
     def test_who_never_reads_is_disconnected(self) -> None:
         with Server(send_buffer_limit=100_000) as server:
-            server.root.event("grow")(lambda socket, size: "x" * size)
+
+            @server.root.event
+            def grow(socket: Socket, size: int) -> str:
+                return "x" * size
+
             client = server.client()
             for _ in range(100):
                 client.say('421["grow",50000]')

@@ -206,13 +206,20 @@ class TestNotTaken:
 
     def test_when_all_is_shown_to_somebody(self, client: Client) -> None:
         seen: list[Any] = []
-        client.socket.on_any(lambda *args: seen.append(args))
+
+        def see(*args: Any) -> None:
+            seen.append(args)
+
+        client.socket.on_any(see)
         assert not takes_lane(client, '42["echo",1]')
         client.server.settle()
         assert seen == [("echo", 1)]
 
     def test_with_a_packet_middleware(self, client: Client) -> None:
-        client.socket.use(lambda event, args: args.append("more"))
+        def add(event: str, args: list[Any]) -> None:
+            args.append("more")
+
+        client.socket.use(add)
         assert not takes_lane(client, '427["own",1]')
         client.server.settle()
         assert client.heard() == ['437[1,"more"]']
@@ -275,7 +282,10 @@ class TestAnswersThatGoStraight:
         assert client.heard() == ['42["said"]', "437[]"]
 
     def test_not_to_those_who_listen_to_what_goes(self, client: Client) -> None:
-        client.socket.on_any_outgoing(lambda *args: None)
+        def ignore(*args: Any) -> None:
+            """Sees what goes."""
+
+        client.socket.on_any_outgoing(ignore)
         assert not self.straight(client, '427["echo",1]')
         assert client.heard() == ["437[1]"]
 

@@ -334,7 +334,7 @@ class TestLoops:
 class TestUpgrade:
     def test_events_in_the_same_read(self, server: Server) -> None:
         """A probe and all that follows it come at once."""
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http",
             "method": "GET",
             "scheme": "http",

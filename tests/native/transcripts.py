@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
@@ -249,15 +250,15 @@ def _register_own(socket: Socket, note: Callable[..., None]) -> None:
     def use(what: int = 0) -> str:
         """Change what happens to later events, or end it all."""
         changes: list[Callable[[], object]] = [
-            lambda: socket.on_any(lambda *args: note("any", *args)),
+            lambda: socket.on_any(partial(note, "any")),
             socket.off_any,
-            lambda: socket.on_any_outgoing(lambda *args: note("outgoing", *args)),
-            lambda: socket.use(lambda event, args: note("middleware", event, args)),
+            lambda: socket.on_any_outgoing(partial(note, "outgoing")),
+            lambda: socket.use(partial(note, "middleware")),
             lambda: socket.on("echo", lambda *args: note("second echo", *args)),
             lambda: socket.off("args"),
             socket.remove_all_listeners,
-            lambda: socket.conn.on("packet", lambda packet: note("packet", packet)),
-            lambda: socket.conn.on("packet_create", lambda packet: note("created", packet)),
+            lambda: socket.conn.on("packet", partial(note, "packet")),
+            lambda: socket.conn.on("packet_create", partial(note, "created")),
             lambda: socket.conn.on("drain", lambda: note("drain")),
             lambda: socket.on("args", Ellipsis.__class__),
             lambda: socket.on("new", lambda *args: args),
@@ -272,13 +273,14 @@ def _register_own(socket: Socket, note: Callable[..., None]) -> None:
         changes[what]()
         return f"used {what}"
 
-    socket.on("error", lambda error: note("error", error))
-    socket.on("disconnect", lambda reason: note("disconnect", reason))
+    socket.on("error", partial(note, "error"))
+    socket.on("disconnect", partial(note, "disconnect"))
 
 
 def transcript(script: Script, *, channel: bool = True) -> Transcript:
     """Play a script, over a channel or a transport that hands over whole messages."""
     calls: list[str] = []
+    reasons: list[str] = []
     with logged() as log, Server() as server:
         register(server, calls)
         other = server.client()
@@ -297,7 +299,6 @@ def transcript(script: Script, *, channel: bool = True) -> Transcript:
         else:
             transport = RecordingTransport()
             engine = server.core.engine
-            reasons = []
             session = engine.open(asked(f"EIO={script.revision}"), transport, "recorded")
             told = session.on_close
 
