@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextvars import Context, copy_context
+import sys
+import weakref
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from types import coroutine
 from typing import Any
 
 from ._aio import make_task
@@ -33,36 +36,100 @@ class Box(Coroutine[Any, Any, Any]):
         return self.coro.__await__()
 
 
-class Rest(Awaitable[Any]):
+class _Cancelled(Box):
+    """In a box whose task was cancelled before its first step: begins what it has first.
+
+    A task that is cancelled by what it runs cancels what that waits for next; where that cannot
+    be cancelled, what it runs is told in the step after.
+    """
+
+    __slots__ = ("_box", "_error")
+
+    def __init__(self, box: Box, coro: Coroutine[Any, Any, Any]) -> None:
+        self.coro = coro
+        self._box = box
+        self._error: BaseException | None = None
+
+    def send(self, value: Any) -> Any:
+        return self.throw()
+
+    def throw(self, *error: Any) -> Any:
+        if self._error is not None:
+            self._box.coro = self.coro
+            return self.coro.throw(self._error)
+        (cancelled,) = error
+        try:
+            waits_for = self.coro.send(None)
+        except StopIteration:
+            raise cancelled from None
+        future = getattr(waits_for, "_asyncio_future_blocking", None) is True
+        if future and waits_for.cancel(*cancelled.args):
+            self._box.coro = self.coro
+        else:
+            self._error = cancelled
+        return waits_for
+
+
+@coroutine
+def rest(coro: Coroutine[Any, Any, Any], yielded: Any) -> Generator[Any, Any, Any]:
     """What is left of a coroutine that has been begun elsewhere, and has ``yielded`` there."""
-
-    __slots__ = ("_coro", "_yielded")
-
-    def __init__(self, coro: Coroutine[Any, Any, Any], yielded: Any) -> None:
-        self._coro = coro
-        self._yielded = yielded
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        coro, yielded = self._coro, self._yielded
-        while True:
-            try:
-                sent = yield yielded
-            except GeneratorExit:
-                coro.close()
-                raise
-            except BaseException as error:
-                step: Any = coro.throw
-                sent = error
-            else:
-                step = coro.send
-            try:
-                yielded = step(sent)
-            except StopIteration as done:
-                return done.value
+    step: Any
+    while True:
+        try:
+            sent = yield yielded
+        except GeneratorExit:
+            coro.close()
+            raise
+        except BaseException as error:
+            step = coro.throw
+            sent = error
+        else:
+            step = coro.send
+        yielded = None
+        try:
+            yielded = step(sent)
+        except StopIteration as done:
+            return done.value
+        finally:
+            sent = None  # an error's traceback knows this frame
 
 
-Loan = tuple["asyncio.Task[Any]", Callable[[], None], Context, Context, Box, str]
-"""A task, its first step, its context, what that was, what the task runs, its name."""
+async def ended(value: Any, error: BaseException | None) -> Any:
+    """What has come of a coroutine, once more."""
+    if error is not None:
+        try:
+            raise error
+        finally:
+            error = None
+    return value
+
+
+Loan = tuple[
+    "asyncio.Task[Any]",
+    Callable[[], None],
+    Context,
+    Box,
+    tuple[tuple[Any, Any], ...],
+    str,
+    dict[str, Any],
+    Any,
+]
+"""A task, its first step, its context, what the task runs; what is in the context, the task's name,
+its attributes, and what ``add`` and ``remove`` are called with."""
+
+if sys.version_info >= (3, 12):
+    _add = _tasks._register_eager_task
+    _remove = _tasks._unregister_eager_task
+
+    def _key(task: asyncio.Task[Any]) -> Any:
+        return task
+
+else:
+    _add = _tasks._all_tasks.data.add
+    _remove = _tasks._all_tasks.data.discard
+
+    def _key(task: asyncio.Task[Any]) -> Any:
+        return weakref.ref(task, _remove)  # with a callback, it is nobody else's
 
 
 def spare(loop: asyncio.AbstractEventLoop) -> Loan:
@@ -72,29 +139,8 @@ def spare(loop: asyncio.AbstractEventLoop) -> Loan:
     _tasks._unregister_task(task)
     silent: Any = task
     silent._log_destroy_pending = False
-    return task, step, context, copy_context(), box, task.get_name()
-
-
-def settle(
-    task: asyncio.Task[Any],
-    step: Callable[[], None],
-    context: Context,
-    box: Box,
-    value: Any,
-    error: BaseException | None,
-) -> None:
-    """Somebody knows a task that was lent: it ends as the coroutine has."""
-    box.coro = _ended(value, error)
-    _tasks._register_task(task)
-    context.run(step)
-    if task.done() and not task.cancelled():
-        task.exception()  # it has been reported
-
-
-async def _ended(value: Any, error: BaseException | None) -> Any:
-    if error is not None:
-        raise error
-    return value
+    base = tuple(context.items())
+    return task, step, context, box, base, task.get_name(), vars(task), _key(task)
 
 
 def keep(
@@ -105,7 +151,9 @@ def keep(
     coro: Coroutine[Any, Any, Any],
 ) -> None:
     """The task that was lent runs ``coro`` from now on."""
-    box.coro = coro
+    kept: Any = task
+    kept._log_destroy_pending = True
+    box.coro = _Cancelled(box, coro) if kept._must_cancel else coro
     _tasks._register_task(task)
     context.run(step)
 
@@ -114,4 +162,4 @@ def lender(loop: asyncio.AbstractEventLoop) -> object:
     """What lends tasks on a loop; ``None`` without the compiled part."""
     if core is None:
         return None
-    return core.Lender(loop, spare, settle, _tasks._enter_task, _tasks._leave_task)
+    return core.Lender(loop, spare, _tasks._enter_task, _tasks._leave_task, _add, _remove)

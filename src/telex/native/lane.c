@@ -30,7 +30,7 @@ typedef struct {
 
 static PyObject *loads, *dumps, *dumps_hook, *dumps_options, *reserved, *struct_type; /* see configure */
 static PyObject *name_fit, *name_raised, *name_returned, *name_answer, *name_deliver,
-    *name_suspended, *name_go_on;
+    *name_suspended, *name_ended, *name_go_on;
 
 static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
             slot_handlers = {"handlers", NULL, 0}, slot_shared = {"_shared", NULL, 0},
@@ -174,14 +174,19 @@ static int go_on(PyObject *dispatch, PyObject **busy)
     return done ? 0 : -1;
 }
 
-/* The coroutine waits for something: dispatch.suspended(…) gives it the task. */
-static int suspended(PyObject *dispatch, PyObject *handler, PyObject *name, const Asked *asked,
-                     PyObject *coro, PyObject *yielded, Loan *loan)
+/* The task is not lent any more: dispatch.suspended(…) gives it what the coroutine waits for, or
+ * dispatch.ended(…) what has come of it. */
+static int hand_over(PyObject *dispatch, PyObject *handler, PyObject *name, const Asked *asked,
+                     int how, PyObject *coro, PyObject *value, Loan *loan)
 {
-    PyObject *id = id_object(asked), *done = NULL;
+    PyObject *error = how == RAISED ? take_error() : NULL, *id = id_object(asked), *done = NULL;
+    bool over = how != SUSPENDED;
     if (id)
-        done = PyObject_CallMethodObjArgs(dispatch, name_suspended, handler, name, id, coro, yielded,
-                                          loan->task, loan->step, loan->context, loan->box, NULL);
+        done = PyObject_CallMethodObjArgs(dispatch, over ? name_ended : name_suspended, handler,
+                                          name, id, over ? (value ? value : Py_None) : coro,
+                                          over ? (error ? error : Py_None) : value, loan->task,
+                                          loan->step, loan->context, loan->box, NULL);
+    Py_XDECREF(error);
     Py_XDECREF(id);
     Py_XDECREF(done);
     return done ? 0 : -1;
@@ -205,10 +210,10 @@ static int begin(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyO
     int how = lend((Lender *)lender, coro, &value, &loan), done = 0;
     Py_DECREF(lender);
     if (how == NOT_LENT) return returned(f, c, dispatch, handler, name, socket, asked, coro);
-    if (how == SUSPENDED) {
-        done = suspended(dispatch, handler, name, asked, coro, value, &loan);
+    if (loan.task) {
+        done = hand_over(dispatch, handler, name, asked, how, coro, value, &loan);
         loan_drop(&loan);
-        Py_DECREF(value);
+        Py_XDECREF(value);
         return done;
     }
     if (how == RAISED) done = raised(dispatch, name, asked);
@@ -439,6 +444,7 @@ bool lane_ready(void)
     return (name_fit = PyUnicode_InternFromString("fit"))
         && (name_raised = PyUnicode_InternFromString("raised"))
         && (name_suspended = PyUnicode_InternFromString("suspended"))
+        && (name_ended = PyUnicode_InternFromString("ended"))
         && (name_go_on = PyUnicode_InternFromString("go_on"))
         && (name_returned = PyUnicode_InternFromString("returned"))
         && (name_answer = PyUnicode_InternFromString("answer"))

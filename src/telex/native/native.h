@@ -130,11 +130,13 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *loop, *spare, *settle, *enter, *leave;
+    PyObject *loop, *spare;
+    PyObject *enter, *leave; /* called with the loop and the task */
+    PyObject *add, *remove;  /* called with the key: the task is in all_tasks() as long as it is lent */
     Loan loan;
-    PyObject *base; /* the context as it was */
-    PyObject *name;
-    Py_ssize_t references; /* to the task, if nobody else has any */
+    PyObject *base; /* pairs: the variables of the context, and their values */
+    PyObject *name, *attributes, *key;
+    Py_ssize_t task_references, context_references; /* if nobody else has any */
 } Lender;
 
 extern PyTypeObject LenderType;
@@ -145,8 +147,8 @@ void loan_drop(Loan *loan);
 enum { NOT_LENT, RETURNED, RAISED, SUSPENDED };
 
 /* Begins a coroutine. RETURNED: `*value` is what it returned. RAISED: an exception is set.
- * SUSPENDED: `*value` is what it waits for, and the loan is the caller's. NOT_LENT: nothing has
- * been done. */
+ * SUSPENDED: `*value` is what it waits for. If there is a task in the loan then, it is the
+ * caller's: somebody knows it, and expects that it goes on. NOT_LENT: nothing has been done. */
 int lend(Lender *l, PyObject *coro, PyObject **value, Loan *loan);
 
 /* ------------------------------------------------------------------------------- slot.c */

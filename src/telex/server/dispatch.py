@@ -296,9 +296,23 @@ class Dispatch:
         *loan: Any,
     ) -> None:
         """The coroutine of an event's only handler was begun with a task that it needs now."""
-        rest = _lending.Rest(coro, yielded)
+        rest = _lending.rest(coro, yielded)
         self._at_once = None
         self._runtime.keep(self._finish(handler, name, ack_id, None, rest), *loan)
+
+    def ended(
+        self,
+        handler: Handler,
+        name: Any,
+        ack_id: int | None,
+        result: Any,
+        error: BaseException | None,
+        *loan: Any,
+    ) -> None:
+        """The same for one that has not suspended, but whose task somebody knows now."""
+        self._at_once = None
+        work = _lending.ended(result, error)
+        self._runtime.keep(self._finish(handler, name, ack_id, None, work), *loan)
 
     async def _finish(
         self, handler: Handler, name: Any, ack_id: int | None, ack: Ack | None, work: Any
