@@ -111,11 +111,10 @@ Loan = tuple[
     Box,
     tuple[tuple[Any, Any], ...],
     str,
-    dict[str, Any],
     Any,
 ]
-"""A task, its first step, its context, what the task runs; what is in the context, the task's name,
-its attributes, and what ``add`` and ``remove`` are called with."""
+"""A task, its first step, its context, what the task runs; what is in the context, the task's
+name, and what ``add`` and ``remove`` are called with."""
 
 if sys.version_info >= (3, 12):
     _add = _tasks._register_eager_task
@@ -140,7 +139,7 @@ def spare(loop: asyncio.AbstractEventLoop) -> Loan:
     silent: Any = task
     silent._log_destroy_pending = False
     base = tuple(context.items())
-    return task, step, context, box, base, task.get_name(), vars(task), _key(task)
+    return task, step, context, box, base, task.get_name(), _key(task)
 
 
 def keep(

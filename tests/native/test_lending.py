@@ -32,7 +32,11 @@ Play = Callable[[Scene], None]
 
 
 @pytest.fixture(
-    params=[(asyncio.new_event_loop, False), (asyncio.new_event_loop, True), (uvloop.new_event_loop, False)],
+    params=[
+        (asyncio.new_event_loop, False),
+        (asyncio.new_event_loop, True),
+        (uvloop.new_event_loop, False),
+    ],
     ids=["asyncio", "debug", "uvloop"],
 )
 def play(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[Play]:
@@ -63,7 +67,7 @@ class Client:
         return await self.answer(self._asked)
 
     async def answer(self, ack_id: int) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(2):
             text = str(await self.connection.recv())
         head = f"43{ack_id}"
         assert text.startswith(head), text
@@ -97,7 +101,7 @@ async def connected(server: Server) -> AsyncIterator[Client]:
 
 async def settled(condition: Callable[[], object]) -> None:
     """Wait until something is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(2):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -285,7 +289,8 @@ class TestTheCurrentTask:
         async def cancel(socket: Socket, fail: bool) -> str:
             future = Deaf()
             asyncio.get_running_loop().call_soon(
-                future.set_exception if fail else future.set_result, ValueError("x") if fail else None
+                future.set_exception if fail else future.set_result,
+                ValueError("x") if fail else None,
             )
             current().cancel()
             try:
@@ -436,7 +441,12 @@ class TestWhatHandlersDo:
                 for _ in range(2):
                     assert await client.ask("group") == [0, 1, 2]
                     assert await client.ask("failing") == "failed"
-                    for delay, outcome in ((-1, "late"), (0, "late"), (30, None), (None, "in time")):
+                    for delay, outcome in (
+                        (-1, "late"),
+                        (0, "late"),
+                        (30, None),
+                        (None, "in time"),
+                    ):
                         if outcome is not None:
                             assert await client.ask("timeout", delay) == outcome
                     assert await client.ask("shield") == 5
@@ -503,9 +513,7 @@ class TestWhatHandlersDo:
             seen.append(reason)
 
         async def scene() -> None:
-            server = Server()
-            server.on("disconnect", disconnect)
-            async with served(leave, after, server=server) as client:
+            async with served(leave, after, disconnect) as client:
                 await client.connection.send('42["leave"]')
                 await client.connection.send('42["after"]')
                 await settled(lambda: len(seen) == 2)
@@ -525,7 +533,7 @@ class TestWhatHandlersDo:
             task = asyncio.ensure_future(coro)
             server = Server()
 
-            @server.on("twice")
+            @server.event
             def twice(socket: Socket) -> Coroutine[Any, Any, int]:
                 return coro
 
@@ -669,9 +677,9 @@ class TestLoops:
         async def scene() -> None:
             async with served(at_once, later) as one, served(at_once, later) as two:
                 for _ in range(3):
-                    answers = await asyncio.gather(*[
-                        client.ask(event) for client, event in ((one, "later"), (two, "at_once"))
-                    ])
+                    answers = await asyncio.gather(
+                        *[client.ask(event) for client, event in ((one, "later"), (two, "at_once"))]
+                    )
                     assert answers == ["later", "at once"]
 
         play(scene)
@@ -903,5 +911,3 @@ class TestLending:
             asyncio.run(scene())
         finally:
             logging.getLogger("telex").setLevel(logging.NOTSET)
-
-

@@ -39,19 +39,20 @@ static int prepare(Lender *l)
     if (l->loan.task) return 1;
     PyObject *made = PyObject_CallOneArg(l->spare, l->loop);
     if (!made) return -1;
-    PyObject *task, *step, *context, *box, *base, *name, *attributes, *key;
-    int right = PyArg_ParseTuple(made, "OOOOO!OO!O", &task, &step, &context, &box, &PyTuple_Type,
-                                 &base, &name, &PyDict_Type, &attributes, &key);
-    if (right) {
+    PyObject *task, *step, *context, *box, *base, *name, *key, *attributes = NULL;
+    int right = PyArg_ParseTuple(made, "OOOOO!OO", &task, &step, &context, &box, &PyTuple_Type,
+                                 &base, &name, &key);
+    if (right) attributes = PyObject_GenericGetDict(task, NULL);
+    if (attributes) {
         drop(l);
         l->loan = (Loan){Py_NewRef(task), Py_NewRef(step), Py_NewRef(context), Py_NewRef(box)};
         l->base = Py_NewRef(base);
         l->name = Py_NewRef(name);
-        l->attributes = Py_NewRef(attributes);
+        l->attributes = attributes;
         l->key = Py_NewRef(key);
     }
     Py_DECREF(made);
-    if (!right) return -1;
+    if (!attributes) return -1;
     l->task_references = Py_REFCNT(l->loan.task);
     l->context_references = Py_REFCNT(l->loan.context);
     return 1;
