@@ -12,6 +12,7 @@ import traceback
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -288,10 +289,8 @@ class TestTheCurrentTask:
 
         async def cancel(socket: Socket, fail: bool) -> str:
             future = Deaf()
-            asyncio.get_running_loop().call_soon(
-                future.set_exception if fail else future.set_result,
-                ValueError("x") if fail else None,
-            )
+            end = partial(future.set_exception, ValueError("x"))
+            asyncio.get_running_loop().call_soon(end if fail else partial(future.set_result, None))
             current().cancel()
             try:
                 await future
@@ -614,25 +613,6 @@ class TestErrors:
         assert frames[-2:] == ["fail", "inner"]
         caplog.clear()
 
-    @pytest.mark.parametrize("keep", [False, True])
-    def test_that_end_the_program(self, keep: bool) -> None:
-        tasks: list[Any] = []
-
-        async def interrupt(socket: Socket) -> None:
-            if keep:
-                tasks.append(current())
-            raise KeyboardInterrupt
-
-        async def scene() -> None:
-            async with served(interrupt) as client:
-                await client.ask("interrupt")
-
-        with pytest.raises(KeyboardInterrupt):
-            asyncio.run(scene())
-        for task in tasks:
-            assert isinstance(task.exception(), KeyboardInterrupt)
-        gc.collect()
-
 
 class TestLoops:
     def test_ways_to_make_tasks_are_respected(self, play: Play) -> None:
@@ -759,10 +739,6 @@ class TestRest:
             except ValueError:
                 pass
             assert sys.exc_info() == (None, None, None)
-            try:
-                raise KeyError
-            except KeyError as error:
-                assert error.__context__ is None
             return await turn
 
         turn = self.Turn()
@@ -794,9 +770,10 @@ class TestRest:
             try:
                 rest.throw(failure)
             except Failure as error:
-                assert traceback.extract_tb(error.__traceback__)[-1].name == "__await__"
+                frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
             del failure, rest
             assert gone() is None
+            assert "work" in frames
         finally:
             gc.enable()
 
