@@ -872,12 +872,12 @@ class TestLending:
             async with served(*events) as client:
                 for handler in events:
                     name = getattr(handler, "__name__", "")
-                    for _ in range(50):
+                    for _ in range(20):
                         await client.ask(name)
                     gc.collect()
                     gc.disable()
                     before = sys.getallocatedblocks()
-                    for _ in range(300):
+                    for _ in range(200):
                         await client.ask(name)
                     after = sys.getallocatedblocks()
                     gc.enable()
