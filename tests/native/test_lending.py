@@ -879,6 +879,7 @@ class TestLending:
                     before = sys.getallocatedblocks()
                     for _ in range(200):
                         await client.ask(name)
+                    gc.collect()
                     after = sys.getallocatedblocks()
                     gc.enable()
                     assert after - before < 150, name
