@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
 from telex import Server, Socket, _lending, native
+from telex.server import core
 
 COMPILED = native.core is not None
 MARK: contextvars.ContextVar[Any] = contextvars.ContextVar("MARK", default="unset")
@@ -77,7 +78,7 @@ class Client:
 
 
 @asynccontextmanager
-async def served(*handlers: Handler, server: Server | None = None) -> AsyncIterator[Client]:
+async def served(*handlers: Handler, server: Server | None = None) -> AsyncGenerator[Client]:
     """A client of a server with these handlers; each is called by its name, with its socket."""
     server = server or Server()
     for handler in handlers:
@@ -91,7 +92,7 @@ async def served(*handlers: Handler, server: Server | None = None) -> AsyncItera
 
 
 @asynccontextmanager
-async def connected(server: Server) -> AsyncIterator[Client]:
+async def connected(server: Server) -> AsyncGenerator[Client]:
     uri = f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket"
     async with connect(uri, compression=None, ping_interval=None) as connection:
         assert str(await connection.recv()).startswith("0{")
@@ -384,7 +385,6 @@ class TestContexts:
 
         play(scene)
 
-    @pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks do not tell their context")
     def test_that_are_kept_are_not_used_again(self, play: Play) -> None:
         kept: list[contextvars.Context] = []
 
@@ -601,7 +601,11 @@ class TestErrors:
 
         async def scene() -> None:
             server = Server()
-            server.on("connection", lambda socket: socket.on("error", heard.append))
+
+            @server.on("connection")
+            def connection(socket: Socket) -> None:
+                socket.on("error", heard.append)
+
             async with served(fail, at_once, server=server) as client:
                 assert await client.ask("fail") == FAILED
                 assert await client.ask("at_once") == "at once"
@@ -676,8 +680,12 @@ class TestLoops:
     @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
     @pytest.mark.filterwarnings("error")
     def test_end_with_a_handler_that_waits(
-        self, run: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
+        self,
+        run: Callable[[Any], Any],
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(core, "GRACE", 0.2)  # what handlers have to end by themselves
         begun: list[bool] = []
         ended: list[bool] = []
 
@@ -767,6 +775,7 @@ class TestRest:
                 rest.send(None)
             failure = Failure()
             gone = weakref.ref(failure)
+            frames: list[str] = []
             try:
                 rest.throw(failure)
             except Failure as error:
@@ -803,7 +812,15 @@ class TestRest:
         rest.close()
 
 
-@pytest.mark.skipif(not COMPILED, reason="nothing is lent in the pure form")
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "cancelled": lambda task: task.cancel(),
+    "named": lambda task: task.set_name("mine"),
+    "listened to": lambda task: task.add_done_callback(id),
+    "written on": lambda task: setattr(task, "mine", 1),
+    "context": lambda task: MARK.set("mine"),
+}
+
+
 class TestLending:
     def test_one_task_serves_many(self, play: Play) -> None:
         async def identity(socket: Socket) -> str:
@@ -821,18 +838,9 @@ class TestLending:
 
         play(scene)
 
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda task: task.cancel(),
-            lambda task: task.set_name("mine"),
-            lambda task: task.add_done_callback(id),
-            lambda task: setattr(task, "mine", 1),
-            lambda task: MARK.set("mine"),
-        ],
-        ids=["cancelled", "named", "listened to", "written on", "context"],
-    )
-    def test_a_changed_task_is_not_lent_again(self, play: Play, change: Any) -> None:
+    @pytest.mark.parametrize("name", CHANGES)
+    def test_a_changed_task_is_not_lent_again(self, play: Play, name: str) -> None:
+        change = CHANGES[name]
         seen: list[weakref.ref[Any]] = []
 
         async def look(socket: Socket) -> None:
@@ -891,3 +899,9 @@ class TestLending:
             asyncio.run(scene())
         finally:
             logging.getLogger("telex").setLevel(logging.NOTSET)
+
+
+if sys.version_info < (3, 12):
+    del TestContexts.test_that_are_kept_are_not_used_again  # tasks do not tell their context
+if not COMPILED:
+    del TestLending  # nothing is lent in the pure form
