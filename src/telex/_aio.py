@@ -13,6 +13,9 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+FAREWELLS = 128
+"""How many clients are sent away before the loop has its turn."""
+
 _future: Any = asyncio.Future
 _tasks: Any = asyncio.tasks
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from telex._aio import FAREWELLS
 from telex.adapter.base import Adapter, Target
-from telex.adapter.memory import FAREWELLS, InMemoryAdapter
+from telex.adapter.memory import InMemoryAdapter
 from telex.wire import EncodedPacket
 from tests.support.doubles import RecordingPeer
 

@@ -6,13 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._aio import DONE, in_turns
+from .._aio import DONE, FAREWELLS, in_turns
 from ..native import core
 from ..wire import EncodedPacket
 from .base import Peer, Settle, Target
-
-FAREWELLS = 128
-"""How many sockets are disconnected before the loop has its turn."""
 
 
 class Moved(Protocol):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from .._aio import in_turns
+from .._aio import FAREWELLS, in_turns
 from ..client_bundle import FILES
 from ..engine.engine import Engine, end
 from ..engine.flow import Transport
@@ -32,9 +32,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT = 30.0
 """How long the body of a POST may take, in seconds."""
-
-FAREWELLS = 128
-"""How many connections are ended before the loop has its turn."""
 
 _EMPTY: HeaderList = []
 _DRAIN_FACTOR = 4
@@ -126,11 +123,7 @@ class AsgiFront:
 
     @property
     def _asks_nobody(self) -> bool:
-        return (
-            self.generate_id is None
-            and not self._middlewares
-            and self.engine.options.allow_request is None
-        )
+        return self.admits_at_once and not self._middlewares
 
     @property
     def alone(self) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .._aio import in_turns
+from .._aio import FAREWELLS, in_turns
 from ..adapter.base import Adapter
 from ..adapter.memory import InMemoryAdapter
 from ..adapter.recovery import RecoveryLog
@@ -32,9 +32,6 @@ GRACE = 10.0
 
 DRAIN_STEP = 0.05
 """Time between two groups of clients that are sent away, in seconds."""
-
-FAREWELLS = 128
-"""How many connections are ended before the loop has its turn."""
 
 SHUTTING_DOWN = "server shutting down"
 
