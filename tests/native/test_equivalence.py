@@ -263,6 +263,7 @@ class TestOverAChannel:
 
     @half
     @given(script=scripts())
+    @example(script=_script('42["echo",0]', '427["echo",0]', '42["task",12]'))
     def test_compiled_and_in_python(self, pure: Pure, script: Script) -> None:
         assert_same(transcript(script), pure.transcript(script))
 

@@ -164,7 +164,7 @@ def _register_shared(server: Server, root: Namespace, note: Callable[..., None])
         elif kind == 11:
             socket.emit("said", kind)
         elif kind == 12:
-            socket.client.session.end("forced close")
+            socket.client.session.end("transport error")
         return [kind, own.get_name() == "mine", len(kept)]
 
     @root.event

@@ -17,7 +17,7 @@ from tests.client.faults.elsewhere import Elsewhere
 from tests.client.faults.scenes import Scene, in_javascript, in_python, server
 from tests.features.scripts import Site
 
-BRISK = {"ping_interval": 0.3, "ping_timeout": 0.3}
+BRISK = {"ping_interval": 1.0, "ping_timeout": 0.5}
 
 
 def port_of(io: Server) -> Iterator[int]:
