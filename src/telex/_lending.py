@@ -10,6 +10,7 @@ from contextvars import Context
 from types import coroutine
 from typing import Any
 
+from . import _aio
 from ._aio import make_task
 from .native import core
 
@@ -155,6 +156,42 @@ def keep(
     box.coro = _Cancelled(box, coro) if kept._must_cancel else coro
     _tasks._register_task(task)
     context.run(step)
+
+
+def begin(
+    lender: Any, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]
+) -> asyncio.Task[Any] | None:
+    """Run ``coro``, which raises nothing, as a task: up to its first suspension, now.
+
+    The result is the task, if it has suspended. Its context variables are nobody's in particular.
+    """
+    current = asyncio.current_task(loop) if lender is not None else None
+    if current is not None:
+        _tasks._leave_task(loop, current)
+    try:
+        task = _begun(lender, loop, coro)
+    finally:
+        if current is not None:
+            _tasks._enter_task(loop, current)
+    return None if task is None or task.done() else task
+
+
+def _begun(
+    lender: Any, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]
+) -> asyncio.Task[Any] | None:
+    try:
+        begun = () if lender is None else lender.begin(coro)
+    except asyncio.CancelledError:
+        return None
+    if begun is None:
+        return None
+    if not begun:
+        return _aio.start(loop, coro)
+    suspended, value, error, task, step, context, box = begun
+    work: Any = rest(coro, value) if suspended else ended(value, error)
+    keep(task, step, context, box, work)
+    kept: asyncio.Task[Any] = task
+    return kept
 
 
 def lender(loop: asyncio.AbstractEventLoop) -> object:

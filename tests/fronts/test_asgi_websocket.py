@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
 
+from telex import _lending, native
 from telex.config import EngineOptions
 from telex.engine.engine import Engine
 from telex.engine.flow import OPEN
@@ -15,6 +17,7 @@ from telex.engine.packet import message
 from telex.engine.session import Session
 from telex.fronts.asgi_websocket import AsgiWebSocket, Message
 from tests.server.scenes import settle
+from tests.support.calls import counted_calls
 from tests.support.doubles import VirtualClock, poll, request
 
 LIMIT = 1000
@@ -31,7 +34,9 @@ class Host:
         self.broken = False
         self.reasons: list[str] = []
         self.engine = Engine(EngineOptions(), VirtualClock(), json_text=False)
-        self.websocket = AsgiWebSocket(self.send, asyncio.get_running_loop(), revision)
+        loop = asyncio.get_running_loop()
+        begin = partial(_lending.begin, _lending.lender(loop), loop)
+        self.websocket = AsgiWebSocket(self.send, begin, revision)
         self.revision = revision
 
     async def send(self, sent: Message) -> None:
@@ -86,6 +91,26 @@ class TestWriting:
         await settle()
         assert host.texts() == ["4a", "4b", b"c"]
         assert [*writable, host.websocket.writable] == [False, True]
+        host.leave()
+        await reading
+
+    async def test_a_task_only_if_the_host_holds_it_back(self) -> None:
+        host = Host()
+        session, reading = host.connect()
+        await settle()
+        host.texts()
+        loop = asyncio.get_running_loop()
+        for open_, most in [(True, 0 if native.core is not None else 1), (False, 1)]:
+            if not open_:
+                host.open.clear()
+            with counted_calls() as calls:
+                session.send(message("here"))
+                loop.call_soon(session.send, message("by itself"))
+                await settle()
+            assert len(calls.tasks) <= 2 * most, calls
+            host.open.set()
+            await settle()
+            assert host.texts() == ["4here", "4by itself"]
         host.leave()
         await reading
 

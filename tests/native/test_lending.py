@@ -715,6 +715,88 @@ class TestLoops:
         assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
+class TestBegin:
+    """Work that nobody waits for, from a callback of the loop and from within a task."""
+
+    @staticmethod
+    async def begin(work: Coroutine[Any, Any, None], *, beside: bool) -> asyncio.Task[Any] | None:
+        loop = asyncio.get_running_loop()
+        begin = partial(_lending.begin, _lending.lender(loop), loop, work)
+        if not beside:
+            running = asyncio.current_task()
+            task = begin()
+            assert asyncio.current_task() is running
+            return task
+        begun: asyncio.Future[asyncio.Task[Any] | None] = loop.create_future()
+        loop.call_soon(lambda: begun.set_result(begin()))
+        return await begun
+
+    @pytest.mark.parametrize("beside", [True, False])
+    def test_what_ends_at_once(self, play: Play, beside: bool) -> None:
+        async def scene() -> None:
+            outer = asyncio.current_task()
+            names: list[str] = []
+
+            async def work() -> None:
+                names.append(current().get_name())
+                assert current() is not outer
+                assert current() in asyncio.all_tasks()
+
+            assert await self.begin(work(), beside=beside) is None
+            assert len(names) == 1
+            assert len(asyncio.all_tasks()) == 1
+
+        play(scene)
+
+    @pytest.mark.parametrize("beside", [True, False])
+    @pytest.mark.parametrize("known", [True, False])
+    def test_what_suspends(self, play: Play, beside: bool, known: bool) -> None:
+        async def scene() -> None:
+            seen: list[bool] = []
+            kept: list[asyncio.Task[Any]] = []
+
+            async def work() -> None:
+                task = current()
+                if known:
+                    kept.append(task)
+                async with asyncio.timeout(5):
+                    await asyncio.sleep(0)
+                seen.append(current() is task)
+
+            task = await self.begin(work(), beside=beside)
+            assert task is not None
+            await task
+            assert seen == [True]
+            assert kept == [task] * known
+
+        play(scene)
+
+    @pytest.mark.parametrize("beside", [True, False])
+    def test_a_task_that_somebody_keeps_and_ends(self, play: Play, beside: bool) -> None:
+        async def scene() -> None:
+            kept: list[asyncio.Task[Any]] = []
+
+            async def work() -> None:
+                kept.append(current())
+
+            assert await self.begin(work(), beside=beside) is None
+            assert await self.begin(work(), beside=beside) is None
+            assert [task.done() for task in kept] == [True, True]
+            assert kept[0] is not kept[1]
+
+        play(scene)
+
+    @pytest.mark.parametrize("beside", [True, False])
+    def test_cancelled_at_once(self, play: Play, beside: bool) -> None:
+        async def scene() -> None:
+            async def work() -> None:
+                raise asyncio.CancelledError
+
+            assert await self.begin(work(), beside=beside) is None
+
+        play(scene)
+
+
 class TestRest:
     @staticmethod
     def begin(coro: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:

@@ -425,7 +425,7 @@ class AsgiFront:
         message = await receive()
         if message["type"] != "websocket.connect":
             return
-        websocket = AsgiWebSocket(send, asyncio.get_running_loop(), int(request.query["EIO"]))
+        websocket = AsgiWebSocket(send, self.driver.begin, int(request.query["EIO"]))
         await send({"type": "websocket.accept", "headers": _encoded(headers)})
         receiver = self._receiver(request, websocket, session, sid)
         await websocket.read(receive, receiver, session, self.engine.options.max_http_buffer_size)

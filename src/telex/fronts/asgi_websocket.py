@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, TypeAlias
 
-from .. import _aio
 from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..wire import EncodedPacket
 
 Message = MutableMapping[str, Any]
+
+Begin: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None] | None"]
+"""Runs a coroutine up to its first suspension now: its task, if it has suspended."""
 
 TOO_BIG = 1009
 
@@ -19,9 +21,9 @@ class AsgiWebSocket:
     """Writes one batch at a time: not writable while the host holds it back."""
 
     __slots__ = (
+        "_begin",
         "_close_code",
         "_closed",
-        "_loop",
         "_prefix",
         "_readable",
         "_send",
@@ -34,13 +36,13 @@ class AsgiWebSocket:
     def __init__(
         self,
         send: Callable[[Message], Awaitable[None]],
-        loop: asyncio.AbstractEventLoop,
+        begin: Begin,
         protocol: int,
     ) -> None:
         # Engine.IO 3: binary messages begin with their packet type.
         self._prefix = b"\x04" if protocol == 3 else b""
         self._send = send
-        self._loop = loop
+        self._begin = begin
         self._writer: asyncio.Task[None] | None = None
         self._readable = asyncio.Event()
         self._readable.set()
@@ -85,9 +87,7 @@ class AsgiWebSocket:
         self._readable.set()
 
     def _start(self, messages: list[Message]) -> None:
-        task = _aio.start(self._loop, self._write(messages))
-        if not task.done():
-            self._writer = task
+        self._writer = self._begin(self._write(messages))
 
     async def _write(self, messages: list[Message]) -> None:
         try:
@@ -97,9 +97,10 @@ class AsgiWebSocket:
                 await self._send({"type": "websocket.close", "code": self._close_code})
         except Exception:  # the host's way to say that the client has gone; read() notices
             self._closed = True
-        self._writer = None
-        if self.receiver is not None and not self._closed:
-            self.receiver.drained()
+        if self._writer is not None:  # the host has held it back
+            self._writer = None
+            if self.receiver is not None and not self._closed:
+                self.receiver.drained()
 
     # -- reading --------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
+from .. import _lending
 from ..engine.engine import Engine
 from ..engine.session import TRANSPORT_ERROR, Session
 from ..native import core
@@ -80,12 +81,13 @@ class Driver:
     waits for a session keeps its order, whoever flushes it.
     """
 
-    __slots__ = ("_cork", "_left_over", "_timer", "leaving", "loop", "watch")
+    __slots__ = ("_cork", "_left_over", "_lender", "_timer", "leaving", "loop", "watch")
 
     def __init__(self, engine: Engine) -> None:
         self._cork = Cork(self._wake)
         self._left_over: deque[Session] = deque()
         self._timer = LoopTimer(engine.schedule)
+        self._lender: object = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaving: set[Leaving] = set()
         self.watch: object = None  # of sockets of our own, see native_websocket
@@ -98,6 +100,12 @@ class Driver:
             self._cork.take()
             self._left_over.clear()
             self._timer.bind(loop)
+            self._lender = _lending.lender(loop)
+
+    def begin(self, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Run a coroutine up to its first suspension now: its task, if it has suspended."""
+        assert self.loop is not None
+        return _lending.begin(self._lender, self.loop, coro)
 
     def _wake(self) -> None:
         """The first session of this turn has something to send: flush at the end of it."""

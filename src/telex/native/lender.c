@@ -156,6 +156,34 @@ int lend(Lender *l, PyObject *coro, PyObject **value, Loan *loan)
     return how == PYGEN_RETURN ? RETURNED : RAISED;
 }
 
+/* begin(coro): None if that is over and nobody knows its task; what it returned is forgotten, what
+ * it raised is raised. Otherwise a tuple: whether it has suspended, what it waits for or has
+ * returned, its error, and the task, which is the caller's. An empty one: nothing has been done. */
+static PyObject *lender_begin(Lender *l, PyObject *coro)
+{
+    PyObject *value;
+    Loan loan;
+    int how = lend(l, coro, &value, &loan);
+    if (how == NOT_LENT) return PyTuple_New(0);
+    PyObject *begun = NULL;
+    if (loan.task) {
+        PyObject *error = how == RAISED ? take_error() : NULL;
+        begun = PyTuple_Pack(7, how == SUSPENDED ? Py_True : Py_False, value ? value : Py_None,
+                             error ? error : Py_None, loan.task, loan.step, loan.context, loan.box);
+        Py_XDECREF(error);
+        loan_drop(&loan);
+    } else if (how == RETURNED) {
+        begun = Py_NewRef(Py_None);
+    }
+    Py_XDECREF(value);
+    return begun;
+}
+
+static PyMethodDef lender_methods[] = {
+    {"begin", (PyCFunction)lender_begin, METH_O, "begin(coro): see telex/_lending.py."},
+    {NULL},
+};
+
 static PyObject *lender_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     PyObject *loop, *spare, *enter, *leave, *add, *remove;
@@ -216,6 +244,7 @@ PyTypeObject LenderType = {
     .tp_basicsize = sizeof(Lender),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .tp_new = lender_new,
+    .tp_methods = lender_methods,
     .tp_dealloc = (destructor)lender_dealloc,
     .tp_traverse = (traverseproc)lender_traverse,
     .tp_clear = (inquiry)lender_clear,
