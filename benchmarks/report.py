@@ -270,7 +270,8 @@ In brackets: how many times less than Node.
   namespace, HTTP requests included (connect). Clients use the WebSocket transport where nothing
   else is said; a broadcast carries 64 bytes. Connections are opened 64 at a time.
 - With rooms and namespaces, 8 emits are in flight. Three overlapping rooms of 10 have 16 members,
-  and each gets the event once. The typed argument is validated into a `msgspec.Struct` by telex and
+  and each gets the event once. Handlers that wait do so for one turn of the loop. The middleware
+  looks at the name of every event; python-socketio has none, and only echoes. The typed argument is validated into a `msgspec.Struct` by telex and
   only parsed by the others. A long-polling client has two HTTP connections, as a browser has, one
   for what it says and one that waits. An upgrade is the whole way: handshake and joining over
   long-polling, the probe, and one echo over the WebSocket.

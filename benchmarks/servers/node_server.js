@@ -79,6 +79,20 @@ io.on("connection", (socket) => {
   });
 });
 
+// Handlers that wait for something: for a turn of the loop.
+io.of("/waiting").on("connection", (socket) => {
+  socket.on("echo", async (argument, acknowledge) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    acknowledge(argument);
+  });
+});
+
+// Events that pass a middleware.
+io.of("/guarded").on("connection", (socket) => {
+  socket.use(([name], next) => next(name === "echo" ? undefined : new Error("what is it?")));
+  socket.on("echo", (argument, acknowledge) => acknowledge(argument));
+});
+
 // A crowd authenticates and joins a room.
 io.of("/crowd")
   .use((socket, next) => {

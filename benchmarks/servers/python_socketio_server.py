@@ -79,6 +79,10 @@ def make_server(parser: str, ping_interval: float) -> Any:
     async def watched(sid: str) -> float:
         return watch.stop()
 
+    async def waiting_echo(sid: str, argument: Any) -> Any:
+        await asyncio.sleep(0)
+        return argument
+
     async def enter_crowd(sid: str, environ: Any, auth: Any) -> None:
         if not auth or auth.get("token") != "secret":
             raise socketio.exceptions.ConnectionRefusedError("who is it?")
@@ -104,6 +108,8 @@ def make_server(parser: str, ping_interval: float) -> Any:
     for name, handler in handlers.items():
         server.on(name, handler)
     server.on("bcast", bcast_in_namespace, namespace="*")
+    server.on("echo", waiting_echo, namespace="/waiting")
+    server.on("echo", echo, namespace="/guarded")  # there are no middlewares of events
     server.on("connect", enter_crowd, namespace="/crowd")
     server.on("kick", kick, namespace="/crowd")
     return server

@@ -94,6 +94,32 @@ def add_namespace(io: Server, name: str) -> None:
         namespace.emit("msg", payload)
 
 
+def add_waiting(io: Server) -> None:
+    """Handlers that wait for something: for a turn of the loop."""
+
+    @io.of("/waiting").event
+    async def echo(socket: Socket, argument: Any) -> Any:
+        await asyncio.sleep(0)
+        return argument
+
+
+def add_guarded(io: Server) -> None:
+    """Events that pass a middleware."""
+    guarded = io.of("/guarded")
+
+    def guard(event: str, args: list[Any]) -> None:
+        if event != "echo":
+            raise ConnectError("what is it?")
+
+    @guarded.on("connection")
+    def connection(socket: Socket) -> None:
+        socket.use(guard)
+
+    @guarded.event
+    def echo(socket: Socket, argument: Any) -> Any:
+        return argument
+
+
 def add_crowd(io: Server) -> None:
     """A crowd authenticates and joins a room."""
     crowd = io.of("/crowd")
@@ -182,6 +208,8 @@ def main() -> None:
     io = Server(parser=arguments.parser, ping_interval=arguments.ping_interval)
     (plain_handlers if arguments.handlers == "plain" else async_handlers)(io)
     common_handlers(io)
+    add_waiting(io)
+    add_guarded(io)
     add_crowd(io)
     if arguments.front == "fast":
         serve_fast(io)
