@@ -271,10 +271,10 @@ In brackets: how many times less than Node.
   else is said; a broadcast carries 64 bytes. Connections are opened 64 at a time.
 - With rooms and namespaces, 8 emits are in flight. Three overlapping rooms of 10 have 16 members,
   and each gets the event once. Handlers that wait do so for one turn of the loop. The middleware
-  looks at the name of every event; python-socketio has none, and only echoes. The typed argument is validated into a `msgspec.Struct` by telex and
-  only parsed by the others. A long-polling client has two HTTP connections, as a browser has, one
-  for what it says and one that waits. An upgrade is the whole way: handshake and joining over
-  long-polling, the probe, and one echo over the WebSocket.
+  looks at the name of every event; python-socketio has none, and only echoes. The typed argument
+  is validated into a `msgspec.Struct` by telex and only parsed by the others. A long-polling client
+  has two HTTP connections, as a browser has, one for what it says and one that waits. An upgrade is
+  the whole way: handshake and joining over long-polling, the probe, and an echo over WebSocket.
 - A fresh process has had ten connections before (rounds: {plan.fresh_cycles}); "again" is a
   process that has had as many before, whose code is compiled and whose memory is in use.
 - Memory is the growth of the resident set of a fresh process, read {plan.settle:g} s after the last

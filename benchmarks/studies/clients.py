@@ -189,11 +189,18 @@ def _fresh(client: Client, order: str, cores: Cores) -> dict[str, float]:
 
 def _verdict(row: Measure, medians: dict[str, float]) -> Verdict:
     share = max(medians["node"], 1) / max(medians["telex"], 1)  # ten clients may take no memory
+    goal = "no more than JavaScript's client"
     if row.figure == "per_second":
         share = 1 / share
-    return Verdict(
-        row.title, TELEX.title, "no more than JavaScript's client", times(share), share >= 1
-    )
+        goal = "at least as many as JavaScript's client"
+    return Verdict(_whole_title(row), TELEX.title, goal, times(share), share >= 1)
+
+
+def _whole_title(row: Measure) -> str:
+    """A title that does not need those above it."""
+    if not row.title.startswith("…"):
+        return row.title
+    return f"{row.order.rpartition(' ')[0]}: {row.title.removeprefix('… ')}"
 
 
 def _draw(rows: Sequence[Measure], medians: Any, target: Path, note: str) -> None:
@@ -210,7 +217,4 @@ def _draw(rows: Sequence[Measure], medians: Any, target: Path, note: str) -> Non
                 client.name: (client.title, medians[row.order, row.figure][client.name])
                 for client in clients()
             }
-            title = row.title
-            if title.startswith("…"):
-                title = f"{row.order.rpartition(' ')[0]}: {title.removeprefix('… ')}"
-            bars(axes, figures, title=title)
+            bars(axes, figures, title=_whole_title(row))

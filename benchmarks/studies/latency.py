@@ -16,7 +16,6 @@ from benchmarks.studies.study import Scale, StudyFindings
 LOADS = (0.1, 0.5, 0.9)
 QUANTILES = {"p50": "p50_us", "p99": "p99_us", "p99.9": "p999_us"}
 PROBES_PER_SECOND = 500
-AS_NODE = f"{LOADS[-1]:.0%} of Node's"
 
 # One event of a client at a time, as in the open loop: what comes together costs less.
 SATURATED = Shape(name="capacity", title="capacity", workload="echo", connections=100)
@@ -104,12 +103,17 @@ def _own(share: float) -> str:
     return f"{share:.0%} of its own"
 
 
+def _as_node(share: float) -> str:
+    return f"{share:.0%} of Node's"
+
+
 def _loads(name: str, found: dict[str, Latencies]) -> dict[str, float]:
     """Events per second, by name of the load."""
     own = found[name].events_per_second
     loads = {_own(share): share * own for share in LOADS}
     if name == TELEX.name and NODE.name in found:
-        loads[AS_NODE] = LOADS[-1] * found[NODE.name].events_per_second
+        theirs = found[NODE.name].events_per_second
+        loads |= {_as_node(share): share * theirs for share in LOADS}
     return loads
 
 
@@ -184,8 +188,9 @@ def _verdicts(found: dict[str, Latencies], scale: Scale) -> Iterator[Verdict]:
     telex, node = found.get(TELEX.name), found.get(NODE.name)
     if telex is None:
         return
+    same = {_as_node(share): _own(share) for share in LOADS}
     for load in telex.open_loop if node else ():
-        theirs = _own(LOADS[-1]) if load == AS_NODE else load
+        theirs = same.get(load, load)
         for name in QUANTILES if node else ():
             ours, other = telex.quantile(load, name), node.quantile(theirs, name) if node else 0
             yield Verdict(
