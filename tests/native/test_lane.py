@@ -1,4 +1,4 @@
-"""Which events take the lane, and which the road through Python."""
+"""Which events take the lane, which are decoded on it, and which take the road through Python."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ LONG_NAME = "n" * 254
 NAMESPACES = ("/chat", f"/{LONG_NAME}", "/ä")
 
 ROAD = "server/connection.py:Connection.receive"
+DECODED = "server/dispatch.py:Dispatch.take"
 ENCODING = "parser/default.py:TextParser.encode"
 
 
@@ -88,7 +89,13 @@ def calls_of(client: Client, *messages: str | bytes) -> Calls:
 
 
 def takes_lane(client: Client, *messages: str | bytes) -> bool:
-    return ROAD not in calls_of(client, *messages).names
+    return not {ROAD, DECODED} & set(calls_of(client, *messages).names)
+
+
+def is_decoded(client: Client, *messages: str | bytes) -> bool:
+    """Whether the lane hands on what the text says, and does not do the rest."""
+    names = calls_of(client, *messages).names
+    return DECODED in names and ROAD not in names
 
 
 EVENTS = {
@@ -111,20 +118,23 @@ EVENTS = {
     '"message":"number: Expected `int`, got `str`"}}]',
 }
 
-OTHERS = (
-    '4212345678901234567["echo"]',
-    '42/,["echo"]',
-    '42/other,["echo"]',
-    '42/chat,12345678901234567["echo"]',
+OTHER_HANDLERS = (
     '42["unknown",1]',
-    '42["connect"]',
-    "42[1,2]",
     '42["typed"]',
     '42["once"]',
     '42["twice"]',
     '42["acked"]',
     '42["beside"]',
     '42["own",' + ",".join("1" * 15) + "]",
+    '42["twice","' + "x" * 200 + '"]',
+)
+OTHERS = (
+    '4212345678901234567["echo"]',
+    '42/,["echo"]',
+    '42/other,["echo"]',
+    '42/chat,12345678901234567["echo"]',
+    '42["connect"]',
+    "42[1,2]",
     '42["echo","' + "[" * 128 + '"]',
     '42["echo","\\ud800"]',
     '42["echo",1',
@@ -165,10 +175,52 @@ class TestTaken:
         assert client.heard() == ["437[1]"]
 
 
+class TestDecoded:
+    @pytest.mark.parametrize("event", OTHER_HANDLERS)
+    def test_of_unusual_handlers(self, client: Client, event: str) -> None:
+        assert is_decoded(client, event) is COMPILED
+
+    def test_behind_a_handler_that_is_running(self, client: Client) -> None:
+        assert is_decoded(client, '42["later"]', '427["echo",1]', '428["own"]') is COMPILED
+        client.server.settle()
+        assert client.heard() == ["437[1]", "438[]"]
+        assert takes_lane(client, '42["echo"]') is COMPILED
+
+    @pytest.mark.parametrize("name", ["x", "é", "😀"])
+    def test_what_waits_has_the_same_weight(self, client: Client, name: str) -> None:
+        """Characters count, whatever they take on the wire."""
+        dispatch = client.socket.dispatch
+        client.say('42["later"]', f'42["{name}"]')
+        weight = dispatch._waiting
+        client.server.settle()
+        client.say('42["later"]', '42["x"]')
+        assert weight == dispatch._waiting
+
+    def test_when_all_is_shown_to_somebody(self, client: Client) -> None:
+        seen: list[Any] = []
+
+        def see(*args: Any) -> None:
+            seen.append(args)
+
+        client.socket.on_any(see)
+        assert is_decoded(client, '42["echo",1]') is COMPILED
+        client.server.settle()
+        assert seen == [("echo", 1)]
+
+    def test_with_a_packet_middleware(self, client: Client) -> None:
+        def add(event: str, args: list[Any]) -> None:
+            args.append("more")
+
+        client.socket.use(add)
+        assert is_decoded(client, '427["own",1]') is COMPILED
+        client.server.settle()
+        assert client.heard() == ['437[1,"more"]']
+
+
 class TestNotTaken:
     @pytest.mark.parametrize("event", OTHERS)
     def test_unusual_events(self, client: Client, event: str) -> None:
-        assert not takes_lane(client, event)
+        assert ROAD in calls_of(client, event).names
 
     def test_before_the_namespace_is_joined(self, server: Server) -> None:
         client = server.client(joined=False)
@@ -188,12 +240,6 @@ class TestNotTaken:
         server.settle()
         assert takes_lane(client, '42["echo"]') is COMPILED
 
-    def test_behind_a_handler_that_is_running(self, client: Client) -> None:
-        assert not takes_lane(client, '42["later"]', '427["echo",1]')
-        client.server.settle()
-        assert client.heard() == ["437[1]"]
-        assert takes_lane(client, '42["echo"]') is COMPILED
-
     def test_while_attachments_are_missing(self, client: Client) -> None:
         first = '452-["echo",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
         client.say(first)
@@ -203,26 +249,6 @@ class TestNotTaken:
         client.say(b"b")
         assert takes_lane(client, '42["echo"]') is COMPILED
         assert takes_lane(client, '42/chat,["where"]') is COMPILED
-
-    def test_when_all_is_shown_to_somebody(self, client: Client) -> None:
-        seen: list[Any] = []
-
-        def see(*args: Any) -> None:
-            seen.append(args)
-
-        client.socket.on_any(see)
-        assert not takes_lane(client, '42["echo",1]')
-        client.server.settle()
-        assert seen == [("echo", 1)]
-
-    def test_with_a_packet_middleware(self, client: Client) -> None:
-        def add(event: str, args: list[Any]) -> None:
-            args.append("more")
-
-        client.socket.use(add)
-        assert not takes_lane(client, '427["own",1]')
-        client.server.settle()
-        assert client.heard() == ['437[1,"more"]']
 
     def test_when_packets_are_observed(self, client: Client) -> None:
         seen: list[Any] = []

@@ -4,8 +4,9 @@
  * What happens to an event is said in Python: Flow.receive, Connection.receive, TextDecoder.receive,
  * Dispatch.receive, Socket.answer, TextParser.encode. Here is the same for an event that is as most
  * are: JSON without attachments, of a socket that has no earlier event to finish, no middlewares
- * and no listeners for everything, with one handler that is called directly. Everything else is
- * given back untouched, before anything has been done.
+ * and no listeners for everything, with one handler that is called directly. Other events are
+ * decoded here, and go to Dispatch.take. Everything else is given back untouched, before anything
+ * has been done.
  *
  * A session has a lane for `/` if its attribute `lane` is a Dispatch, and for other namespaces if
  * these are in its dictionary `lanes`; only as long as the socket is connected, and no packet waits
@@ -30,7 +31,7 @@ typedef struct {
 
 static PyObject *loads, *dumps, *dumps_hook, *dumps_options, *reserved, *struct_type; /* see configure */
 static PyObject *name_fit, *name_raised, *name_returned, *name_answer, *name_deliver,
-    *name_suspended, *name_ended, *name_go_on;
+    *name_suspended, *name_ended, *name_go_on, *name_take;
 
 static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
             slot_handlers = {"handlers", NULL, 0}, slot_shared = {"_shared", NULL, 0},
@@ -319,21 +320,54 @@ static int run(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObj
     return done < 0 ? -1 : 1;
 }
 
+/* Whether what has been decoded is an event with a name that a client may send. */
+static bool is_event(PyObject *dispatch, PyObject *event)
+{
+    if (!PyList_CheckExact(event) || PyList_GET_SIZE(event) == 0) return false;
+    PyObject *name = PyList_GET_ITEM(event, 0);
+    if (!PyUnicode_CheckExact(name) || !slot_get(&slot_recipient, dispatch)) return false;
+    int unusual = PySet_Contains(reserved, name);
+    if (unusual < 0) PyErr_Clear();
+    return !unusual;
+}
+
+static bool has_nothing_else_to_do(PyObject *dispatch)
+{
+    return slot_get(&slot_busy, dispatch) == Py_False && slot_get(&slot_extras, dispatch) == Py_None;
+}
+
 /* An event has been decoded: 1, 0 or -1 as lane_take says. */
 static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, const Asked *asked)
 {
-    if (!PyList_CheckExact(event) || PyList_GET_SIZE(event) == 0) return 0;
-    PyObject *name = PyList_GET_ITEM(event, 0);
-    if (!PyUnicode_CheckExact(name) || PySet_Contains(reserved, name) != 0
-        || !slot_get(&slot_recipient, dispatch))
-        return 0;
-    PyObject *handler = find_handler(dispatch, name);
+    PyObject *handler = find_handler(dispatch, PyList_GET_ITEM(event, 0));
     if (!handler) {
         PyErr_Clear(); /* a name that is like no text: see Dispatch.find */
         return 0;
     }
     Py_ssize_t count = arguments(handler, PyList_GET_SIZE(event) - 1);
     return count < 0 ? 0 : run(f, c, dispatch, handler, event, count, asked);
+}
+
+/* The number of characters of UTF-8. */
+static size_t characters(const char *data, size_t size)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < size; i++) count += ((unsigned char)data[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* An event for Dispatch.take: of a socket that is busy or has middlewares, of other handlers. */
+static int hand_on(PyObject *dispatch, PyObject *event, const Asked *asked, size_t length)
+{
+    PyObject *id = id_object(asked), *size = PyLong_FromSize_t(length), *taken = NULL;
+    if (id && size) {
+        PyObject *args[4] = {dispatch, id, event, size};
+        taken = PyObject_VectorcallMethod(name_take, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    Py_XDECREF(id);
+    Py_XDECREF(size);
+    Py_XDECREF(taken);
+    return taken ? 1 : -1;
 }
 
 /* The same for a text whose handler knows how to decode it into its types (Handler.decode). */
@@ -402,13 +436,13 @@ int lane_take(Flow *f, Channel *c, const char *data, size_t size)
         asked.ack_id = asked.ack_id * 10 + (uint64_t)(data[start] - '0');
     if (start > digits + MAX_DIGITS || start == size || data[start] != '[') return 0;
     asked.wanted = start > digits;
-    if (slot_get(&slot_busy, dispatch) != Py_False || slot_get(&slot_extras, dispatch) != Py_None) return 0;
     if (may_be_deep(data + start, size - start)) return 0;
     PyObject *text = PyBytes_FromStringAndSize(data + start, (Py_ssize_t)(size - start));
     if (!text) return -1;
     Py_INCREF(dispatch);
     int typed = 0;
-    if (size - start >= LONG) typed = handle_typed(f, c, dispatch, data + start, text, &asked);
+    if (size - start >= LONG && has_nothing_else_to_do(dispatch))
+        typed = handle_typed(f, c, dispatch, data + start, text, &asked);
     if (typed) {
         Py_DECREF(text);
         Py_DECREF(dispatch);
@@ -422,7 +456,12 @@ int lane_take(Flow *f, Channel *c, const char *data, size_t size)
         PyErr_Clear(); /* what is wrong is said elsewhere */
         return 0;
     }
-    int taken = handle(f, c, dispatch, event, &asked);
+    int taken = 0;
+    if (is_event(dispatch, event)) {
+        if (has_nothing_else_to_do(dispatch)) taken = handle(f, c, dispatch, event, &asked);
+        if (!taken)
+            taken = hand_on(dispatch, event, &asked, characters(data + start, size - start));
+    }
     Py_DECREF(dispatch);
     Py_DECREF(event);
     return taken;
@@ -445,6 +484,7 @@ bool lane_ready(void)
         && (name_raised = PyUnicode_InternFromString("raised"))
         && (name_suspended = PyUnicode_InternFromString("suspended"))
         && (name_ended = PyUnicode_InternFromString("ended"))
+        && (name_take = PyUnicode_InternFromString("take"))
         && (name_go_on = PyUnicode_InternFromString("go_on"))
         && (name_returned = PyUnicode_InternFromString("returned"))
         && (name_answer = PyUnicode_InternFromString("answer"))

@@ -193,12 +193,15 @@ class Dispatch:
             if len(text) >= LONG and self._reads_json and self._receive_typed(ack_id, text):
                 return
             data = self._loads(text)
-        event_arguments(data)
+        self.take(ack_id, event_arguments(data), -1 if text is None else len(text))
+
+    def take(self, ack_id: int | None, data: list[Any], size: int) -> None:
+        """Handle an event whose name clients may send; ``size`` is its text's, or negative."""
         name = data[0]
         handlers = self._shared.get(name) if self.handlers is None else self.find(name)
         concurrent = handlers is not None and handlers[0].concurrent
         if self._busy and (self._greeting or not concurrent):
-            self._queue((ack_id, data), len(text) if text is not None else weight_of(data))
+            self._queue((ack_id, data), weight_of(data) if size < 0 else size)
             return
         if concurrent:
             self._runtime.start(self._handle(ack_id, data))
