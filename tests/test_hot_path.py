@@ -18,16 +18,17 @@ import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from telex import Server, Socket, native
+from telex import Ack, Server, Socket, native
 from telex.server.dispatch import LONG
 from tests.support.calls import Calls, counted_calls
 
 COMPILED = native.core is not None
-MOST_CALLS_OF_AN_EVENT = 4 if COMPILED else 22  # checking an annotated argument takes four
-MOST_CALLS_OF_A_COROUTINE = 6
+MOST_CALLS_OF_AN_EVENT = 4 if COMPILED else 23  # checking an annotated argument takes four
+MOST_CALLS_OF_A_COROUTINE = 6 if COMPILED else 7
 """… more than the same event takes of a plain function."""
 MOST_CALLS_OF_A_SUSPENSION = 15 if COMPILED else 9  # its answer is written in Python
 """… more than a coroutine that waits for nothing."""
+MOST_CALLS_OF_AN_UNUSUAL_EVENT = 21 if COMPILED else 35
 MOST_CALLS_OF_A_RECIPIENT = 0 if COMPILED else 6
 MOST_CALLS_OF_A_POLL_AND_A_POST = 45 if COMPILED else 56
 ATTEMPTS = 3
@@ -111,6 +112,26 @@ async def io() -> AsyncIterator[Server]:
         @socket.on("untyped")
         def untyped(number: Any) -> Any:
             return number
+
+        @socket.on("twice")
+        def first(number: Any) -> str:
+            return f"got {number}"
+
+        @socket.on("twice")
+        def second(number: Any) -> None:
+            """Has nothing to say."""
+
+        @socket.on("acked")
+        def acked(number: Any, ack: Ack) -> None:
+            ack(f"got {number}")
+
+        @socket.on("guarded")
+        def guard(number: Any) -> str:
+            @socket.use
+            async def allow(event: str, args: list[Any]) -> None:
+                """Whatever it is."""
+
+            return f"got {number}"
 
         @socket.on("join")
         def join(room: str) -> None:
@@ -227,6 +248,19 @@ class TestOneEvent:
         assert len(suspended.tasks) <= 1, suspended
         assert len(suspended.callbacks) == 1, suspended
         assert len(suspended) - len(at_once) <= MOST_CALLS_OF_A_SUSPENSION, suspended
+
+    @pytest.mark.parametrize("event", ["twice", "acked", "guarded"])
+    async def test_that_is_not_as_usual(self, clients: Clients, event: str) -> None:
+        """It is decoded once, and needs no task while nothing waits."""
+        await clients.add(1)
+        answer = '437["got 1"]'
+        for _ in range(2):
+            await clients.ask(f'427["{event}",1]', answer)
+        calls = await clients.ask(f'427["{event}",1]', answer)
+        if COMPILED:
+            assert not any("loads" in name or "Decoder" in name for name in calls.names), calls
+            assert calls.tasks == [], calls
+        assert len(calls) <= MOST_CALLS_OF_AN_UNUSUAL_EVENT, calls
 
     async def test_many_events_of_one_read_leave_in_one_write(self, clients: Clients) -> None:
         await clients.add(1)

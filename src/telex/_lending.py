@@ -8,10 +8,9 @@ import weakref
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import coroutine
-from typing import Any
+from typing import Any, Literal
 
-from . import _aio
-from ._aio import make_task
+from ._aio import make_task, start
 from .native import core
 
 _tasks: Any = asyncio.tasks
@@ -158,40 +157,47 @@ def keep(
     context.run(step)
 
 
-def begin(
-    lender: Any, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]
-) -> asyncio.Task[Any] | None:
-    """Run ``coro``, which raises nothing, as a task: up to its first suspension, now.
+def lend(lender: Any, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | Literal[False] | None:
+    """Run ``coro``, which raises nothing, up to its first suspension, while no task is running.
 
-    The result is the task, if it has suspended. Its context variables are nobody's in particular.
+    The result is its task, if it has suspended, and ``False`` if nothing has been done.
     """
-    current = asyncio.current_task(loop) if lender is not None else None
-    if current is not None:
-        _tasks._leave_task(loop, current)
+    if lender is None:
+        return False
     try:
-        task = _begun(lender, loop, coro)
-    finally:
-        if current is not None:
-            _tasks._enter_task(loop, current)
-    return None if task is None or task.done() else task
-
-
-def _begun(
-    lender: Any, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]
-) -> asyncio.Task[Any] | None:
-    try:
-        begun = () if lender is None else lender.begin(coro)
+        begun = lender.begin(coro)
     except asyncio.CancelledError:
         return None
     if begun is None:
         return None
     if not begun:
-        return _aio.start(loop, coro)
+        return False
     suspended, value, error, task, step, context, box = begun
     work: Any = rest(coro, value) if suspended else ended(value, error)
     keep(task, step, context, box, work)
     kept: asyncio.Task[Any] = task
-    return kept
+    return None if kept.done() else kept
+
+
+def begin(
+    lender: Any, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]
+) -> asyncio.Task[Any] | None:
+    """The same beside a task that may be running, and with a task of its own if none is lent.
+
+    What it finds in context variables is nobody's in particular.
+    """
+    current = asyncio.current_task(loop) if lender is not None else None
+    if current is not None:
+        _tasks._leave_task(loop, current)
+    try:
+        task = lend(lender, coro)
+        if task is False:
+            task = start(loop, coro)
+            return None if task.done() else task
+        return task
+    finally:
+        if current is not None:
+            _tasks._enter_task(loop, current)
 
 
 def lender(loop: asyncio.AbstractEventLoop) -> object:

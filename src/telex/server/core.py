@@ -41,7 +41,7 @@ class Core:
 
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
-        self.runtime = Runtime(choose(options.parser))
+        self.runtime = Runtime(choose(options.parser), lends=True)
         self.engine = Engine(options, time.monotonic, json_text=True)
         self.engine.on_session = self._session_opened
         self.namespaces: dict[str, Namespace] = {}

@@ -204,7 +204,7 @@ class Dispatch:
             self._queue((ack_id, data), weight_of(data) if size < 0 else size)
             return
         if concurrent:
-            self._runtime.start(self._handle(ack_id, data))
+            self._runtime.begin(self._handle(ack_id, data))
             return
         if self.extras is None:
             if handlers is None:
@@ -216,7 +216,7 @@ class Dispatch:
                 return
         self._busy = True
         self._running = name
-        self._runtime.start(self._work((ack_id, data)))
+        self._runtime.begin(self._work((ack_id, data)))
 
     def _receive_typed(self, ack_id: int | None, text: str) -> bool:
         """Handle an event whose handler has types to decode it into; whether that was possible.
@@ -284,7 +284,7 @@ class Dispatch:
             self._busy = True
             self._running = name
             self._at_once = _NOT_YET
-            self._runtime.start(self._finish(handler, name, ack_id, ack, result), held=result)
+            self._runtime.begin(self._finish(handler, name, ack_id, ack, result), held=result)
             answer, self._at_once = self._at_once, None
             return answer or None
         return (result,) if wanted else None
@@ -386,7 +386,7 @@ class Dispatch:
                     ack_id, data = item
                     handlers = self.find(data[0])
                     if handlers and handlers[0].concurrent:
-                        self._runtime.start(self._handle(ack_id, data))
+                        self._runtime.begin(self._handle(ack_id, data))
                     elif (
                         handlers is not None
                         and len(handlers) == 1
@@ -464,7 +464,7 @@ class Dispatch:
         self._waiting -= weight
         if not self._inbox:
             self._since = None
-        if self._waiting < WAITING_LIMIT // 2:
+        if self._paused and self._waiting < WAITING_LIMIT // 2:
             self.read_on()
         if isinstance(item, partial):
             self._running = item.args[0]
@@ -476,7 +476,7 @@ class Dispatch:
         """The running handler has ended: begin with the next event, if one waits."""
         item = self._next()
         if item is not None:
-            self._runtime.start(self._work(item))
+            self._runtime.begin(self._work(item))
 
     async def _handle(self, ack_id: int | None, data: list[Any]) -> None:
         name, args = data[0], data[1:]
@@ -556,7 +556,7 @@ class Dispatch:
             None,
         )
         if handler is not None:
-            self._runtime.start(self._explain(handler, event, ack_id, error))
+            self._runtime.begin(self._explain(handler, event, ack_id, error))
             return
         if isinstance(error, InvalidArguments):
             logger.warning("event %.100r of %r: %s", event, self._recipient, error)
@@ -612,7 +612,7 @@ class Dispatch:
         else:
             self._busy = True
             self._running = event
-            self._runtime.start(self._work(work))
+            self._runtime.begin(self._work(work))
 
     async def _own(self, event: str, args: tuple[Any, ...]) -> None:
         for handler in self.find(event) or ():
@@ -639,7 +639,7 @@ class Dispatch:
                 break
             if result.__class__ is CoroutineType:
                 work = partial(self._greet, result, rest, failed)
-                self._runtime.start(self._work(work), held=result)
+                self._runtime.begin(self._work(work), held=result)
                 return
         self.go_on()
 
@@ -666,7 +666,7 @@ class Dispatch:
         elif self.find("disconnecting") or self.find("disconnect"):
             self._busy = True
             self._running = "disconnect"
-            self._runtime.start(self._work(reason))
+            self._runtime.begin(self._work(reason))
         else:
             self._recipient.ended()
 

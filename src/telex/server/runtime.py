@@ -18,12 +18,16 @@ logger = logging.getLogger("telex")
 
 
 class Runtime:
-    """Starts coroutines of handlers and keeps them until they are done."""
+    """Starts coroutines of handlers and keeps them until they are done.
 
-    __slots__ = ("_loop", "lender", "parser", "server", "tasks")
+    One that ``lends`` calls no handler in a context of its own, unless a task is running.
+    """
 
-    def __init__(self, parser: Parser) -> None:
+    __slots__ = ("_lends", "_loop", "lender", "parser", "server", "tasks")
+
+    def __init__(self, parser: Parser, *, lends: bool = False) -> None:
         self.parser = parser
+        self._lends = lends
         self.server: Any = None
         self.tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -40,7 +44,7 @@ class Runtime:
         """Run on this loop from now on."""
         if loop is not self._loop:
             self._loop = loop
-            self.lender = _lending.lender(loop)
+            self.lender = _lending.lender(loop) if self._lends else None
 
     def keep(
         self,
@@ -53,8 +57,27 @@ class Runtime:
         """Run a coroutine in a task that was lent."""
         _lending.keep(task, step, context, box, coro)
         if not task.done():
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self._remember(task)
+
+    def _remember(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def begin(self, coro: Coroutine[Any, Any, Any], held: Any = None) -> None:
+        """As ``start``, with a task that is lent if ``coro`` needs none of its own."""
+        if self.lender is None or not self._begin_with_loan(coro):
+            self.start(coro, held)
+
+    def _begin_with_loan(self, coro: Coroutine[Any, Any, Any]) -> bool:
+        loop = self._loop
+        if loop is None or not loop.is_running() or asyncio.current_task(loop) is not None:
+            return False
+        task = _lending.lend(self.lender, coro)
+        if task is False:
+            return False
+        if task is not None:
+            self._remember(task)
+        return True
 
     def start(self, coro: Coroutine[Any, Any, Any], held: Any = None) -> asyncio.Task[Any]:
         """Run a coroutine; its first step runs at once, unless the loop has it otherwise.
@@ -69,8 +92,7 @@ class Runtime:
             loop = self.loop  # says what is missing
         task = start(loop, coro)
         if not task.done():
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self._remember(task)
             if held.__class__ is CoroutineType and not held.cr_suspended:
                 task.add_done_callback(lambda _: discard(held))
         return task
