@@ -94,6 +94,7 @@ async def test_a_handler_that_is_behind_may_ask(nsp: str) -> None:
 
         socket.emit("flood")
         assert await answers.next() == ({"/": 5, "/other": 6, "/new": 7}[nsp],)
+        await socket.io.close()
     await io.close()
 
 

@@ -102,6 +102,7 @@ async def test_a_namespace_that_is_left_before_the_server_answers(again: bool) -
         await until(lambda: len(namespace.sockets) == again)
         assert socket.connected is socket.active is again
         assert not reasons.all
+        await root.io.close()
     await io.close()
 
 
@@ -173,6 +174,7 @@ class TestAuth:
                 await root.emit("end")
                 await until(lambda: '2["end"]' in server.talks[0].heard)
                 assert server.talks[0].heard == ["0", '0/x,{"number":1}', '2["end"]']
+                await root.io.close()
 
 
 async def test_disconnecting_in_a_handler_of_a_missed_event() -> None:
