@@ -208,13 +208,15 @@ async def test_disconnected_while_it_waits_to_reconnect(site: Site, port: int) -
         await client.order("disconnect")
         await client.emit("plain", "echo", 2)
         await proxy.admit()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(2.5)
         assert not proxy.connections
         await client.order("connect")
         await client.settle()
         return await client.answers()
 
-    answers, _ = await tell(site, port, story, managers=False, transports=("websocket",))
+    answers, _ = await tell(
+        site, port, story, managers=False, transports=("websocket",), reconnection_delay=2
+    )
     assert answers == [["plain 1", 1], ["plain 2", 2]]
 
 
