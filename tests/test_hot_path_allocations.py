@@ -22,7 +22,8 @@ from telex.wire import EncodedPacket
 
 TIMES = 500
 ROUNDS = 3
-"""A connection's beginning leaves what goes later; what an event leaves, it leaves every time."""
+"""A connection's beginning leaves what goes later, and other threads of the process leave what is
+theirs; what an event leaves, it leaves every time: the round that leaves least counts."""
 
 SLACK = 50
 """Blocks that caches of the interpreter may take or give back, whatever was done how often."""
@@ -91,12 +92,17 @@ class Residue:
     def __init__(self, work: Callable[[], object]) -> None:
         for _ in range(SLACK):
             work()
-        gc.collect()
-        blocks = sys.getallocatedblocks()
-        for _ in range(TIMES):
-            work()
-        self.cycles = gc.collect()
-        self.blocks = sys.getallocatedblocks() - blocks
+        cycles: list[int] = []
+        left: list[int] = []
+        for _ in range(ROUNDS):
+            gc.collect()
+            blocks = sys.getallocatedblocks()
+            for _ in range(TIMES):
+                work()
+            cycles.append(gc.collect())
+            left.append(sys.getallocatedblocks() - blocks)
+        self.cycles = min(cycles)
+        self.blocks = min(left, key=abs)
 
 
 def peak(work: Callable[[], object]) -> int:
@@ -155,11 +161,14 @@ class TestAnEvent:
                 world.flush()
 
         await some(SLACK)
-        gc.collect()
-        blocks = sys.getallocatedblocks()
-        await some(TIMES)
-        assert gc.collect() == 0
-        assert abs(sys.getallocatedblocks() - blocks) <= SLACK
+        left: list[int] = []
+        for _ in range(ROUNDS):
+            gc.collect()
+            blocks = sys.getallocatedblocks()
+            await some(TIMES)
+            assert gc.collect() == 0
+            left.append(sys.getallocatedblocks() - blocks)
+        assert min(map(abs, left)) <= SLACK, left
 
 
 class TestABroadcast:
