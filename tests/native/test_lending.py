@@ -796,6 +796,59 @@ class TestBegin:
 
         play(scene)
 
+    @pytest.mark.parametrize("inner", ["ends", "suspends", "is known"])
+    @pytest.mark.parametrize("outer", ["ends", "suspends", "is known"])
+    def test_within_what_was_begun(self, play: Play, inner: str, outer: str) -> None:
+        async def scene() -> None:
+            loop = asyncio.get_running_loop()
+            lender = _lending.lender(loop)
+            kept: list[asyncio.Task[Any]] = []
+            seen: list[str] = []
+
+            async def work(name: str, how: str, depth: int) -> None:
+                task = current()
+                if depth:
+                    begun = _lending.begin(lender, loop, work("inner", inner, depth - 1))
+                    assert (begun is not None) is (inner == "suspends")
+                    assert current() is task
+                    if begun is not None:
+                        kept.append(begun)
+                if how == "suspends":
+                    await asyncio.sleep(0)
+                elif how == "is known":
+                    kept.append(task)
+                assert current() is task
+                seen.append(name)
+
+            for depth in (1, 2, 3):
+                begun = _lending.begin(lender, loop, work("outer", outer, depth))
+                assert (begun is not None) is (outer == "suspends")
+                if begun is not None:
+                    await begun
+                await asyncio.gather(*kept)
+                assert sorted(seen) == ["inner"] * depth + ["outer"]
+                seen.clear()
+
+        play(scene)
+
+    def test_nothing_with_a_task_that_was_never_lent(self, play: Play) -> None:
+        """It is forgotten in silence."""
+
+        async def scene() -> None:
+            loop = asyncio.get_running_loop()
+
+            async def work() -> None:
+                await asyncio.sleep(0)
+
+            begun = work()
+            begun.send(None)
+            lender: Any = _lending.lender(loop)
+            if lender is not None:
+                assert lender.begin(begun) == ()
+            begun.close()
+
+        play(scene)
+
 
 class TestRest:
     @staticmethod

@@ -22,11 +22,11 @@ void loan_drop(Loan *loan)
 
 static void drop(Lender *l)
 {
+    Py_CLEAR(l->key); /* before the task: one that has never been lent has a key without a hash */
     loan_drop(&l->loan);
     Py_CLEAR(l->base);
     Py_CLEAR(l->name);
     Py_CLEAR(l->attributes);
-    Py_CLEAR(l->key);
 }
 
 /* Has a task to lend: 1, or 0, or -1. */
@@ -141,10 +141,11 @@ int lend(Lender *l, PyObject *coro, PyObject **value, Loan *loan)
     }
     PyObject *error = take_error();
     say(l->remove, NULL, key);
-    Py_DECREF(key);
     say(l->leave, l->loop, loan->task);
+    bool known = l->key == key; /* it has lent no other meanwhile */
+    Py_DECREF(key);
     if (!l->loan.task) {
-        if (how != PYGEN_NEXT && is_unchanged(l, loan)) {
+        if (how != PYGEN_NEXT && known && is_unchanged(l, loan)) {
             l->loan = *loan;
             *loan = (Loan){0};
         } else {
