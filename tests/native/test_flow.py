@@ -219,6 +219,64 @@ class TestFlow:
         flow.flush()
         assert flow.log == [[b"4first"], ("corked",), [b"4again"], ("corked",)]
 
+    def test_a_transport_that_flushes_when_it_is_asked(self, flow: Any) -> None:
+        class Asked(Transport):
+            @property
+            def writable(self) -> bool:
+                flow.transport = transport
+                flow.flush()
+                return True
+
+            @writable.setter
+            def writable(self, value: bool) -> None:
+                pass
+
+        transport = flow.transport
+        flow.transport = Asked(flow.log)
+        flow.send(message("a"))
+        flow.log.clear()
+        flow.flush()
+        assert [entry for entry in flow.log if entry != ("sent", [])] == [("sent", [b"4a"])]
+
+    @pytest.mark.parametrize("flushes", [0, 1, 2])
+    def test_garbage_that_sends_and_flushes_when_it_is_collected(
+        self, flow: Any, flushes: int
+    ) -> None:
+        """The garbage collector may run in the midst of anything."""
+
+        class Garbage:
+            def __init__(self) -> None:
+                self.itself = self
+
+            def __del__(self) -> None:
+                flow.send(message("garbage"))
+                for _ in range(flushes):
+                    flow.flush()
+                    flow.send(message("more"))
+
+        packets = [message(text) for text in "abcd"]
+        flow._limit = 1_000_000
+        flow.send(packets[0])
+        before = gc.get_threshold()
+        gc.collect()
+        gc.set_threshold(0)
+        Garbage()
+        spared: list[list[int]] = [[] for _ in range(1000)]  # the next one is made anew
+        try:
+            gc.set_threshold(1)
+            flow.send(packets[1])
+        finally:
+            gc.set_threshold(*before)
+        gc.collect()
+        flow.send(packets[2])
+        flow.send(packets[3])
+        flow.flush()
+        sent = [text for what, *batch in flow.log if what == "sent" for text in batch[0]]
+        assert [text for text in sent if len(text) == 2] == [b"4a", b"4b", b"4c", b"4d"]
+        assert sent.count(b"4garbage") == 1
+        assert sent.count(b"4more") == flushes
+        assert len(spared) == 1000
+
     def test_knows_only_its_own_attributes(self, flow: Any) -> None:
         with pytest.raises((AttributeError, TypeError)):
             flow.queued = "much"

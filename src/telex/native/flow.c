@@ -168,12 +168,14 @@ static int put(Flow *f, PyObject *packet)
     size = PyLong_AsSsize_t(attribute);
     Py_DECREF(attribute);
     if (size == -1 && PyErr_Occurred()) return -1;
-    if (!f->first) {
-        f->first = Py_NewRef(packet);
-    } else {
-        if (!f->rest && !(f->rest = PyList_New(0))) return -1;
-        if (PyList_Append(f->rest, packet) < 0) return -1;
+    if (f->first && !f->rest) {
+        PyObject *rest = PyList_New(0); /* may collect garbage, which may send and flush */
+        if (!rest) return -1;
+        if (f->first && !f->rest) f->rest = rest;
+        else Py_DECREF(rest);
     }
+    if (!f->first) f->first = Py_NewRef(packet);
+    else if (PyList_Append(f->rest, packet) < 0) return -1;
     f->queued += size;
     return 0;
 }
@@ -250,7 +252,7 @@ PyObject *flow_flush(Flow *f, PyObject *unused)
     if (!f->first || !f->transport) Py_RETURN_NONE;
     PyObject *transport = Py_NewRef(f->transport);
     int writable = is_writable(transport);
-    if (writable <= 0) {
+    if (writable <= 0 || !f->first) { /* who was asked may have flushed, too */
         Py_DECREF(transport);
         if (writable < 0) return NULL;
         Py_RETURN_NONE;
@@ -263,7 +265,8 @@ PyObject *flow_flush(Flow *f, PyObject *unused)
     if (result == 0
         && (f->behind || !is_none(f->on_drain) || !is_none(f->drain_callbacks)
             || f->state != open_state)) {
-        PyObject *last = rest ? PyList_GET_ITEM(rest, PyList_GET_SIZE(rest) - 1) : first;
+        Py_ssize_t more = rest ? PyList_GET_SIZE(rest) : 0;
+        PyObject *last = more ? PyList_GET_ITEM(rest, more - 1) : first;
         PyObject *told = PyObject_CallMethodOneArg((PyObject *)f, name_flushed, last);
         Py_XDECREF(told);
         if (!told) result = -1;
