@@ -157,6 +157,20 @@ static void finish(Channel *c)
     }
 }
 
+/* Something that belongs to the stream is lost: the connection is, too. Reading will tell. */
+static void cut(Channel *c)
+{
+    if (c->fd >= 0) shutdown(c->fd, SHUT_RDWR);
+}
+
+/* Keeps what the client does not take now. */
+static int keep_output(Channel *c, const void *data, size_t size)
+{
+    if (bytes_add(&c->output, data, size)) return 0;
+    cut(c);
+    return -1;
+}
+
 /* Sends what waits, as far as the client takes it. */
 static void send_output(Channel *c)
 {
@@ -180,11 +194,11 @@ static int put_out(Channel *c, const void *data, size_t size)
 {
     if (c->fd < 0 || c->finishing) return 0;
     if (c->held) {
-        if (!bytes_add(&c->output, data, size)) return -1;
+        if (keep_output(c, data, size) < 0) return -1;
         c->held = false;
         send_output(c);
     } else if (c->output.length) {
-        if (!bytes_add(&c->output, data, size)) return -1;
+        if (keep_output(c, data, size) < 0) return -1;
     } else {
         ssize_t sent;
         do sent = send(c->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -194,7 +208,7 @@ static int put_out(Channel *c, const void *data, size_t size)
             if (errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) return 0;
             sent = 0;
         }
-        if (!bytes_add(&c->output, (const char *)data + sent, size - (size_t)sent)) return -1;
+        if (keep_output(c, (const char *)data + sent, size - (size_t)sent) < 0) return -1;
     }
     watch(c);
     if (c->output.length > HIGH_WATER && !c->congested) {
@@ -258,19 +272,25 @@ int add_answer(Channel *c, const char *head, size_t head_size, const char *tail,
 
 /* ------------------------------------------------------------------------------- frames */
 
-/* What a callback raised goes to on_error; what is no Exception ends the poll. */
-static int after_callback(Channel *c, PyObject *result)
+/* An error goes to on_error; what is no Exception ends the poll. */
+static int failed(Channel *c)
 {
-    if (result) {
-        Py_DECREF(result);
-        return 0;
-    }
     if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
     PyObject *error = take_error();
-    result = PyObject_CallMethodOneArg((PyObject *)c, name_on_error, error);
+    PyObject *told = PyObject_CallMethodOneArg((PyObject *)c, name_on_error, error);
     Py_DECREF(error);
-    Py_XDECREF(result);
-    return result ? 0 : -1;
+    Py_XDECREF(told);
+    if (told) return 0;
+    if (PyErr_ExceptionMatches(PyExc_Exception)) cut(c);
+    return -1;
+}
+
+/* What a callback raised is its channel's error. */
+static int after_callback(Channel *c, PyObject *result)
+{
+    if (!result) return failed(c);
+    Py_DECREF(result);
+    return 0;
 }
 
 static int violated(Channel *c, int code)
@@ -279,7 +299,7 @@ static int violated(Channel *c, int code)
     bytes_drop(&c->message);
     c->kind = 0;
     PyObject *number = PyLong_FromLong(code);
-    if (!number) return -1;
+    if (!number) return failed(c);
     PyObject *result = PyObject_CallMethodOneArg((PyObject *)c, name_on_violation, number);
     Py_DECREF(number);
     return after_callback(c, result);
@@ -288,7 +308,7 @@ static int violated(Channel *c, int code)
 static int call_with_bytes(Channel *c, PyObject *name, const unsigned char *data, size_t size)
 {
     PyObject *payload = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
-    if (!payload) return -1;
+    if (!payload) return failed(c);
     PyObject *result = PyObject_CallMethodOneArg((PyObject *)c, name, payload);
     Py_DECREF(payload);
     return after_callback(c, result);
@@ -310,16 +330,16 @@ static int deliver_to(Channel *c, PyObject *session, int kind, const unsigned ch
     Flow *flow = PyObject_TypeCheck(session, &FlowType) ? (Flow *)session : NULL;
     if (!*corked) {
         if (flow) flow->corked = 1;
-        else if (PyObject_SetAttr(session, name_corked, Py_True) < 0) return after_callback(c, NULL);
+        else if (PyObject_SetAttr(session, name_corked, Py_True) < 0) return failed(c);
         *corked = true;
     }
     if (flow && kind == TEXT && flow->state == open_state) {
         int taken = lane_take(flow, c, (const char *)data, size);
         if (taken > 0) return 0;
-        if (taken < 0) return after_callback(c, NULL);
+        if (taken < 0) return failed(c);
     }
     PyObject *message = message_of(kind, data, size);
-    if (!message) return PyErr_Occurred() ? -1 : violated(c, INVALID_TEXT);
+    if (!message) return PyErr_Occurred() ? failed(c) : violated(c, INVALID_TEXT);
     PyObject *result = flow ? flow_receive(flow, message)
                             : PyObject_CallMethodOneArg(session, name_receive, message);
     Py_DECREF(message);
@@ -337,7 +357,7 @@ static int deliver(Channel *c, int kind, const unsigned char *data, size_t size,
         return result;
     }
     PyObject *message = message_of(kind, data, size);
-    if (!message) return PyErr_Occurred() ? -1 : violated(c, INVALID_TEXT);
+    if (!message) return PyErr_Occurred() ? failed(c) : violated(c, INVALID_TEXT);
     PyObject *result = PyObject_CallMethodOneArg((PyObject *)c, name_on_message, message);
     Py_DECREF(message);
     return after_callback(c, result);
@@ -391,7 +411,7 @@ static int take_frame(Channel *c, int first, unsigned char *payload, size_t size
         c->fragments = 0;
     }
     c->fragments++;
-    if (!bytes_add(&c->message, payload, size)) return -1;
+    if (!bytes_add(&c->message, payload, size)) return failed(c);
     if (!fin) return 0;
     Bytes message = c->message;
     kind = c->kind;
@@ -445,8 +465,10 @@ static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, bool
         if (take_frame(c, p[0], p + head, (size_t)length, corked) < 0) {
             /* What follows is for the next read. */
             PyObject *error = take_error();
-            if (c->fd >= 0 && done < size) bytes_add(&c->partial, data + done, size - done);
-            PyErr_Clear();
+            if (c->fd >= 0 && done < size && !bytes_add(&c->partial, data + done, size - done)) {
+                PyErr_Clear();
+                cut(c);
+            }
             set_error(error);
             return -1;
         }
@@ -484,7 +506,7 @@ static int take(Channel *c, unsigned char *data, size_t size)
     bool corked = false;
     int result = 0;
     if (c->partial.length) {
-        if (!bytes_add(&c->partial, data, size)) return -1;
+        if (!bytes_add(&c->partial, data, size)) return failed(c);
         Bytes partial = c->partial; /* callbacks may close the channel */
         memset(&c->partial, 0, sizeof c->partial);
         Py_ssize_t done =
@@ -503,7 +525,7 @@ static int take(Channel *c, unsigned char *data, size_t size)
         if (done < 0) result = -1;
         else if (c->fd >= 0 && (size_t)done < size
                  && !bytes_add(&c->partial, data + done, size - (size_t)done))
-            result = -1;
+            result = failed(c);
     }
     Reactor *r = c->reactor;
     if (corked && r->served && r->served_count < EVENTS) {
