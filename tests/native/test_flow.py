@@ -347,3 +347,17 @@ def test_a_flow_tells_a_compiled_cork_directly() -> None:
     flow.flush()
     flow.send(message("c"))
     assert cork.take() == [flow]
+
+
+def test_a_cork_that_is_replaced_while_it_wakes() -> None:
+    def wake() -> None:
+        flow._cork = other
+        gc.collect()
+
+    other = _telex.Cork(lambda: None)
+    flow = made(_telex.Flow, [])
+    flow._cork = _telex.Cork(wake)
+    flow.send(message("a"))
+    flow.flush()
+    flow.send(message("b"))
+    assert other.take() == [flow]

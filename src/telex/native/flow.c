@@ -180,11 +180,29 @@ static int put(Flow *f, PyObject *packet)
     return 0;
 }
 
+/* Tells a cork, which may be replaced meanwhile, that something waits. */
+static int tell(PyObject *cork, Flow *f)
+{
+    int done = 0;
+    Py_INCREF(cork);
+    if (Py_IS_TYPE(cork, &CorkType)) {
+        done = cork_add((Cork *)cork, (PyObject *)f);
+    } else {
+        PyObject *told = PyObject_CallOneArg(cork, (PyObject *)f);
+        if (!told) done = -1;
+        Py_XDECREF(told);
+    }
+    Py_DECREF(cork);
+    return done;
+}
+
 PyObject *flow_send(Flow *f, PyObject *packet)
 {
     if (f->state != open_state) Py_RETURN_NONE;
     if (!is_none(f->observer)) {
-        PyObject *seen = PyObject_CallMethodOneArg(f->observer, name_created, packet);
+        PyObject *observer = Py_NewRef(f->observer);
+        PyObject *seen = PyObject_CallMethodOneArg(observer, name_created, packet);
+        Py_DECREF(observer);
         if (!seen) return NULL;
         Py_DECREF(seen);
     }
@@ -200,13 +218,7 @@ PyObject *flow_send(Flow *f, PyObject *packet)
     if (put(f, packet) < 0) return NULL;
     if (!f->corked) {
         f->corked = 1;
-        if (f->cork && Py_IS_TYPE(f->cork, &CorkType)) {
-            if (cork_add((Cork *)f->cork, (PyObject *)f) < 0) return NULL;
-        } else if (f->cork) {
-            PyObject *told = PyObject_CallOneArg(f->cork, (PyObject *)f);
-            if (!told) return NULL;
-            Py_DECREF(told);
-        }
+        if (f->cork && tell(f->cork, f) < 0) return NULL;
     }
     Py_RETURN_NONE;
 }
