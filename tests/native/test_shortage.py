@@ -12,6 +12,7 @@ import pytest
 from telex.engine.packet import message
 from telex.fronts.native_websocket import NativeWebSocket
 from telex.native import _telex
+from telex.server.socket import Socket
 from tests.support.raw import PING, TEXT, frame
 
 from .scenes import Server, frames_in, logged, said
@@ -34,6 +35,9 @@ def starved(call: Callable[[], object], first: int = 0, behind: int = 0) -> None
     finally:
         _testcapi.remove_mem_hooks()
 
+
+READ_SIZE = 64 * 1024
+"""So much is read at once."""
 
 COMING = {
     "message": (b"", said("4x" * 300)),
@@ -72,6 +76,22 @@ class TestWhatComes:
         assert client.sent() == b""
         assert client.reasons == ["transport close"]
         assert other.reasons == []
+
+    def test_is_not_continued_in_the_midst_of_a_frame(self, server: Server) -> None:
+        heard: list[int] = []
+
+        @server.root.event
+        def secret(socket: Socket) -> None:
+            heard.append(1)
+
+        client = server.client()
+        head = b"\x81\xff" + (100_000).to_bytes(8, "big") + bytes(4)
+        client.write(head + b"x" * (READ_SIZE - len(head)) + said('42["secret"]'))
+        with pytest.raises(MemoryError):
+            starved(server.watch.reactor.poll)
+        server.settle()
+        assert client.reasons == ["transport close"]
+        assert heard == []
 
 
 def test_an_error_that_cannot_be_told_ends_the_connection(

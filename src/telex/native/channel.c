@@ -160,7 +160,9 @@ static void finish(Channel *c)
 /* Something that belongs to the stream is lost: the connection is, too. Reading will tell. */
 static void cut(Channel *c)
 {
-    if (c->fd >= 0) shutdown(c->fd, SHUT_RDWR);
+    if (c->fd < 0) return;
+    c->deaf = 1; /* to what comes where the rest of a frame was to come */
+    shutdown(c->fd, SHUT_RDWR);
 }
 
 /* Keeps what the client does not take now. */
