@@ -147,6 +147,33 @@ class TestAnswers:
         ]
         assert "object cannot be sent" in caplog.text
 
+    @pytest.mark.parametrize("suspends", [None, False, True])
+    async def test_that_fail_while_they_are_encoded(
+        self, room: Room, suspends: bool | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The client hears of it, and its next event has its turn."""
+
+        class Model:
+            def model_dump(self) -> Any:
+                raise KeyError("private")
+
+        async def later() -> Model:
+            if suspends:
+                await asyncio.sleep(0)
+            return Model()
+
+        room.socket.on("x", Model if suspends is None else later)
+        room.socket.on("next", returns("next"))
+        with caplog.at_level(logging.ERROR, "telex"):
+            room.say('27["x"]', '28["next"]')
+            await settle()
+        assert room.heard() == [
+            '37[{"error":{"type":"HandlerError","message":"the handler failed"}}]',
+            '38["next"]',
+        ]
+        assert "KeyError" in caplog.text
+        assert room.client.transport.closes == 0
+
     async def test_after_the_client_has_left(self, room: Room) -> None:
         kept: list[Ack] = []
         room.socket.on("x", functools.partial(keep, kept))

@@ -592,7 +592,7 @@ class ClientSocket(Listening):
             args = list(result) if result.__class__ is tuple else [result]
         try:
             packet = self._encode(ACK, self.nsp, args, int(ack_id))
-        except EncodeError as error:
+        except Exception as error:  # from the user's own `model_dump`, say
             logger.error("an acknowledgement cannot be sent", exc_info=error)
             self.dispatch.fire("error", error)
             failure = {"type": "HandlerError", "message": "the handler failed"}

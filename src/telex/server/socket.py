@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from ..adapter.base import Adapter, Settle, Target
 from ..adapter.recovery import Kept, Recovered
 from ..engine.session import TRANSPORT_CLOSE, Session
-from ..errors import AckTimeout, Disconnected, EncodeError, PacketError
+from ..errors import AckTimeout, Disconnected, PacketError
 from ..parser.packet import ACK, CONNECT_ERROR, DISCONNECT, EVENT, ack_arguments
 from ..types import Request
 from ..wire import EncodedPacket
@@ -504,7 +504,7 @@ class Socket(Listening, Broadcasting):
             args = list(result) if result.__class__ is tuple else [result]
         try:
             packet = self._encode(ACK, self.nsp.name, args, ack_id)
-        except EncodeError as error:
+        except Exception as error:  # from the user's own `model_dump`, say
             logger.error("an acknowledgement cannot be sent", exc_info=error)
             self.dispatch.fire("error", error)
             failure = {"type": "HandlerError", "message": "the handler failed"}
