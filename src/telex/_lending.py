@@ -200,8 +200,15 @@ def begin(
             _tasks._enter_task(loop, current)
 
 
-def lender(loop: asyncio.AbstractEventLoop) -> object:
-    """What lends tasks on a loop; ``None`` without the compiled part."""
+def lender(loop: asyncio.AbstractEventLoop, context: Context | None = None) -> object:
+    """What lends tasks on a loop; ``None`` without the compiled part.
+
+    Their context variables are those of ``context``, or of who needs a new one first.
+    """
     if core is None:
         return None
-    return core.Lender(loop, spare, _tasks._enter_task, _tasks._leave_task, _add, _remove)
+
+    def make(loop: asyncio.AbstractEventLoop) -> Loan:
+        return spare(loop) if context is None else context.run(spare, loop)
+
+    return core.Lender(loop, make, _tasks._enter_task, _tasks._leave_task, _add, _remove)

@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import sys
+import time
 import traceback
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
@@ -21,6 +22,9 @@ import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
 from telex import Server, Socket, _lending, native
+from telex.config import EngineOptions
+from telex.engine.engine import Engine
+from telex.fronts.driver import Driver
 from telex.server import core
 
 COMPILED = native.core is not None
@@ -828,6 +832,30 @@ class TestBegin:
                 await asyncio.gather(*kept)
                 assert sorted(seen) == ["inner"] * depth + ["outer"]
                 seen.clear()
+
+        play(scene)
+
+    def test_does_not_keep_what_is_in_the_context_of_the_first(self, play: Play) -> None:
+        class Large:
+            pass
+
+        async def scene() -> None:
+            driver = Driver(Engine(EngineOptions(), time.monotonic, json_text=True))
+            driver.bind(asyncio.get_running_loop())
+
+            async def work() -> None:
+                pass
+
+            async def first() -> weakref.ref[Large]:
+                large = Large()
+                MARK.set(large)
+                assert driver.begin(work()) is None
+                return weakref.ref(large)
+
+            left = await asyncio.create_task(first())
+            await asyncio.sleep(0)
+            gc.collect()
+            assert left() is None
 
         play(scene)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import _lending
@@ -100,7 +101,8 @@ class Driver:
             self._cork.take()
             self._left_over.clear()
             self._timer.bind(loop)
-            self._lender = _lending.lender(loop)
+            # Not in the context of the handler that happens to send first, and its variables.
+            self._lender = _lending.lender(loop, Context())
 
     def begin(self, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         """Run a coroutine up to its first suspension now: its task, if it has suspended."""
