@@ -170,3 +170,28 @@ async def test_what_nobody_waits_for_any_more_is_not_sent() -> None:
         await until(lambda: len(server.talks[0].heard) > 1)
         assert server.talks[0].heard == ["0", '2["e"]']
         await socket.disconnect()
+
+
+async def test_an_answer_that_fails_while_it_is_encoded(caplog: pytest.LogCaptureFixture) -> None:
+    """The server hears of it, and its next event has its turn."""
+
+    class Model:
+        def model_dump(self) -> Any:
+            raise KeyError("private")
+
+    async def later() -> Model:
+        await asyncio.sleep(0)
+        return Model()
+
+    async with Scripted() as server:
+        async with server.connect() as socket:
+            socket.on("x", later)
+            socket.on("next", lambda: "next")
+            (talk,) = server.talks
+            with caplog.at_level(logging.CRITICAL, "telex"):
+                talk.say('27["x"]', '28["next"]')
+                await until(lambda: len(talk.heard) > 2)
+            assert talk.heard[1:] == [
+                '37[{"error":{"type":"HandlerError","message":"the handler failed"}}]',
+                '38["next"]',
+            ]
