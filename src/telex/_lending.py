@@ -182,10 +182,7 @@ def lend(lender: Any, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | Lit
 def begin(
     lender: Any, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]
 ) -> asyncio.Task[Any] | None:
-    """The same beside a task that may be running, and with a task of its own if none is lent.
-
-    What it finds in context variables is nobody's in particular.
-    """
+    """The same beside a task that may be running, and with a task of its own if none is lent."""
     current = asyncio.current_task(loop) if lender is not None else None
     if current is not None:
         _tasks._leave_task(loop, current)
@@ -200,15 +197,16 @@ def begin(
             _tasks._enter_task(loop, current)
 
 
-def lender(loop: asyncio.AbstractEventLoop, context: Context | None = None) -> object:
+def lender(loop: asyncio.AbstractEventLoop, context: Context) -> object:
     """What lends tasks on a loop; ``None`` without the compiled part.
 
-    Their context variables are those of ``context``, or of who needs a new one first.
+    They have the variables of ``context``, whoever needs them.
     """
     if core is None:
         return None
+    context = context.copy()  # one that nobody is in
 
     def make(loop: asyncio.AbstractEventLoop) -> Loan:
-        return spare(loop) if context is None else context.run(spare, loop)
+        return context.run(spare, loop)
 
     return core.Lender(loop, make, _tasks._enter_task, _tasks._leave_task, _add, _remove)

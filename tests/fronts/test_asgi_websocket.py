@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ class Host:
         self.reasons: list[str] = []
         self.engine = Engine(EngineOptions(), VirtualClock(), json_text=False)
         loop = asyncio.get_running_loop()
-        begin = partial(_lending.begin, _lending.lender(loop), loop)
+        begin = partial(_lending.begin, _lending.lender(loop, copy_context()), loop)
         self.websocket = AsgiWebSocket(self.send, begin, revision)
         self.revision = revision
 

@@ -725,7 +725,9 @@ class TestBegin:
     @staticmethod
     async def begin(work: Coroutine[Any, Any, None], *, beside: bool) -> asyncio.Task[Any] | None:
         loop = asyncio.get_running_loop()
-        begin = partial(_lending.begin, _lending.lender(loop), loop, work)
+        begin = partial(
+            _lending.begin, _lending.lender(loop, contextvars.copy_context()), loop, work
+        )
         if not beside:
             running = asyncio.current_task()
             task = begin()
@@ -805,7 +807,7 @@ class TestBegin:
     def test_within_what_was_begun(self, play: Play, inner: str, outer: str) -> None:
         async def scene() -> None:
             loop = asyncio.get_running_loop()
-            lender = _lending.lender(loop)
+            lender = _lending.lender(loop, contextvars.copy_context())
             kept: list[asyncio.Task[Any]] = []
             seen: list[str] = []
 
@@ -870,7 +872,7 @@ class TestBegin:
 
             begun = work()
             begun.send(None)
-            lender: Any = _lending.lender(loop)
+            lender: Any = _lending.lender(loop, contextvars.copy_context())
             if lender is not None:
                 assert lender.begin(begun) == ()
             begun.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import Context, copy_context
 from typing import Any
 
 from .._aio import FAREWELLS, in_turns
@@ -53,7 +54,8 @@ class AsgiFront:
         self.other = other
         self.serve_client = serve_client
         self.generate_id: GenerateId | None = None
-        self.on_bind: Callable[[asyncio.AbstractEventLoop], None] | None = None
+        self.on_bind: Callable[[asyncio.AbstractEventLoop, Context], None] | None = None
+        self._made_in = copy_context()
         self.on_shutdown: Callable[[], Awaitable[None]] | None = None
         self.hooks = EngineHooks()
         self._path = engine.options.path
@@ -71,13 +73,13 @@ class AsgiFront:
         self._path = path
         self._targets = _targets(path)
 
-    def bind(self) -> None:
-        """Run on the running loop from now on."""
+    def bind(self, context: Context | None = None) -> None:
+        """Run on the running loop from now on, in this context or the current one."""
         loop = asyncio.get_running_loop()
         if loop is not self.driver.loop:
-            self.driver.bind(loop)
+            self.driver.bind(loop, context)
             if self.on_bind is not None:
-                self.on_bind(loop)
+                self.on_bind(loop, self.driver.context)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -87,7 +89,7 @@ class AsgiFront:
             else:
                 await self._lifespan(self._closing_at_shutdown(receive), send)
             return
-        self.bind()
+        self.bind(self._made_in)  # not in what somebody has set for the first request
         rest = self.below_path(scope)
         if rest is None or (rest and kind == "websocket"):
             await self._elsewhere(scope, receive, send)

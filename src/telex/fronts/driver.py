@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import _lending
@@ -82,27 +82,28 @@ class Driver:
     waits for a session keeps its order, whoever flushes it.
     """
 
-    __slots__ = ("_cork", "_left_over", "_lender", "_timer", "leaving", "loop", "watch")
+    __slots__ = ("_cork", "_left_over", "_lender", "_timer", "context", "leaving", "loop", "watch")
 
     def __init__(self, engine: Engine) -> None:
         self._cork = Cork(self._wake)
         self._left_over: deque[Session] = deque()
         self._timer = LoopTimer(engine.schedule)
         self._lender: object = None
+        self.context = Context()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaving: set[Leaving] = set()
         self.watch: object = None  # of sockets of our own, see native_websocket
         engine.cork = self._cork
 
-    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run on this loop from now on."""
+    def bind(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
+        """Run on this loop from now on, in this context or the current one."""
         if loop is not self.loop:
             self.loop = loop
+            self.context = copy_context() if context is None else context
             self._cork.take()
             self._left_over.clear()
-            self._timer.bind(loop)
-            # Not in the context of the handler that happens to send first, and its variables.
-            self._lender = _lending.lender(loop, Context())
+            self._timer.bind(loop, self.context)
+            self._lender = _lending.lender(loop, self.context)
 
     def begin(self, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         """Run a coroutine up to its first suspension now: its task, if it has suspended."""
@@ -112,7 +113,7 @@ class Driver:
     def _wake(self) -> None:
         """The first session of this turn has something to send: flush at the end of it."""
         if not self._left_over and self.loop is not None:
-            self.loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush, context=self.context)
 
     def _flush(self) -> None:
         dirty = self._cork.take()
@@ -123,7 +124,7 @@ class Driver:
             while left_over and len(dirty) < FLUSHES:
                 dirty.append(left_over.popleft())
             if left_over and self.loop is not None:
-                self.loop.call_soon(self._flush)
+                self.loop.call_soon(self._flush, context=self.context)
         _flush_all(dirty, _failed)
 
     def leave(self, websocket: Leaving) -> asyncio.TimerHandle | None:

@@ -45,7 +45,9 @@ class Watch:
     def opened(self) -> None:
         """A channel has been opened."""
         if self.reactor.count == 1:
-            self.loop.add_reader(self.reactor.fileno(), self.reactor.poll)
+            # Not in the context of the client that happens to be the first.
+            context = self._driver.context
+            context.run(self.loop.add_reader, self.reactor.fileno(), self.reactor.poll)
 
     def closed(self) -> None:
         """A channel has been closed. When it was the last, nothing stays open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context, copy_context
 
 from ..engine.schedule import NEVER, Schedule
 
@@ -13,7 +14,7 @@ LATE = 0.5
 class LoopTimer:
     """Ticks a schedule on a loop, once ``bind`` has named the loop."""
 
-    __slots__ = ("_deadline", "_loop", "_postponed", "_schedule", "_timer")
+    __slots__ = ("_context", "_deadline", "_loop", "_postponed", "_schedule", "_timer")
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
@@ -21,11 +22,13 @@ class LoopTimer:
         self._deadline = NEVER
         self._postponed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._context: Context | None = None
         schedule.wake = self._wake
 
-    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tick on this loop from now on."""
+    def bind(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
+        """Tick on this loop from now on, in this context or the current one."""
         self._loop = loop
+        self._context = copy_context() if context is None else context
         self._timer = None
         self._wake(self._schedule.rearm())
 
@@ -36,7 +39,7 @@ class LoopTimer:
             self._timer.cancel()
         self._deadline = deadline
         delay = max(0.0, deadline - self._schedule.clock())
-        self._timer = self._loop.call_later(delay, self._due)
+        self._timer = self._loop.call_later(delay, self._due, context=self._context)
 
     def _due(self) -> None:
         self._timer = None
@@ -44,7 +47,7 @@ class LoopTimer:
         if now - self._deadline > LATE and not self._postponed and self._loop is not None:
             # The process was held up. Clients may have answered long ago: read first, once.
             self._postponed = True
-            self._timer = self._loop.call_later(0.01, self._due)
+            self._timer = self._loop.call_later(0.01, self._due, context=self._context)
             return
         self._postponed = False
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from types import CoroutineType
 from typing import Any
 
@@ -20,7 +20,7 @@ logger = logging.getLogger("telex")
 class Runtime:
     """Starts coroutines of handlers and keeps them until they are done.
 
-    One that ``lends`` calls no handler in a context of its own, unless a task is running.
+    One that ``lends`` does so in the context that it was bound in, unless a task is running.
     """
 
     __slots__ = ("_lends", "_loop", "lender", "parser", "server", "tasks")
@@ -40,11 +40,13 @@ class Runtime:
             raise ConfigurationError("the server is not running: start it first")
         return self._loop
 
-    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run on this loop from now on."""
+    def bind(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
+        """Run on this loop from now on; what is lent has this context, or the current one."""
         if loop is not self._loop:
             self._loop = loop
-            self.lender = _lending.lender(loop) if self._lends else None
+            if self._lends:
+                chosen = copy_context() if context is None else context
+                self.lender = _lending.lender(loop, chosen)
 
     def keep(
         self,
