@@ -19,10 +19,11 @@ CLIENT: ContextVar[str] = ContextVar("CLIENT", default="nobody")
 STARTED: ContextVar[str] = ContextVar("STARTED", default="no")
 
 EVENTS = ("plain", "at once", "later", "guarded")
+SETTING = ("set", "set at once", "set later")
 
 
 def make_server() -> Server:
-    server = Server(ping_interval=0.2)
+    server = Server(ping_interval=0.2, ping_timeout=2)
 
     def seen() -> list[str]:
         return [CLIENT.get(), STARTED.get()]
@@ -51,6 +52,24 @@ def make_server() -> Server:
         await asyncio.sleep(0)
         assert seen() == before
         return before
+
+    @server.event("set")
+    def set_it(socket: Socket) -> list[str]:
+        CLIENT.set("another")
+        return seen()
+
+    @server.event("set at once")
+    async def set_at_once(socket: Socket) -> list[str]:
+        return set_it(socket)
+
+    @server.event("set later")
+    async def set_later(socket: Socket) -> list[str]:
+        await asyncio.sleep(0)
+        return set_it(socket)
+
+    @server.event("disconnect")
+    def disconnect(socket: Socket, reason: str) -> None:
+        set_it(socket)
 
     return server
 
@@ -131,5 +150,27 @@ async def test_what_is_set_before_listening() -> None:
         async with client(server.port, "ana") as ana:
             for event in EVENTS:
                 assert await ask(ana, event) == ["nobody", "later"], event
+    finally:
+        await server.close()
+
+
+@pytest.mark.parametrize("setting", [*SETTING, "disconnect", "time out"])
+async def test_what_a_handler_sets(setting: str) -> None:
+    """It is gone, at the latest, when another client is served."""
+    server = make_server()
+    await server.listen(port=0)
+    try:
+        assert server.port is not None
+        async with client(server.port, "ana") as ana, client(server.port, "ben") as ben:
+            if setting in SETTING:
+                assert await ask(ana, setting) == ["another", "no"]
+            elif setting == "disconnect":
+                await ana.close()
+            else:
+                while server.engine.clients_count > 1:  # ben answers pings, ana does not
+                    await ask(ben, "plain")
+                    await asyncio.sleep(0.01)
+            for event in EVENTS:
+                assert await ask(ben, event) == ["nobody", "no"], event
     finally:
         await server.close()

@@ -113,7 +113,7 @@ class Driver:
     def _wake(self) -> None:
         """The first session of this turn has something to send: flush at the end of it."""
         if not self._left_over and self.loop is not None:
-            self.loop.call_soon(self._flush, context=self.context)
+            self.loop.call_soon(self._flush, context=self.context.copy())
 
     def _flush(self) -> None:
         dirty = self._cork.take()
@@ -124,7 +124,7 @@ class Driver:
             while left_over and len(dirty) < FLUSHES:
                 dirty.append(left_over.popleft())
             if left_over and self.loop is not None:
-                self.loop.call_soon(self._flush, context=self.context)
+                self.loop.call_soon(self._flush, context=self.context.copy())
         _flush_all(dirty, _failed)
 
     def leave(self, websocket: Leaving) -> asyncio.TimerHandle | None:

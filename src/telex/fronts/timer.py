@@ -22,7 +22,7 @@ class LoopTimer:
         self._deadline = NEVER
         self._postponed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._context: Context | None = None
+        self._context = Context()
         schedule.wake = self._wake
 
     def bind(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
@@ -39,7 +39,7 @@ class LoopTimer:
             self._timer.cancel()
         self._deadline = deadline
         delay = max(0.0, deadline - self._schedule.clock())
-        self._timer = self._loop.call_later(delay, self._due, context=self._context)
+        self._timer = self._loop.call_later(delay, self._due, context=self._context.copy())
 
     def _due(self) -> None:
         self._timer = None
@@ -47,7 +47,7 @@ class LoopTimer:
         if now - self._deadline > LATE and not self._postponed and self._loop is not None:
             # The process was held up. Clients may have answered long ago: read first, once.
             self._postponed = True
-            self._timer = self._loop.call_later(0.01, self._due, context=self._context)
+            self._timer = self._loop.call_later(0.01, self._due, context=self._context.copy())
             return
         self._postponed = False
         try:

@@ -558,10 +558,8 @@ static ssize_t read_some(Channel *c, unsigned char *data, size_t room)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? NOT_READ : 0;
 }
 
-/* Serves a socket that is ready; `size` bytes have been read, or it is NOT_READ. */
-static int serve(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
+static int serve_here(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
 {
-    if (c->fd < 0) return 0;
     if (events & EPOLLOUT) {
         send_output(c);
         if (!c->output.length && c->finishing) return lost(c);
@@ -581,6 +579,24 @@ static int serve(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
         if (size == NOT_READ) return 0;
     }
     return size ? take(c, data, (size_t)size) : lost(c);
+}
+
+/* Serves a socket that is ready; `size` bytes have been read, or it is NOT_READ. What is set in
+ * context variables meanwhile is not there for other clients. */
+static int serve(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
+{
+    if (c->fd < 0) return 0;
+    PyObject *context = PyContext_CopyCurrent();
+    if (!context || PyContext_Enter(context) < 0) {
+        Py_XDECREF(context);
+        return failed(c);
+    }
+    int result = serve_here(c, events, data, size);
+    PyObject *error = take_error();
+    if (PyContext_Exit(context) < 0) PyErr_Clear();
+    Py_DECREF(context);
+    set_error(error);
+    return result;
 }
 
 /* ------------------------------------------------------------------------------- Reactor */
