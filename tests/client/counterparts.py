@@ -180,8 +180,8 @@ class Scene:
 
 
 def new_name() -> str:
-    """A name that no other test uses, for what servers remember."""
-    return uuid4().hex[:12]
+    """A name that no other test uses, for what servers remember; not one that reads as a number."""
+    return f"n{uuid4().hex[:12]}"
 
 
 def engine_of(socket: ClientSocket) -> ClientEngine:
