@@ -300,7 +300,7 @@ class TestBinaryData:
             array.array("B", b"ab"),
         ],
     )
-    def test_any_buffer(self, buffer: object) -> None:
+    def test_every_type(self, buffer: object) -> None:
         found: list[bytes] = []
         text = _json.dumps_with(["x", buffer], found)
         assert text == b'["x",{"_placeholder":true,"num":0}]'

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telex import _json, _structs
+from telex import _json, _structs, _values
 from telex.errors import EncodeError
 from tests.support.values import is_a
 
@@ -274,7 +274,7 @@ class TestOneCall:
             taken.append(value)
             return parts_of(value)
 
-        monkeypatch.setattr(_json, "parts_of", count)
+        monkeypatch.setattr(_values, "parts_of", count)
         tree = Tree([Leaf("a", b"b")] * 3, {"t": Tree([])})
         _json.dumps_with([tree], [])
         assert taken == [tree]

@@ -9,26 +9,24 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import fields, is_dataclass
-from datetime import UTC, date, datetime, time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
 from itertools import accumulate
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import orjson
 
-from ._structs import parts_of
+from ._values import BINARY, bytes_of, is_dataclass_value, is_moment, key_text, simpler
 from .errors import EncodeError, PacketError
 
 MAX_DEPTH = 128
 """How deep arrays and objects may nest in what a peer sends."""
 
-OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+# orjson sends attributes of dataclasses that are no fields, too.
+OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 encode = orjson.dumps
 """JSON of plain values; the options are ``OPTIONS``. ``dumps_with`` knows the others."""
 decode: Callable[[str | bytes], Any] = msgspec.json.Decoder().decode
@@ -118,38 +116,22 @@ STRUCT: type = msgspec.Struct
 
 
 def take_apart(value: Any) -> Any:
-    """What ``encode`` asks about values that are not plain: structs. Others are refused."""
-    if isinstance(value, msgspec.Struct):
-        return parts_of(value)
+    """What ``encode`` asks about values that are not plain: structs, dataclasses.
+
+    Others are refused.
+    """
+    if isinstance(value, STRUCT) or is_dataclass_value(value):
+        return simpler(value, "JSON")
     raise TypeError
 
 
 def _default(attachments: list[bytes], value: Any) -> Any:
-    if isinstance(value, msgspec.Struct):
-        return parts_of(value)
-    if isinstance(value, datetime):
-        return _iso(value)
-    if isinstance(value, (date, time)):
-        return value.isoformat()
-    if _is(value, Mapping):
-        return dict(value)
-    dump: Any = None if _is(value, type) else getattr(value, "model_dump", None)
-    if dump is not None:  # a pydantic model
-        return dump()
-    try:
-        view: memoryview[Any] = memoryview(value)
-        attachments.append(view.tobytes())  # array.array, mmap, numpy arrays, …
-    except TypeError:
-        pass
-    else:
+    if isinstance(value, BINARY):
+        attachments.append(bytes_of(value))
         return {"_placeholder": True, "num": len(attachments) - 1}
-    hint = " (make it a list)" if _is(value, AbstractSet) else ""
-    raise EncodeError(f"{type(value).__name__} cannot be sent as JSON{hint}")
-
-
-def _is(value: Any, *kinds: type) -> bool:
-    """``isinstance`` for values of which nothing else is known."""
-    return isinstance(value, kinds)
+    if is_moment(value):
+        return _iso(value)
+    return simpler(value, "JSON")
 
 
 def _iso(value: datetime) -> str:
@@ -185,27 +167,10 @@ def _plain(value: Any, attachments: list[bytes], depth: int) -> Any:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if _is(value, dict):
-        return {_key(k): _plain(v, attachments, deeper) for k, v in value.items()}
-    if _is(value, list, tuple):
+        return float(value) if math.isfinite(value) else None
+    kind = value.__class__
+    if kind is dict:
+        return {key_text(k): _plain(v, attachments, deeper) for k, v in value.items()}
+    if kind in (list, tuple):
         return [_plain(item, attachments, deeper) for item in value]
-    if isinstance(value, UUID):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        members = {field.name: getattr(value, field.name) for field in fields(value)}
-        return _plain(members, attachments, deeper)
     return _plain(_default(attachments, value), attachments, deeper)
-
-
-def _key(key: Any) -> str:
-    """An object's key as JavaScript would write it: ``{3: "x"}`` has the key ``"3"``."""
-    if isinstance(key, Enum):
-        key = key.value
-    if isinstance(key, str):
-        return key
-    if key is None or isinstance(key, (bool, float)):
-        return orjson.dumps(key).decode()
-    if isinstance(key, int):
-        return str(int(key))
-    raise EncodeError(f"{type(key).__name__} cannot be a key of an object: use text")

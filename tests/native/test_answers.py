@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from telex.server.socket import Socket
 from tests.support.raw import CLOSE, PING, PONG, TEXT, close_frame, frame
+from tests.test_values import SENT
 
 from .scenes import Client, Server, frames_in, lanes, said
 
@@ -119,6 +120,25 @@ def test_everybody_hears_the_same_with_and_without_lanes(
                     [(frames_in(part), c.reasons) for part, c in zip(parts, clients, strict=True)]
                 )
     assert heard[0] == heard[1]
+
+
+def test_values_are_answered_alike_with_and_without_lanes() -> None:
+    heard: list[list[str | bytes]] = []
+    for wanted in (True, False):
+        with lanes(wanted):
+            server, (client,) = made(1)
+
+            @server.root.event
+            def give(socket: Socket, number: int) -> Any:
+                return [SENT[number][0]]
+
+            with server:
+                for number in range(len(SENT)):
+                    client.write(said(f'421["give",{number}]'))
+                    server.settle(1)
+                heard.append(client.heard())
+    assert heard[0] == heard[1]
+    assert len(heard[0]) >= len(SENT)
 
 
 class TestOrder:

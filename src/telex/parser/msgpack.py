@@ -9,17 +9,13 @@ the forms with a length, whatever it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from datetime import UTC, date, datetime, time
-from enum import Enum
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from .._json import MAX_DEPTH
-from .._structs import parts_of
+from .._values import BINARY, bytes_of, is_moment, key_text, simpler
 from ..errors import EncodeError, PacketError
 from ..wire import EncodedPacket
 from .packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPACE, Packet
@@ -204,7 +200,7 @@ def _plain(value: Any, depth: int) -> Any:
         return [item if item.__class__ in _READY else _plain(item, deeper) for item in value]
     if kind is dict:
         if not _TEXT.issuperset(map(type, value)):
-            return {_key(key): _plain(item, deeper) for key, item in value.items()}
+            return {key_text(key): _plain(item, deeper) for key, item in value.items()}
         if _READY.issuperset(map(type, value.values())):
             return value
         return {
@@ -213,52 +209,12 @@ def _plain(value: Any, depth: int) -> Any:
         }
     if kind in _READY:
         return value
-    return _plain_object(value, deeper)
-
-
-def _plain_object(value: Any, depth: int) -> Any:
-    if isinstance(value, datetime):
+    if isinstance(value, BINARY):
+        return bytes_of(value)
+    if is_moment(value):
         milliseconds = round(value.timestamp() * 1000)
         return msgspec.msgpack.Ext(_JAVASCRIPT, milliseconds.to_bytes(8, "big", signed=True))
-    if isinstance(value, (date, time)):
-        return value.isoformat()
-    if isinstance(value, Enum):
-        return _plain(value.value, depth)
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, msgspec.Struct):
-        return _plain(parts_of(value), depth)
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain({item.name: getattr(value, item.name) for item in fields(value)}, depth)
-    return _plain_buffer(value, depth)
-
-
-def _plain_buffer(value: Any, depth: int) -> Any:
-    items: Any = value
-    if isinstance(value, Mapping):
-        return {_key(key): _plain(items[key], depth) for key in items}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, depth) for item in items]
-    dump: Any = getattr(value, "model_dump", None)
-    if dump is not None:  # a pydantic model
-        return _plain(dump(), depth)
-    try:
-        view: memoryview[Any] = memoryview(value)
-    except TypeError:
-        raise EncodeError(f"{type(value).__name__} cannot be sent as msgpack") from None
-    return view.tobytes()
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, str):
-        return key
-    if isinstance(key, bool) or key is None:
-        return {True: "true", False: "false", None: "null"}[key]
-    if isinstance(key, (int, float)):
-        return str(key)
-    raise EncodeError(f"{type(key).__name__} cannot be a key of an object: use text")
+    return _plain(simpler(value, "msgpack"), deeper)
 
 
 MSGPACK_PARSER = MsgpackParser()
