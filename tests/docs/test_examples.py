@@ -112,6 +112,94 @@ async def the_client(examples: list[Block], site: Site) -> None:
     assert "".join(blocking) in ("deliveredhello", "hellodelivered")
 
 
+FRAMEWORKS = "docs/frameworks.md"
+
+CHAT = """
+    const ana = await connect();
+    const ben = await connect("/", { transports: ["polling"] });
+    const heard = once(ben, "chat");
+    const answer = await new Promise((resolve) => ana.emit("chat", "hello", resolve));
+    return [await heard, answer];
+"""
+CHATTED = [["hello"], "delivered"]
+
+
+@runs(FRAMEWORKS, "FastAPI")
+async def fastapi(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    async with hosted((await execute(example))["app"], site) as page:
+        assert await page.run(CHAT) == CHATTED
+        assert await page.run(ANNOUNCED, path="/announce?text=hello") == [200, ["hello"]]
+
+
+ANNOUNCED = """
+    const ana = await connect();
+    const heard = once(ana, "chat");
+    const { status } = await request(path, { method: "POST" });
+    return [status, await heard];
+"""
+
+
+@runs(FRAMEWORKS, "Starlette")
+@runs(FRAMEWORKS, "Litestar")
+@runs(FRAMEWORKS, "Quart")
+async def in_a_framework(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    async with hosted((await execute(example))["app"], site) as page:
+        assert await page.run(CHAT) == CHATTED
+
+
+@runs(FRAMEWORKS, "Django")
+async def in_front_of_django(examples: list[Block], site: Site) -> None:
+    from django.conf import settings
+
+    [example] = examples
+    if not settings.configured:
+        settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=(), SECRET_KEY="for this test")
+    async with hosted((await execute(example))["app"], site) as page:
+        assert await page.run(CHAT) == CHATTED
+        assert await page.run('return (await request("/elsewhere")).status') == 404
+
+
+@runs(FRAMEWORKS, "Flask")
+async def in_front_of_flask(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    async with hosted((await execute(example))["app"], site) as page:
+        assert await page.run(CHAT) == CHATTED
+        assert await page.run(ANNOUNCED, path="/announce/hello") == [200, ["hello"]]
+
+
+@runs(FRAMEWORKS, "aiohttp")
+async def beside_aiohttp(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    names = await execute(example._replace(text=example.text.replace("port=3001", "port=0")))
+    runner = names["web"].AppRunner(names["app"])
+    await runner.setup()
+    page = site.page_at(f"http://127.0.0.1:{names['io'].port}")
+    try:
+        assert await page.run(CHAT) == CHATTED
+    finally:
+        await page.close()
+        await runner.cleanup()
+
+
+@runs(FRAMEWORKS, "asyncio")
+async def on_bare_asyncio(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    names = await execute(example._replace(text=example.text.replace("port=3000", "port=0")))
+    serving = asyncio.create_task(names["main"]())
+    async with asyncio.timeout(10):
+        while names["io"].port is None:
+            await asyncio.sleep(0)
+    page = site.page_at(f"http://127.0.0.1:{names['io'].port}")
+    try:
+        assert await page.run(CHAT) == CHATTED
+    finally:
+        await page.close()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
 async def run_script(block: Block, server: str) -> list[str]:
     """Run a script that connects to localhost:3000; the lines that it prints."""
     assert "localhost:3000" in block.text
