@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar, overload
 
+from ._log import logger
 from .adapter.base import Adapter, Target
 from .config import EngineOptions, Origins, ServerOptions, read
 from .engine.engine import Engine
@@ -28,7 +29,7 @@ from .server.handlers import Function, Handler, Handlers
 from .server.namespace import Namespace
 from .server.operators import BroadcastOperator
 from .server.registry import registering
-from .server.runtime import Runtime, logger
+from .server.runtime import Runtime
 from .types import Request, Scope
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -18,9 +18,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._log import shown
+
+LONGEST = 2000
+"""How many characters of an error's text are shown."""
+
 
 class TelexError(Exception):
-    """Base of every exception raised by telex."""
+    """Base of every exception raised by telex.
+
+    Its text is on one line, escaped and bounded, because it may quote what a peer has sent.
+    """
+
+    def __str__(self) -> str:
+        return shown(super().__str__(), LONGEST)
 
 
 class ConfigurationError(TelexError, ValueError):
@@ -62,9 +73,9 @@ class TransportError(ConnectError):
 
     def __str__(self) -> str:
         if self.description is None:
-            return self.message
+            return shown(self.message, LONGEST)
         what = "HTTP status " if isinstance(self.description, int) else ""
-        return f"{self.message}: {what}{self.description}"
+        return shown(f"{self.message}: {what}{self.description}", LONGEST)
 
 
 class Disconnected(TelexError):

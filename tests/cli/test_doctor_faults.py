@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import socket
 import ssl
@@ -14,7 +15,8 @@ import trustme
 
 from telex import Server
 from telex.cli import place
-from telex.cli.doctor import Case, Finding, Findings, network
+from telex.cli.doctor import Case, Finding, Findings, network, to_json
+from telex.cli.values import json_text
 from tests.cli.balancer import Balancer
 from tests.cli.diagnosis import Diagnosis, diagnose, serving
 from tests.support.proxy import Answer, Fault, Instead, Phase, Proxy
@@ -68,6 +70,23 @@ async def test_a_page_instead_of_the_engine(port: int) -> None:
     assert found.status == 2
     assert "200 with an HTML page" in found.problem("server").summary
     assert found.problem("server").data["excerpt"] == page
+
+
+async def test_words_of_a_server_are_cut_and_escaped(port: int) -> None:
+    """What moves a cursor or turns text around is escaped for people and in the JSON report."""
+    hostile = "\x9b2J\u202e\u2066 \x1b]0;x\x07"
+    elsewhere = {"Location": f"http://a.example/{'z' * 5000}"}
+    for fault in (
+        always("handshake", 500, hostile + "x" * 100_000),
+        always("handshake", 302, hostile, **elsewhere),
+        always("open", 400, hostile),
+    ):
+        found = await through(port, fault)
+        found.case.findings.add("namespace", "info", hostile, refusal={hostile: "y" * 100_000})
+        report = json_text(to_json(found.case, "http://a.example", "1"))
+        assert report.replace("\n", "").isprintable()
+        assert json.loads(report)["findings"][-1]["check"] == "namespace"
+        assert len(report) < 40_000
 
 
 async def test_a_password(port: int) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from telex import Ack, Socket
@@ -17,6 +18,10 @@ from telex.server.acks import call
 from telex.server.handlers import Handler
 
 from .scenes import Scene, note, note_args, returns, settle
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    a: int = 0
 
 
 class Room:
@@ -579,6 +584,27 @@ class TestFailures:
         ]
         assert "secret" not in caplog.text
         assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+    async def test_names_that_clients_choose_are_escaped_and_cut(
+        self, room: Room, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @room.socket.on("struct")
+        def struct(value: Strict) -> None: ...
+
+        @room.socket.on("raises")
+        def raises(value: str) -> None:
+            raise ValueError(value)
+
+        hostile = "\\u000aERROR FAKE\\u001b[2J\\u202e\\u009b"
+        with caplog.at_level(logging.WARNING, "telex"):
+            room.say(f'27["struct",{{"{hostile}{"x" * 100_000}":1}}]')
+            room.say(f'28["raises","{hostile}{"x" * 100_000}"]', f'29["{hostile}"]')
+            await settle()
+        assert len(caplog.records) == 2
+        assert all(record.getMessage().isprintable() for record in caplog.records)
+        assert all(line.isprintable() for line in caplog.text.splitlines())
+        assert len(caplog.text) < 8000
+        assert max(map(len, room.heard())) < 700
 
     async def test_exception_handlers_answer(self) -> None:
         scene = Scene()

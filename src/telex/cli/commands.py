@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -15,13 +14,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from .._log import visible
 from .._version import __version__
 from ..errors import TelexError
 from .address import AddressError, check_address, explain, url_of
 from .place import PlaceError, headers_of, origin_of
 from .place import read as read_place
 from .target import TargetError, load
-from .values import ValueProblem, read_auth, read_value, visible
+from .values import ValueProblem, json_text, read_auth, read_value
 
 if TYPE_CHECKING:
     from .client import Wanted
@@ -387,7 +387,7 @@ def doctor(
     if status != case.findings.status:  # it did not come to its end
         raise typer.Exit(status)
     if as_json:
-        print(json.dumps(to_json(case, url, __version__), indent=2, ensure_ascii=False))
+        print(json_text(to_json(case, url, __version__)))
     else:
         lines.conclude(case)
     raise typer.Exit(status)

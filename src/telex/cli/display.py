@@ -11,7 +11,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from .values import show_value, show_values, visible
+from .._log import visible
+from .values import show_value, show_values
 
 Way = Literal["in", "out", "ack", "note", "trouble"]
 

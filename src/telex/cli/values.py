@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from .._log import visible
+
 _OPENING = ("{", "[", '"')
-_JOINERS = "\u200c\u200d"  # parts of words and of emoji
 
 
 class ValueProblem(Exception):
@@ -99,16 +100,10 @@ def show_values(values: Sequence[Any]) -> str:
     return " ".join([show_value(value) for value in values])
 
 
-def visible(text: str) -> str:
-    """Text of strangers: what a terminal would obey, or hide, is escaped as in JSON."""
-    if text.isprintable():
-        return text
-    return "".join([c if c.isprintable() or c in _JOINERS else _escaped(c) for c in text])
-
-
-def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join([f"\\u{units[n] << 8 | units[n + 1]:04x}" for n in range(0, len(units), 2)])
+def json_text(value: Any) -> str:
+    """A value as JSON in lines, in which nothing is hidden, and nothing moves a cursor."""
+    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    return "\n".join(map(visible, lines))
 
 
 def _plain(value: Any) -> Any:

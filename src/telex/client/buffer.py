@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from .._log import logger
 from ..errors import AckTimeout, Disconnected, EncodeError
-from ..server.runtime import logger
 from ..wire import EncodedPacket
 
 Settle = Callable[["list[Any] | None", "Exception | None"], None]

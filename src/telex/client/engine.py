@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, ClassVar, Self
 
+from .._log import logger, shown
 from ..engine.packet import message
 from ..errors import ConfigurationError, ConnectError, Disconnected
 from ..server.events import Events
 from ..server.handlers import Handlers
-from ..server.runtime import Runtime, logger
+from ..server.runtime import Runtime
 from ..types import Buffer
 from .mailbox import Mailbox
 from .network import Network
@@ -327,7 +328,7 @@ class ClientEngine(Events):
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.error("a connection of %r failed", self, exc_info=task.exception())
+            logger.error("a connection of %s failed", shown(self), exc_info=task.exception())
         self._look_around()
 
     def _cork(self) -> None:

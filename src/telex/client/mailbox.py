@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from typing import Generic, TypeVar
 
+from .._log import logger
 from ..errors import Disconnected
-from ..server.runtime import logger
 
 T = TypeVar("T")
 

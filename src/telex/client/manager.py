@@ -6,13 +6,14 @@ import asyncio
 import math
 from typing import Any, ClassVar, Self
 
+from .._log import logger, shown
 from ..config import read
 from ..errors import ConnectError, PacketError
 from ..parser.choice import choose
 from ..parser.packet import CONNECT, Decoder
 from ..server.events import Events
 from ..server.handlers import Handlers
-from ..server.runtime import Runtime, logger
+from ..server.runtime import Runtime
 from ..wire import EncodedPacket
 from .backoff import Backoff
 from .engine import ClientEngine, running_loop
@@ -359,9 +360,9 @@ class Manager(Events):
                 self.greet()
         except Exception as error:
             if isinstance(error, PacketError):
-                logger.warning("%r sent what cannot be decoded: %s", self, error)
+                logger.warning("%s sent what cannot be decoded: %s", shown(self), shown(error))
             else:
-                logger.exception("a packet of %r cannot be handled", self)
+                logger.exception("a packet of %s cannot be handled", shown(self))
             if decoder is self._decoder:
                 self._closed("parse error", Details(str(error), error))
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .._log import logger
 from ..engine import payload
 from ..engine.packet import CLOSE_PACKET
 from ..errors import PacketError, TransportError
-from ..server.runtime import logger
 from ..wire import EncodedPacket
 from .network import MAX_MESSAGE, Network
 from .session import ClientSession

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, overload
 from urllib.parse import urlencode
 
 from .._aio import harmless
+from .._log import logger, shown
 from ..errors import (
     ConfigurationError,
     ConnectError,
@@ -34,7 +35,7 @@ from ..server.emitter import FlaggedEmitter
 from ..server.handlers import Function, Handler
 from ..server.listeners import Listening
 from ..server.operators import check_event
-from ..server.runtime import Runtime, logger
+from ..server.runtime import Runtime
 from ..server.tasks import Tasks
 from ..wire import EncodedPacket
 from .buffer import Acks, Outgoing, Retried, RetryQueue, Settle
@@ -284,7 +285,7 @@ class ClientSocket(Listening):
             if isawaitable(found):
                 found = await found
         except BaseException as error:
-            logger.error("the auth callable of %r failed", self, exc_info=harmless(error))
+            logger.error("the auth callable of %s failed", shown(self), exc_info=harmless(error))
             if asking is self._asking:
                 refusal = ConnectError(f"the auth callable failed: {type(error).__name__}")
                 refusal.__cause__ = error

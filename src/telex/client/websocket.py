@@ -8,20 +8,18 @@ What picows leaves to its user is done here: reassembly of fragments, UTF-8, siz
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows import picows as _picows
 
+from .._log import logger, shown
 from .._silence import SILENCE
 from ..errors import TransportError
 from ..wire import EncodedPacket
 from .network import MAX_MESSAGE, Network
 from .session import ClientSession, Details
-
-logger = logging.getLogger("telex")
 
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""
@@ -86,7 +84,7 @@ class WebSocketTransport(WSListener):
         try:
             await transport.wait_disconnected()
         except Exception as error:
-            logger.debug("a WebSocket was closed: %s", error)
+            logger.debug("a WebSocket was closed: %s", shown(error))
         finally:
             if not transport.is_disconnected:
                 transport.disconnect(graceful=False)

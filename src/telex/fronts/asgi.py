@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import Context, copy_context
 from typing import Any
@@ -23,8 +22,6 @@ from .asgi_websocket import AsgiWebSocket
 from .driver import Driver
 from .fast_http import EXTENSION, Upgrade
 from .hooks import EngineHooks, GenerateId, allow, generate_id
-
-logger = logging.getLogger("telex")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import _lending
+from .._log import logger
 from ..engine.engine import Engine
 from ..engine.session import TRANSPORT_ERROR, Session
 from ..native import core
 from .timer import LoopTimer
-
-logger = logging.getLogger("telex")
 
 CLOSE_TIMEOUT = 10.0
 """How long a client may take to answer a close frame, in seconds."""

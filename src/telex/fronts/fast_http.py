@@ -27,6 +27,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from .._log import logger
 from ..engine.flow import Transport
 from ..engine.schedule import Lane, Schedule
 from ..engine.session import Probe, Session
@@ -38,10 +39,10 @@ from .fast_websocket import FastWebSocket, accept
 from .packed import PackedRequest
 from .timer import LoopTimer
 
-logger = logging.getLogger("telex")
 _errors = logging.getLogger("uvicorn.error")
 
 EXTENSION = "telex.upgrade"
+INVALID = "Invalid HTTP request received."
 """Name of the scope extension that carries an ``Upgrade``."""
 
 MAX_HEADERS = 256
@@ -330,9 +331,8 @@ class FastHttpProtocol(HttpToolsProtocol):
             )
             self.transport.close()
             return
-        message = "Invalid HTTP request received."
-        self.logger.info(message)
-        self.send_400_response(message)
+        self.logger.info("%s", INVALID)
+        self.send_400_response(INVALID)
 
     def shutdown(self) -> None:
         """The server stops: clients that keep connections open for ever are told so."""

@@ -23,6 +23,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
+from .._log import logger, shown
 from ..engine.cors import CorsPolicy
 from ..engine.engine import Engine
 from ..engine.handshake import Refused, check_origin
@@ -36,7 +37,6 @@ from .driver import Driver
 from .packed import PackedScope
 from .timer import LoopTimer
 
-logger = logging.getLogger("telex")
 _errors = logging.getLogger("uvicorn.error")
 _access = logging.getLogger("uvicorn.access")
 
@@ -450,7 +450,7 @@ class PollingConnection(asyncio.Protocol):
         self._rest += data
         self._listen_not()
         if not _proper(self._rest):
-            _errors.info("%s", _INVALID.body.decode())
+            _errors.info("%s", shown(_INVALID.body.decode()))
             self.transport.write(self._road.answer(_INVALID, b"", last=True))
             self.transport.close()
 

@@ -8,7 +8,6 @@ UTF-8, reserved bits, the size of messages, pongs to a client that does not read
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -24,13 +23,12 @@ from picows import (
 )
 from picows import picows as _picows
 
+from .._log import logger
 from .._silence import SILENCE
 from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..types import HeaderList
 from ..wire import EncodedPacket
 from .driver import Driver
-
-logger = logging.getLogger("telex")
 
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""

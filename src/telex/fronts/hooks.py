@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from .._log import logger, shown
 from ..config import AllowRequest
 from ..engine.handshake import BAD_REQUEST, FORBIDDEN, Refused
 from ..errors import ConfigurationError
 from ..ids import new_id
 from ..types import HeaderList, Request
-
-logger = logging.getLogger("telex")
 
 TIMEOUT = 10.0
 """How long ``allow_request`` and ``generate_id`` may take, in seconds."""
@@ -88,11 +86,11 @@ class EngineHooks:
         """Tell the ``connection_error`` hooks about a refusal; log it."""
         error = refused.context.get("error")
         if isinstance(error, BaseException):
-            logger.error("%s", refused.context["name"], exc_info=error)
+            logger.error("%s", shown(refused.context["name"]), exc_info=error)
         elif refused.code == FORBIDDEN:
-            logger.warning("refused %.200r: %.200r", request, refused.message)
+            logger.warning("refused %s: %s", shown(request), shown(refused.message))
         else:
-            logger.info("refused %.200r: %s", request, refused.message)
+            logger.info("refused %s: %s", shown(request), shown(refused.message))
         info = ConnectionErrorInfo(request, refused.code, refused.message, refused.context)
         for hook in self.connection_error:
             try:

@@ -8,18 +8,16 @@ then costs this object and no buffer.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from binascii import b2a_base64
 from hashlib import sha1
 
+from .._log import logger
 from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..native._telex import Channel, Reactor
 from ..types import HeaderList
 from ..wire import EncodedPacket
 from .driver import Driver
-
-logger = logging.getLogger("telex")
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _HEAD = (

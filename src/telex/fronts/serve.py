@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import socket
 import sys
 from collections.abc import Generator
@@ -16,8 +15,6 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from ..errors import ConfigurationError
 from . import fast_http
-
-logger = logging.getLogger("telex")
 
 BACKLOG = 4096
 GRACE = 10

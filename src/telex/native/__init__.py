@@ -6,7 +6,6 @@ aside. Everything in it has a form in Python, too.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import zlib
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-logger = logging.getLogger("telex")
+from .._log import logger
 
 SOURCES = ("native.h", "channel.c", "flow.c", "lane.c", "lender.c", "module.c", "slot.c")
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from types import CoroutineType
 from typing import Any
 
+from .._log import logger
 from ..adapter.base import Settle
 from ..errors import AckTimeout
-from .runtime import Runtime, logger
+from .runtime import Runtime
 
 
 class Ack:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from .._log import logger, shown
 from ..adapter.recovery import Recovered
 from ..engine.flow import OPEN
 from ..engine.session import Session
@@ -25,7 +26,7 @@ from .engine_socket import EngineSocket
 from .handshake import Handshake, HandshakeExtra
 from .lane import lane_of
 from .namespace import Namespace
-from .runtime import Runtime, logger
+from .runtime import Runtime
 from .socket import CONNECTED, Socket
 
 Lookup = Callable[[str, Any], "Namespace | Awaitable[Namespace | None] | None"]
@@ -311,14 +312,14 @@ class Connection:
         self.session.close()
 
     def _decode_failed(self, error: PacketError) -> None:
-        logger.info("closing a connection: %s", error)
+        logger.info("closing a connection: %s", shown(error))
         for socket in list(self._sockets.values()):
             socket.decode_failed(error)
         self._decoder.drop()
         self._end("forced close")
 
     def _violated(self, what: str) -> None:
-        logger.info("closing a connection: %s", what)
+        logger.info("closing a connection: %s", shown(what))
         self._decoder.drop()
         self._end("forced server close")
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._aio import FAREWELLS, in_turns
+from .._log import logger
 from ..adapter.base import Adapter
 from ..adapter.memory import InMemoryAdapter
 from ..adapter.recovery import RecoveryLog
@@ -22,7 +23,7 @@ from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
 from .namespace import Namespace
 from .registry import Registry
-from .runtime import Runtime, logger
+from .runtime import Runtime
 
 ATTACHMENT_TIMEOUT = 30.0
 """How long a packet may wait for its attachments, in seconds."""

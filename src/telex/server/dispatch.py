@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from .. import _json, _lending
 from .._aio import cancelled_from_outside, harmless
+from .._log import logger, shown
 from ..parser.packet import RESERVED_EVENTS, event_arguments
 from .acks import Ack
 from .handlers import Handler, Handlers
 from .params import InvalidArguments
-from .runtime import Runtime, logger
+from .runtime import Runtime
 
 WAITING_LIMIT = 1024 * 1024
 """How many bytes of events may wait for a handler before the client is read no further."""
@@ -353,16 +354,16 @@ class Dispatch:
         elif now - self._since > WAITING_LONG:
             self._since = now
             logger.warning(
-                "%d events of %r wait for the handler of %.100r: let socket.spawn() do what"
+                "%d events of %s wait for the handler of '%s': let socket.spawn() do what"
                 " lasts, or register it with concurrent=True",
                 len(self._inbox),
-                self._recipient,
-                self._running,
+                shown(self._recipient),
+                shown(self._running),
             )
         if isinstance(item, str):
             return  # the client has left
         if self._waiting > _HARD_LIMIT:
-            logger.error("too many events of %r wait: it is disconnected", self._recipient)
+            logger.error("too many events of %s wait: it is disconnected", shown(self._recipient))
             self._session.end("forced close")
         elif self._waiting > WAITING_LIMIT and not self._recipient.expects_answers:
             self._pause()
@@ -559,10 +560,12 @@ class Dispatch:
             self._runtime.begin(self._explain(handler, event, ack_id, error))
             return
         if isinstance(error, InvalidArguments):
-            logger.warning("event %.100r of %r: %s", event, self._recipient, error)
+            logger.warning(
+                "event '%s' of %s: %s", shown(event), shown(self._recipient), shown(error)
+            )
             answer = {"type": "ValidationError", "message": str(error)}
         else:
-            logger.error("handler of %.100r failed", event, exc_info=error)
+            logger.error("handler of '%s' failed", shown(event), exc_info=error)
             answer = {"type": "HandlerError", "message": "the handler failed"}
         self.fire("error", error)
         if ack_id is not None:
@@ -578,7 +581,7 @@ class Dispatch:
             if result.__class__ is CoroutineType:
                 result = await result
         except BaseException as failure:
-            logger.error("the exception handler for %.100r failed", event, exc_info=failure)
+            logger.error("the exception handler for '%s' failed", shown(event), exc_info=failure)
             harmless(failure)
             result = {"error": {"type": "HandlerError", "message": "the handler failed"}}
         if ack_id is not None:
@@ -597,7 +600,7 @@ class Dispatch:
             try:
                 result = handler.call(*handler.most(*arguments))
             except (Exception, SystemExit) as error:
-                logger.error("handler of %r failed", event, exc_info=error)
+                logger.error("handler of '%s' failed", shown(event), exc_info=error)
                 continue
             if result.__class__ is CoroutineType:
                 self._runtime.watch(result, f"handler of {event!r}")
@@ -681,7 +684,7 @@ class Dispatch:
                     if result.__class__ is CoroutineType:
                         await result
                 except BaseException as error:
-                    logger.error("handler of %r failed", event, exc_info=harmless(error))
+                    logger.error("handler of '%s' failed", shown(event), exc_info=harmless(error))
             self._recipient.ended()
 
 

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from .._aio import DONE, All
+from .._log import logger
 from ..adapter.base import Peer, Settle, Target
 from ..errors import ConfigurationError
 from ..parser.packet import EVENT
@@ -18,7 +19,7 @@ from .face import NamespaceFace
 from .namespace import Namespace
 from .operators import BroadcastOperator, OperatorParts
 from .registry import Registry
-from .runtime import Runtime, logger
+from .runtime import Runtime
 
 Matcher = Callable[[str, Any], "bool | Awaitable[bool]"]
 

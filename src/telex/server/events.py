@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar, overload
 
+from .._log import logger, shown
 from ..errors import ConfigurationError
 from .handlers import Function, Handler, Handlers
-from .runtime import Runtime, logger
+from .runtime import Runtime
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,7 +78,9 @@ class Events:
             try:
                 result = handler.call(*handler.most(*args))
             except Exception:
-                logger.exception("handler of the event %r of %r failed", event, self)
+                logger.exception(
+                    "handler of the event '%s' of %s failed", shown(event), shown(self)
+                )
                 continue
             if inspect.iscoroutine(result):
                 self._runtime.watch(result, f"handler of the event {event!r} of {self!r}")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self, TypeVar, overload
 
+from .._log import logger
 from .dispatch import Dispatch
 from .handlers import LIFE_CYCLE, Function, Handler
-from .runtime import logger
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._aio import harmless
+from .._log import logger
 from ..errors import ConfigurationError, ConnectError
-from .runtime import logger
 
 Middleware = Callable[[Any], Any]
 

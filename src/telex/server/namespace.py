@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
+from .._log import logger, shown
 from ..adapter.base import Adapter, Target
 from ..adapter.recovery import RecoveryLog
 from ..parser.packet import CONNECT, CONNECT_ERROR
@@ -15,7 +16,7 @@ from .handlers import Handler
 from .middleware import admit
 from .operators import BroadcastOperator, OperatorParts
 from .registry import CONNECTION, Registry
-from .runtime import Runtime, logger
+from .runtime import Runtime
 from .socket import PENDING, Socket
 
 
@@ -88,10 +89,10 @@ class Namespace(NamespaceFace):
         if event in self._registry.own.by_event and event not in self._explained:
             self._explained.add(event)
             logger.warning(
-                "clients of %r send %r, which has handlers that never hear them: on() is for"
+                "clients of %s send '%s', which has handlers that never hear them: on() is for"
                 " events of the server itself, event() and socket.on() for those of clients",
-                self,
-                event,
+                shown(self),
+                shown(event),
             )
 
     # -- admission --------------------------------------------------------------------------

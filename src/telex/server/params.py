@@ -20,7 +20,11 @@ from msgspec import inspect as kinds
 
 from .._annotations import SCALARS, types_in
 from .._json import decoder
+from .._log import shown
 from ..errors import ConfigurationError
+
+LONGEST = 500
+"""How many characters of a mistake are shown, to the client and in the log."""
 
 _BINARY = (bytes, bytearray, memoryview)
 _EXACT: tuple[Any, ...] = (str, int, float, bool, bytes)
@@ -194,14 +198,14 @@ def explain(error: Exception, name: str) -> InvalidArguments:
     if mistakes is not None:  # pydantic's
         first = mistakes(include_url=False, include_input=False, include_context=False)[0]
         path = "".join([f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]])
-        return InvalidArguments(f"{name}{path}: {first['msg']}")
+        return InvalidArguments(shown(f"{name}{path}: {first['msg']}", LONGEST))
     message = str(error)
     text, marker, place = message.rpartition(" - at `")
     if not marker:
-        return InvalidArguments(f"{name}: {message}")
+        return InvalidArguments(shown(f"{name}: {message}", LONGEST))
     key, _, path = place.rpartition("$")
     what = "a key of " if key else ""
-    return InvalidArguments(f"{what}{name}{path.rstrip('`')}: {text}")
+    return InvalidArguments(shown(f"{what}{name}{path.rstrip('`')}: {text}", LONGEST))
 
 
 MISTAKES: tuple[type[Exception], ...] = (msgspec.ValidationError, ValueError, RecursionError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from types import CoroutineType
@@ -11,10 +10,9 @@ from typing import Any
 
 from .. import _lending
 from .._aio import discard, harmless, start
+from .._log import logger, shown
 from ..errors import ConfigurationError
 from ..parser.packet import Parser
-
-logger = logging.getLogger("telex")
 
 
 class Runtime:
@@ -112,4 +110,4 @@ async def _logged(coro: Awaitable[Any], what: str) -> None:
     try:
         await coro
     except BaseException as error:
-        logger.error("%s failed", what, exc_info=harmless(error))
+        logger.error("%s failed", shown(what), exc_info=harmless(error))

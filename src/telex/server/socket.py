@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable,
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeVar
 
+from .._log import logger
 from ..adapter.base import Adapter, Settle, Target
 from ..adapter.recovery import Kept, Recovered
 from ..engine.session import TRANSPORT_CLOSE, Session
@@ -23,7 +24,7 @@ from .handshake import Handshake
 from .listeners import Listening
 from .middleware import check
 from .operators import BroadcastOperator, OperatorParts, Rooms, check_event, room_names
-from .runtime import Runtime, logger
+from .runtime import Runtime
 from .tasks import Tasks
 
 M = TypeVar("M", bound=PacketMiddleware)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from .runtime import logger
+from .._log import logger, shown
 
 T = TypeVar("T")
 
@@ -37,4 +37,4 @@ class Tasks:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.error("a task of %r failed", self._owner, exc_info=task.exception())
+            logger.error("a task of %s failed", shown(self._owner), exc_info=task.exception())

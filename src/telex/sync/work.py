@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from .._log import logger, shown
 from ..client.socket import ReceivedEvent
 from ..server.acks import Ack
-from ..server.runtime import logger
 from .loop import Home
 
 Function = Callable[..., Any]
@@ -52,7 +52,9 @@ class Work:
             try:
                 loop.call_soon_threadsafe(settle)
             except RuntimeError:
-                logger.warning("%r has ended too late: nobody waits for it any more", function)
+                logger.warning(
+                    "%s has ended too late: nobody waits for it any more", shown(function)
+                )
 
         (self._home.concurrency.spawn if apart else self._handlers.submit)(work)
         result = await future
@@ -89,7 +91,7 @@ class Work:
                 if inspect.iscoroutine(result):
                     self._home.call(lambda: result)
             except BaseException as error:
-                logger.error("%r failed", function, exc_info=error)
+                logger.error("%s failed", shown(function), exc_info=error)
 
         self._callbacks.submit(work)
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..._log import shown
+
 Status = Literal["ok", "info", "warning", "problem"]
+
+LONGEST = 1000
+"""How many characters of a server's words are shown, for people and for machines."""
 
 FINE, PROBLEMS, UNREACHABLE = 0, 1, 2
 
@@ -54,7 +60,15 @@ class Findings:
         **more: object,
     ) -> None:
         """Note a finding and show it; ``data`` and ``more`` are for machines."""
-        finding = Finding(check, status, summary, cause, cure, {**(data or {}), **more})
+        told = {key: _bounded(value) for key, value in {**(data or {}), **more}.items()}
+        finding = Finding(
+            check,
+            status,
+            shown(summary, LONGEST),
+            shown(cause, LONGEST),
+            shown(cure, LONGEST),
+            told,
+        )
         self.all.append(finding)
         self._shown(finding)
 
@@ -82,3 +96,9 @@ class Findings:
         if not self.reached:
             return UNREACHABLE
         return PROBLEMS if self.problems else FINE
+
+
+def _bounded(value: object) -> object:
+    """What a server has sent, as it is, or the beginning of its text if it is long."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if len(text) <= LONGEST else shown(text, LONGEST)

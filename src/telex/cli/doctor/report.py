@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..values import visible
+from ..._log import visible
 from .case import Case
 from .finding import FINE, PROBLEMS, Finding
 
