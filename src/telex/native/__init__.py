@@ -13,8 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .._log import logger
-
 SOURCES = ("native.h", "channel.c", "flow.c", "lane.c", "lender.c", "module.c", "slot.c")
 
 
@@ -38,6 +36,8 @@ def load() -> ModuleType | None:
     except ImportError:
         return None
     if checksum(Path(__file__).parent) not in (None, _telex.SOURCE):
+        from .._log import logger  # the build reads this file on its own
+
         logger.warning("the compiled part is older than its source, and not used: make native")
         return None
     return _telex
