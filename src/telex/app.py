@@ -16,8 +16,8 @@ from .engine.engine import Engine
 from .engine.session import Session
 from .errors import ConfigurationError
 from .fronts import serve
-from .fronts.asgi import App, AsgiFront, Receive, Send
-from .fronts.fast_http import Upgrade
+from .fronts.asgi import App, AsgiFront
+from .fronts.fast_http import TelexServer
 from .fronts.hooks import GenerateId
 from .parser.default import DEFAULT_PARSER
 from .server.class_based import NamespaceHandlers, register
@@ -30,7 +30,6 @@ from .server.namespace import Namespace
 from .server.operators import BroadcastOperator
 from .server.registry import registering
 from .server.runtime import Runtime
-from .types import Request, Scope
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -99,17 +98,14 @@ def _plain(function: Function) -> Function:
     return function
 
 
-class _Served:
+class _Served(TelexServer[AsgiFront]):
     """An ASGI application that can also serve itself: what both servers share."""
 
     def __init__(self, front: AsgiFront, engine: EngineFace, port: int = 3000) -> None:
-        self._front = front
+        super().__init__(front)
         self._port = port
         self._listening: serve.Listening | None = None
         self.engine = engine
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._front(scope, receive, send)
 
     @property
     def port(self) -> int | None:
@@ -120,21 +116,6 @@ class _Served:
     def per_message_deflate(self) -> bool:
         """Whether WebSockets are compressed (then they take the plain ASGI path)."""
         return self._front.engine.options.per_message_deflate
-
-    @property
-    def polling_front(self) -> AsgiFront:
-        """What answers long-polling (asked by the HTTP server)."""
-        return self._front
-
-    def answers_at_once(self, scope: Scope) -> bool:
-        """Whether a WebSocket handshake waits for nothing (asked by the HTTP server)."""
-        return self._front.answers_at_once(scope)
-
-    def take_at_once(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
-        """Answer a WebSocket handshake that waits for nothing (asked by the HTTP server)."""
-        if type(self).__call__ is not _Served.__call__:
-            return False
-        return self._front.take_at_once(path, request, upgrade)
 
     def attach(self, app: App) -> Self:
         """Let another ASGI application have everything outside the path."""

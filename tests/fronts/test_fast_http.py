@@ -221,7 +221,7 @@ class TestWithoutAScope:
             client.sendall(b"\x81\x82\0\0\0\x0040")
             await answer(client, b'40{"sid"')
         await server.close()
-        assert direct == [False]
+        assert direct == []
         assert seen[0].scope["seen"]
 
     async def test_what_the_applications_share(self, direct: list[bool]) -> None:

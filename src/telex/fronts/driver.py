@@ -80,7 +80,17 @@ class Driver:
     waits for a session keeps its order, whoever flushes it.
     """
 
-    __slots__ = ("_cork", "_left_over", "_lender", "_timer", "context", "leaving", "loop", "watch")
+    __slots__ = (
+        "_cork",
+        "_left_over",
+        "_lender",
+        "_timer",
+        "context",
+        "leaving",
+        "loop",
+        "watch",
+        "websockets",
+    )
 
     def __init__(self, engine: Engine) -> None:
         self._cork = Cork(self._wake)
@@ -90,6 +100,8 @@ class Driver:
         self.context = Context()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaving: set[Leaving] = set()
+        self.websockets = 0
+        """How many WebSockets have been taken from the HTTP server and have not ended."""
         self.watch: object = None  # of sockets of our own, see native_websocket
         engine.cork = self._cork
 
@@ -131,6 +143,11 @@ class Driver:
             return None
         self.leaving.add(websocket)
         return self.loop.call_later(CLOSE_TIMEOUT, websocket.hang_up)
+
+    def gone(self, websocket: Leaving) -> None:
+        """The connection of a WebSocket has ended."""
+        self.leaving.discard(websocket)
+        self.websockets -= 1
 
     def hang_up(self) -> None:
         """Wait no longer for clients that have not answered a close frame."""

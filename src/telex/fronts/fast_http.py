@@ -13,10 +13,11 @@ import asyncio
 import contextlib
 import logging
 import re
+from abc import ABC, abstractmethod
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections import deque
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
 
 import httptools
@@ -69,13 +70,22 @@ _FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
 MOST_ADDRESSES = 64
 # 16 bytes in base64.
 _KEY = re.compile(rb"\n(?i:sec-websocket-key):[\t ]*+([0-9A-Za-z+/]{22}==)[\t ]*+(?:\r|\Z)")
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 426: "Upgrade Required"}
+_REASONS = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    426: "Upgrade Required",
+    503: "Service Unavailable",
+}
+_PLAIN = [("content-type", "text/plain; charset=utf-8")]
 
 
-@runtime_checkable
-class TelexServer(Protocol):
-    """What a telex server tells the HTTP server in front of it."""
+class Front(PollingFront, Protocol):
+    """What answers the requests of a telex server, as far as the HTTP server has to know it."""
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Answer a request, as an ASGI application."""
+        ...
 
     def answers_at_once(self, scope: Scope) -> bool:
         """Whether this handshake waits for nothing and is seen by nobody else."""
@@ -85,19 +95,32 @@ class TelexServer(Protocol):
         """Answer a handshake at this path if it is such a one, without a scope."""
         ...
 
-    @property
-    def polling_front(self) -> PollingFront:
-        """What answers long-polling."""
-        ...
+
+F = TypeVar("F", bound=Front)
+
+
+class TelexServer(ABC, Generic[F]):
+    """A telex server, as the HTTP server in front of it knows it."""
+
+    def __init__(self, front: F) -> None:
+        self._front = front
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        await self._front(scope, receive, send)
 
     @property
+    def front(self) -> F:
+        """What answers the requests (asked by the HTTP server)."""
+        return self._front
+
+    @property
+    @abstractmethod
     def per_message_deflate(self) -> bool:
         """Whether WebSockets are to be compressed, which the fast path does not do."""
-        ...
 
+    @abstractmethod
     def close_at_once(self) -> None:
         """End all connections."""
-        ...
 
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -115,8 +138,41 @@ _native: Any = None
 if core is not None:
     from . import native_websocket as _native
 
-_WRAPPERS = (ProxyHeadersMiddleware, MessageLoggerMiddleware)
 _ROAD = "telex_polling"
+_OWN_CALL: Any = vars(TelexServer)["__call__"]
+
+
+class Way(NamedTuple):
+    """What stands between an HTTP server and a telex server."""
+
+    server: TelexServer[Any] | None
+    """The telex server, if it is what the HTTP server serves."""
+    clear: bool
+    """Whether nothing but the engine sees requests, so that they may take a faster road."""
+    proxy: ProxyHeadersMiddleware | None
+    """What reads the headers of proxies."""
+
+
+def way_to(app: Any) -> Way:
+    """What stands between an HTTP server and the telex server that it serves, if it does.
+
+    The types decide, not what objects say of themselves: an object that hands on its
+    attributes to a server within it sees the requests of that server.
+    """
+    proxies: list[ProxyHeadersMiddleware] = []
+    clear = True
+    while type(app) in (ProxyHeadersMiddleware, MessageLoggerMiddleware):
+        if type(app) is ProxyHeadersMiddleware:
+            proxies.append(app)
+        else:
+            clear = False  # each request is logged
+        app = app.app
+    if not issubclass(type(app), TelexServer):
+        return Way(None, False, None)
+    kinds: tuple[type, ...] = type(app).__mro__
+    overrides = any(vars(kind).get("__call__", _OWN_CALL) is not _OWN_CALL for kind in kinds)
+    clear = clear and len(proxies) < 2 and not overrides
+    return Way(app, clear, proxies[0] if proxies else None)
 
 
 class Upgrade:
@@ -162,6 +218,8 @@ class Upgrade:
         """Answer with 101; the connection belongs to the returned transport."""
         key = self._key
         rest = b"" if self._protocol is None else self._protocol.rest
+        if self._protocol is not None:
+            self._protocol.taken_by(driver)
         transport = self._settle()
         if _native is not None:
             websocket: Accepted | None = _native.accept(
@@ -205,7 +263,7 @@ class FastHttpProtocol(HttpToolsProtocol):
     _complete = False
     _head_size = 0
     _heads: Lane[FastHttpProtocol]
-    _server: TelexServer | None = None
+    _server: TelexServer[Any] | None = None
     _is_http = False
     rest = b""
 
@@ -229,7 +287,7 @@ class FastHttpProtocol(HttpToolsProtocol):
         shared = self._shared = _shared(
             self.server_state, self._application, self.config, self.loop
         )
-        self._server = shared.server
+        self._server = shared.way.server
         self._heads = shared.heads
         shared.heads.start(self)
 
@@ -289,6 +347,7 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._heads.stop(self)
+        self.limit_concurrency = self._limit()
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -392,13 +451,8 @@ class FastHttpProtocol(HttpToolsProtocol):
             self.app_state,
             self.loop,
         )
-        server, app = self._server, self._application
-        proxy: ProxyHeadersMiddleware | None = None
-        while isinstance(app, _WRAPPERS):
-            if isinstance(app, MessageLoggerMiddleware):
-                return None
-            proxy, app = app, app.app
-        if server is None or config.limit_concurrency is not None:
+        server, clear, proxy = self._shared.way
+        if server is None or not clear or config.limit_concurrency is not None:
             return None
 
         def go_back(transport: asyncio.Transport, data: bytes) -> None:
@@ -408,7 +462,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             protocol.serve(data)
 
         return PollingRoad(
-            server.polling_front,
+            server.front,
             config,
             state,
             app_state,
@@ -426,6 +480,10 @@ class FastHttpProtocol(HttpToolsProtocol):
             # An earlier request on this connection has not been answered yet.
             self._refuse_request(httptools.HttpParserError())
             return
+        refusal = self._refused_upgrade()
+        if refusal is not None:
+            Upgrade(self, b"").refuse(refusal)
+            return
         server = self._server
         if _ENGINE_QUERY.search(self.url) is None or (server and server.per_message_deflate):
             super().handle_websocket_upgrade()
@@ -433,11 +491,26 @@ class FastHttpProtocol(HttpToolsProtocol):
             return
         upgrade = Upgrade(self, *_judged(self.parser.get_method(), self.headers))
         scope = self._websocket_scope(upgrade)
-        if server is not None and server.answers_at_once(scope):
+        if server is not None and self._shared.way.clear and server.front.answers_at_once(scope):
             self._answer_at_once(upgrade, scope)
             return
         self.transport.pause_reading()
         self._upgrade_task = self.loop.create_task(self._run_upgrade(upgrade, scope))
+
+    def _limit(self) -> int | None:
+        """``limit_concurrency`` without the WebSockets that are no connections of uvicorn's."""
+        limit = self.config.limit_concurrency
+        return None if limit is None else max(0, limit - self._shared.websockets)
+
+    def _refused_upgrade(self) -> Response | None:
+        """How a handshake is refused that no application is asked about."""
+        if self.parser.get_http_version() != "1.1":  # RFC 6455, 4.2.1
+            return Response(400, _PLAIN, b"a WebSocket is opened with HTTP/1.1")
+        limit = self._limit()
+        if limit is None or max(len(self.connections), len(self.tasks)) < limit:
+            return None
+        self.logger.warning("Exceeded concurrency limit.")
+        return Response(503, _PLAIN, b"Service Unavailable")
 
     def _taken_at_once(self, data: bytes) -> bool:
         """Take a handshake that has come in one piece, has nothing odd, and needs no HTTP server.
@@ -445,9 +518,9 @@ class FastHttpProtocol(HttpToolsProtocol):
         Whatever is not as usual is left to uvicorn's parser, which judges it.
         """
         shared = self._shared
-        server = shared.server
+        server = shared.way.server
         end = data.find(b"\r\n\r\n")
-        if server is None or not 0 < end <= MAX_HEADER_SIZE or server.per_message_deflate:
+        if server is None or not shared.at_once or not 0 < end <= MAX_HEADER_SIZE:
             return False
         head = _USUAL_HEAD.match(data, 0, end)
         if head is None or _ENGINE_QUERY.search(head[2]) is None:
@@ -477,7 +550,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             scope = request.unpacked()
             scope["state"] = self.app_state.copy()
             scope["extensions"] = {EXTENSION: upgrade}
-            taken = server.answers_at_once(scope)
+            taken = server.front.answers_at_once(scope)
             if taken:
                 self._answer_at_once(upgrade, scope)
         if not taken:
@@ -485,11 +558,11 @@ class FastHttpProtocol(HttpToolsProtocol):
         return taken
 
     def _taken_directly(
-        self, server: TelexServer, path: bytes, request: Request, upgrade: Upgrade
+        self, server: TelexServer[Any], path: bytes, request: Request, upgrade: Upgrade
     ) -> bool:
         """Let the server take a handshake that nobody else wants to see."""
         try:
-            if not server.take_at_once(path, request, upgrade):
+            if not server.front.take_at_once(path, request, upgrade):
                 return False
         except Exception:
             self._failed(upgrade)
@@ -550,6 +623,11 @@ class FastHttpProtocol(HttpToolsProtocol):
             "extensions": {EXTENSION: upgrade},
         }
 
+    def taken_by(self, driver: Driver) -> None:
+        """A telex server takes the connection for a WebSocket: count it."""
+        driver.websockets += 1
+        self._shared.drivers.add(driver)
+
     def hand_over(self) -> asyncio.Transport:
         """Let go of the connection: somebody else speaks on it from now on."""
         transport = self.transport
@@ -569,15 +647,31 @@ class _Shared:
     the loop goes on with everybody else.
     """
 
-    __slots__ = ("_bases", "_greeted", "_loop", "_timer", "_waiting", "direct", "heads", "server")
+    __slots__ = (
+        "_bases",
+        "_greeted",
+        "_loop",
+        "_timer",
+        "_waiting",
+        "at_once",
+        "direct",
+        "drivers",
+        "heads",
+        "way",
+    )
 
     def __init__(self, app: Any, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        way = self.way = way_to(app)
+        self.at_once = (
+            way.server is not None
+            and way.clear
+            and not way.server.per_message_deflate
+            and config.limit_concurrency is None
+        )
+        """Whether usual handshakes need no HTTP server."""
         self.direct = not config.root_path
-        """Whether only proxies' headers come between the HTTP server and the telex server."""
-        while type(app) in _WRAPPERS:
-            self.direct = self.direct and type(app) is ProxyHeadersMiddleware
-            app = app.app
-        self.server: TelexServer | None = app if isinstance(app, TelexServer) else None
+        """Whether such a handshake needs no scope either."""
+        self.drivers: set[Driver] = set()
         self._bases: dict[Any, Scope] = {}
         self._loop = loop
         self._greeted = 0
@@ -633,6 +727,11 @@ class _Shared:
                 logger.exception("a connection could not be served")
                 protocol.transport.abort()
 
+    @property
+    def websockets(self) -> int:
+        """How many WebSockets telex servers have taken from this HTTP server."""
+        return sum([driver.websockets for driver in self.drivers])
+
     def stop(self) -> None:
         """Let go of the timer."""
         self._timer.stop()
@@ -684,32 +783,24 @@ def _judged(method: bytes, headers: RawHeaders) -> tuple[bytes, Response | None]
     """The key of a request for a WebSocket, and what is wrong with it (RFC 6455, 4.2.1)."""
     keys: list[bytes] = []
     versions: list[bytes] = []
-    protocols: list[bytes] = []
     hosts = 0
     for name, value in headers:
         if name == b"sec-websocket-key":
             keys.append(value)
         elif name == b"sec-websocket-version":
             versions.append(value)
-        elif name == b"sec-websocket-protocol":
-            protocols.append(value)
         elif name == b"host":
             hosts += 1
     key = keys[0] if len(keys) == 1 else b""
-    text = [("content-type", "text/plain; charset=utf-8")]
     if method != b"GET":
-        return key, Response(400, text, b"a WebSocket is opened with GET")
+        return key, Response(400, _PLAIN, b"a WebSocket is opened with GET")
     if hosts != 1:
-        return key, Response(400, text, b"a request has exactly one Host header")
+        return key, Response(400, _PLAIN, b"a request has exactly one Host header")
     if versions != [b"13"]:
         more = ("sec-websocket-version", "13")
-        return key, Response(426, [*text, more], b"the WebSocket version must be 13")
+        return key, Response(426, [*_PLAIN, more], b"the WebSocket version must be 13")
     if not _is_key(key):
-        return key, Response(400, text, b"Sec-WebSocket-Key must be 16 bytes in base64")
-    names = [name.strip() for name in b",".join(protocols).split(b",")] if protocols else []
-    if len(set(names)) < len(names) or not all(map(_TOKEN.fullmatch, names)):
-        message = b"Sec-WebSocket-Protocol must be a list of different names"
-        return key, Response(400, text, message)
+        return key, Response(400, _PLAIN, b"Sec-WebSocket-Key must be 16 bytes in base64")
     return key, None
 
 

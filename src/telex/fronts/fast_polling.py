@@ -69,7 +69,11 @@ class PollingFront(Protocol):
 
     engine: Engine
     driver: Driver
-    path: str
+
+    @property
+    def path(self) -> str:
+        """The path that the engine answers at."""
+        ...
 
     def bind(self) -> None:
         """Run on the running loop from now on."""

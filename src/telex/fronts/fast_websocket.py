@@ -279,7 +279,7 @@ class FastWebSocket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection has gone."""
-        self._driver.leaving.discard(self)
+        self._driver.gone(self)
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None

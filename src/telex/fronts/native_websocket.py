@@ -186,7 +186,7 @@ class NativeWebSocket(Channel):
         self._gone()
 
     def _gone(self) -> None:
-        self._driver.leaving.discard(self)
+        self._driver.gone(self)
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
