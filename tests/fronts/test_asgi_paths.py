@@ -106,7 +106,39 @@ class TestBelowPath:
         assert deep.below_path(scope("/api/live/", "/api/live")) == ""
         assert deep.below_path(scope(f"/api/live/{BUNDLE}")) == BUNDLE
         assert deep.below_path(scope("/api/")) is None
-        assert deep.below_path(scope("/live/", "/api")) is None
+        assert deep.below_path(scope("/x/live/", "/x")) is None
+
+    @pytest.mark.parametrize("root", ["/ws", "/behind/ws", "/behind/a/ws"])
+    @pytest.mark.parametrize("strips", [False, True])
+    @pytest.mark.parametrize("rest", ["", "/", f"/{BUNDLE}"])
+    def test_the_whole_path_may_be_given(self, root: str, strips: bool, rest: str) -> None:
+        """`Server(path="/ws/socket.io")` mounted at `/ws`, which a proxy may have put elsewhere."""
+        asked = scope(f"{'' if strips else root}/socket.io{rest}", root)
+        assert front("/ws/socket.io").below_path(asked) == rest.strip("/")
+
+    @pytest.mark.parametrize("root", ["/w", "/xws", "/ws/x", ""])
+    def test_another_mount_point_is_no_part_of_the_path(self, root: str) -> None:
+        assert front("/ws/socket.io").below_path(scope(f"{root}/socket.io/", root)) is None
+
+    @pytest.mark.parametrize(
+        ("path", "asked", "local"),
+        [
+            ("/socket.io", "/socket.io", "/"),
+            ("/socket.io", "/socket.io/", "/"),
+            ("/socket.io", "/ws/socket.io/", "/socket.io/"),
+            ("/ws/socket.io", "/ws/socket.io", "/socket.io/"),
+            ("/ws/socket.io", "/a%20b/ws/socket.io/", "/ws/socket.io/"),
+        ],
+    )
+    def test_a_host_that_does_not_name_the_mount_point(
+        self, path: str, asked: str, local: str
+    ) -> None:
+        """Litestar shortens `path`, leaves `root_path` empty, and ends each path with a slash."""
+        assert front(path).below_path(scope(local, raw_path=asked.encode())) == ""
+        bundle = f"{asked.rstrip('/')}/{BUNDLE}"
+        files = scope(f"{local.rstrip('/')}/{BUNDLE}/", raw_path=bundle.encode())
+        assert front(path).below_path(files) == BUNDLE
+        assert front(path).below_path(scope("/x/", raw_path=asked.encode())) is None
 
 
 class Exchange:
@@ -163,8 +195,25 @@ class TestForeignPaths:
         assert [asked["type"] for asked in other.scopes] == ["websocket"]
 
     async def test_are_not_found_without_one(self) -> None:
-        exchange = await Exchange(path="/page").run(front())
+        exchange = await Exchange(path="/page", query_string=b"").run(front())
         assert (exchange.status, exchange.body) == (404, b"Not Found")
+
+    @pytest.mark.parametrize("kind", ["http", "websocket"])
+    async def test_a_client_with_a_wrong_path_is_told_the_right_one(self, kind: str) -> None:
+        for path, root, right in [
+            ("/page", "", "/socket.io"),
+            ("/ws/", "/ws", "/ws/socket.io"),
+            ("/<b>\n/", "/<b>\n", "/socket.io"),
+        ]:
+            exchange = Exchange(
+                path=path, root=root, type=kind, extensions={"websocket.http.response": {}}
+            )
+            if kind == "websocket":
+                exchange.incoming = [{"type": "websocket.connect"}]
+            await exchange.run(front())
+            assert exchange.status == 404
+            assert f'option path: "{right}"'.encode() in exchange.body
+            assert b"<b>" not in exchange.body
 
     async def test_a_websocket_is_refused_without_one(self) -> None:
         exchange = Exchange(path="/chat", type="websocket")

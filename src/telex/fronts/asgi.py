@@ -16,12 +16,13 @@ from ..engine.handshake import FORBIDDEN, Refused, check_origin
 from ..engine.polling import BAD_REQUEST, PollingTransport
 from ..engine.session import TRANSPORT_CLOSE, Probe, Session
 from ..ids import new_id
-from ..types import HeaderList, Request, Response, Scope, local_path
+from ..types import HeaderList, Request, Response, Scope
 from . import bundle, compression
 from .asgi_websocket import AsgiWebSocket
 from .driver import Driver
 from .fast_http import EXTENSION, Upgrade
 from .hooks import EngineHooks, GenerateId, allow, generate_id
+from .mount import below_path, not_found
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -31,7 +32,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_TIMEOUT = 30.0
 """How long the body of a POST may take, in seconds."""
 
-_EMPTY: HeaderList = []
 _DRAIN_FACTOR = 4
 _PAUSE = 0.05  # between two looks at a session that is not read at present, in seconds
 
@@ -162,31 +162,16 @@ class AsgiFront:
         return True
 
     def below_path(self, scope: Scope) -> str | None:
-        """What follows the engine's path: ``""`` for the engine itself, a file's name, or ``None``.
-
-        The path may also be the end of the mount point: an application mounted *at*
-        ``/socket.io`` is reached there, not at ``/socket.io/socket.io``.
-        """
-        path = self.path
-        local = local_path(scope)
-        below = local == path or local.startswith(path + "/")
-        if not below and scope.get("root_path", "").endswith(path):
-            local = path + local
-        if local == path or local == path + "/":
-            return ""
-        if local.startswith(path + "/") and self.serve_client:
-            name = local[len(path) + 1 :]
-            return name if name in FILES else None
-        return None
+        """What follows the engine's path: ``""`` for itself, a file's name, or ``None``."""
+        return below_path(self._path, scope, FILES if self.serve_client else ())
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.other is not None:
             await self.other(scope, receive, send)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(scope, receive, send, Response(404, _EMPTY, b""))
+            await _refuse_websocket(scope, receive, send, not_found(self._path, scope))
         else:
-            text = [("content-type", "text/plain; charset=utf-8")]
-            await _respond(send, Response(404, text, b"Not Found"))
+            await _respond(send, not_found(self._path, scope))
 
     def _closing_at_shutdown(self, receive: Receive) -> Receive:
         async def receive_and_close() -> Message:
