@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -133,6 +134,30 @@ class TestLists:
             CorsPolicy([entry])
 
 
+class TestPatterns:
+    def test_match_the_whole_origin(self) -> None:
+        policy = CorsPolicy([re.compile(r"https://[a-z]+\.example"), "https://b.example:8443"])
+        request = asked()
+        for origin in ("https://a.example", "https://b.example:8443"):
+            assert policy.allows(origin, request)
+        for origin in (
+            "https://a.example.evil.com",
+            "https://a.example\n",
+            "xhttps://a.example",
+            "http://a.example",
+            "https://" + "a" * 300 + ".example",
+        ):
+            assert not policy.allows(origin, request)
+
+    def test_one_alone(self) -> None:
+        policy = CorsPolicy(re.compile(r"https://(a|b)\.example"))
+        assert policy.allows("https://b.example", asked())
+        assert dict(policy.headers(asked("https://b.example"))) == {
+            "vary": "Origin",
+            "access-control-allow-origin": "https://b.example",
+        }
+
+
 class TestEverybody:
     @pytest.mark.parametrize("origins", ["*", ["*"], ["*:*"], ["https://a.example", "*"]])
     def test_any_origin(self, origins: Any) -> None:
@@ -222,7 +247,7 @@ class TestOptions:
             CorsPolicy.from_options("*", {"origins": "*"})
 
     def test_unknown_keys(self) -> None:
-        with pytest.raises(ConfigurationError, match="called 'origins' here"):
+        with pytest.raises(ConfigurationError, match="did you mean 'origins'"):
             CorsPolicy.from_options(None, {"origin": "*"})
         with pytest.raises(ConfigurationError, match="maxAge"):
             CorsPolicy.from_options(None, {"maxAge": 1})

@@ -35,6 +35,29 @@ async def test_ids_are_those_of_the_connection(site: Site, client: Any) -> None:
     assert root.conn.protocol == 3
 
 
+async def test_ids_that_are_not_those_of_the_connection(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`id_source="random_for_all"`: the server's ids are public, the client's own its secret."""
+    io = Server(id_source="random_for_all")
+    connection = Calls()
+    io.on("connection", connection)
+    io.of("/chat").on("connection", connection)
+    page = await site.page(io, "2")
+    own_id = await page.run("""
+        const socket = await connect();
+        const chat = await share(socket, "/chat");
+        globalThis.told = once(socket, "told");
+        return socket.id;
+    """)
+    root, chat = connection.first
+    assert len({root.id, chat.id, own_id}) == 3
+    assert own_id not in chat.id
+    io.to(root.id).emit("told", 1)
+    assert await page.run("return await globalThis.told;") == [1]
+    assert "socket.id" not in caplog.text
+
+
 @OLD
 async def test_every_client_is_in_the_main_namespace(site: Site, client: Any) -> None:
     """Without asking, before any other; whoever is refused there gets nowhere."""

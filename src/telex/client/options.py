@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any, Literal
 
-from ..config import path_option, positive, transports_option
+from ..config import duration, path_option, transports_option
 from ..errors import ConfigurationError
 
 Auth = Any | Callable[[], Any | Awaitable[Any]]
@@ -49,7 +49,7 @@ class EngineClientOptions:
         for name in ("query", "headers"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
         if self.request_timeout is not None:
-            positive("request_timeout", self.request_timeout, "seconds")
+            duration("request_timeout", self.request_timeout)
         for name, own in self.transport_options.items():
             if unknown := set(own) - {"headers", "query"}:
                 raise ConfigurationError(
@@ -103,10 +103,10 @@ class ClientOptions(EngineClientOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("reconnection_delay", "reconnection_delay_max"):
-            positive(name, getattr(self, name), "seconds")
+            duration(name, getattr(self, name))
         for name in ("timeout", "ack_timeout"):
             if getattr(self, name) is not None:
-                positive(name, getattr(self, name), "seconds")
+                duration(name, getattr(self, name))
         if not 0 <= self.randomization_factor <= 1:
             raise ConfigurationError("randomization_factor must be between 0 and 1")
         attempts = self.reconnection_attempts

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from inspect import isawaitable
-from typing import Any, ClassVar, Protocol, Self, TypeVar, overload
+from typing import Any, ClassVar, Never, Protocol, Self, TypeVar, overload
 from urllib.parse import urlencode
 
 from .._aio import harmless
 from .._log import logger, shown
+from ..config import duration, refuse_keywords
 from ..errors import (
     ConfigurationError,
     ConnectError,
@@ -622,12 +623,14 @@ class ClientSocket(Listening):
 
     # -- emitting ---------------------------------------------------------------------------
 
-    def emit(self, event: str, *args: Any, ack: Function | None = None) -> Waiting:
+    def emit(self, event: str, *args: Any, ack: Function | None = None, **others: Never) -> Waiting:
         """Emit an event. Without a connection it is kept, and sent with the next one.
 
         ``ack`` is called with the server's answer; with ``ack_timeout`` or ``retries`` as
         ``ack(error, *answer)``. Awaiting the result waits until little is queued.
         """
+        if others:
+            refuse_keywords(others)
         self.emit_flagged(event, args, ack, timeout=None, compress=True, volatile=False)
         return Waiting(self, self._wait_writable)
 
@@ -751,6 +754,8 @@ class ClientSocket(Listening):
         Raises ``AckTimeout`` after ``timeout`` (or ``ack_timeout``) seconds, ``Disconnected``
         if the connection goes first. Without a connection the event waits for the next one.
         """
+        if timeout is not None:
+            duration("timeout", timeout)
         return await self.ask_flagged(event, args, timeout=timeout, compress=True, volatile=False)
 
     async def ask_flagged(

@@ -10,11 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .._log import logger
+from ..config import hint
 from ..errors import ConfigurationError
 from ..types import HeaderList, Request
 
 OriginCheck = Callable[[str, Request], bool]
-Origins = str | Iterable[str] | OriginCheck | None
+Origin = str | re.Pattern[str]
+Origins = Origin | Iterable[Origin] | OriginCheck | None
 
 _ILLEGAL = re.compile(r"[\x00-\x20\x7f]")
 _ENTRY = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[^:/\[\]]+)(?::([0-9]+|\*))?/?\Z")
@@ -22,6 +25,11 @@ _ENTRY = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[^:/\[\]]+)(?:
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^:/\[\]A-Z]+)(?::([0-9]+))?\Z")
 _DEFAULT_PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 _METHODS = ("GET", "POST")
+_KEYS = ("origins", "methods", "allowed_headers", "exposed_headers", "credentials", "max_age")
+
+
+LONGEST = 300
+"""How many characters an origin may have that a pattern is to match."""
 
 
 class CorsPolicy:
@@ -29,7 +37,8 @@ class CorsPolicy:
 
     ``origins`` is ``None`` (same origin only), ``"*"``, an origin, several of them, or
     ``callable(origin, request) -> bool``. An entry is an origin (``https://a.example``),
-    or one of the forms of Socket.IO 2: ``a.example:443``, ``a.example:*``, ``*:443``.
+    one of the forms of Socket.IO 2: ``a.example:443``, ``a.example:*``, ``*:443``, or a
+    compiled regular expression, which has to match the whole ``Origin`` header.
     """
 
     __slots__ = (
@@ -41,6 +50,7 @@ class CorsPolicy:
         "_exposed_headers",
         "_max_age",
         "_methods",
+        "_patterns",
         "enabled",
     )
 
@@ -58,21 +68,11 @@ class CorsPolicy:
         self._any = False
         self._callable: OriginCheck | None = None
         self._entries: set[tuple[str | None, str, str | None]] = set()
+        self._patterns: list[re.Pattern[str]] = []
         if callable(origins):
             self._callable = origins
         elif origins is not None:
-            given: Any = origins
-            if not isinstance(given, Iterable):
-                raise ConfigurationError(
-                    "origins must be '*', an origin, several of them, or a function"
-                    f" (origin, request) -> bool, not {origins!r}"
-                )
-            entries = [origins] if isinstance(origins, str) else list(origins)
-            for entry in entries:
-                if entry in ("*", "*:*"):
-                    self._any = True
-                else:
-                    self._entries.add(_parse_entry(entry))
+            self._admit(_entries_of(origins))
         if self._any and credentials:
             raise ConfigurationError(
                 "origins='*' cannot be combined with credentials: name the origins that may"
@@ -83,6 +83,20 @@ class CorsPolicy:
         self._allowed_headers = _tokens(allowed_headers, "allowed_headers")
         self._exposed_headers = _tokens(exposed_headers, "exposed_headers")
         self._max_age = max_age
+
+    def _admit(self, entries: list[Any]) -> None:
+        for entry in entries:
+            if isinstance(entry, re.Pattern) and isinstance(entry.pattern, str):
+                self._patterns.append(entry)
+            elif entry in ("*", "*:*"):
+                self._any = True
+            else:
+                self._entries.add(_parse_entry(entry))
+        if not entries:
+            logger.warning(
+                "origins=[] refuses every page of a browser, also those of the server itself:"
+                " leave origins out to admit those, or name the pages"
+            )
 
     @classmethod
     def from_options(cls, origins: Origins, cors: Mapping[str, Any] | None) -> CorsPolicy:
@@ -97,17 +111,9 @@ class CorsPolicy:
         options = dict(cors)
         if origins is not None:
             raise ConfigurationError("give either origins or cors={'origins': …}, not both")
-        unknown = options.keys() - {
-            "origins",
-            "methods",
-            "allowed_headers",
-            "exposed_headers",
-            "credentials",
-            "max_age",
-        }
-        if unknown:
-            hint = " (it is called 'origins' here)" if "origin" in unknown else ""
-            raise ConfigurationError(f"unknown key in cors: {sorted(unknown)}{hint}")
+        for name in options:
+            if name not in _KEYS:
+                raise ConfigurationError(f"unknown key {name!r} in cors: {hint(name, _KEYS)}")
         return cls(options.pop("origins", None), **options)
 
     @property
@@ -129,6 +135,8 @@ class CorsPolicy:
         return not self.enabled and _same_origin(origin, request)
 
     def _lists(self, origin: str) -> bool:
+        if any(len(origin) <= LONGEST and each.fullmatch(origin) for each in self._patterns):
+            return True
         match = _ORIGIN.match(origin)
         if match is None:
             return origin == "null" and (None, "null", "*") in self._entries
@@ -180,11 +188,23 @@ def legal(origin: str) -> bool:
     return _ILLEGAL.search(origin) is None
 
 
-def _parse_entry(entry: str) -> tuple[str | None, str, str | None]:
-    match = _ENTRY.match(entry.lower())
+def _entries_of(origins: Any) -> list[Any]:
+    if isinstance(origins, str | re.Pattern):
+        return [origins]
+    if not isinstance(origins, Iterable) or isinstance(origins, bytes | Mapping):
+        raise ConfigurationError(
+            "origins must be '*', an origin, a compiled pattern, several of them, or a function"
+            f" (origin, request) -> bool, not {origins!r}"
+        )
+    return list(origins)
+
+
+def _parse_entry(entry: Any) -> tuple[str | None, str, str | None]:
+    match = _ENTRY.match(entry.lower()) if isinstance(entry, str) else None
     if match is None or (match[2] != "*" and "*" in match[2]):
         raise ConfigurationError(
-            f"{entry!r} is not an origin: write 'https://app.example', 'app.example:443' or '*'"
+            f"{entry!r} is not an origin: write 'https://app.example',"
+            " 'app.example:443', a compiled pattern, or '*'"
         )
     scheme, host, port = match.groups()
     if port is None:

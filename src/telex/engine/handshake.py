@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..config import EngineOptions
+from ..config import EngineOptions, hint
 from ..errors import ConfigurationError
 from ..types import Request, Response
 from ..wire import EncodedPacket
@@ -120,7 +120,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*\Z")
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*\Z")
 _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
-_KEYS = {"name", "path", "domain", "http_only", "secure", "same_site", "max_age", "partitioned"}
+_KEYS = ("name", "path", "domain", "http_only", "secure", "same_site", "max_age", "partitioned")
 
 
 class SessionCookie:
@@ -133,10 +133,9 @@ class SessionCookie:
             given = dict(option)
         else:
             given = {} if option is True else {"name": option}
-        if given.keys() - _KEYS:
-            raise ConfigurationError(
-                f"unknown key in cookie: {sorted(given.keys() - _KEYS)}; there are {sorted(_KEYS)}"
-            )
+        for name in given:
+            if name not in _KEYS:
+                raise ConfigurationError(f"unknown key {name!r} in cookie: {hint(name, _KEYS)}")
         settings = {"name": "io", "path": "/", "http_only": True, "same_site": "lax", **given}
         self._name = str(settings["name"])
         if not _TOKEN.match(self._name):

@@ -47,7 +47,7 @@ class Shared(NamedTuple):
 
     runtime: Runtime
     namespaces: Lookup
-    engine_ids: bool
+    id_source: str
     handshake_extra: HandshakeExtra | None
     joined: Callable[[Connection], None]
     waiting: Callable[[Connection, bool], None]
@@ -262,7 +262,8 @@ class Connection:
 
     def _socket_id(self, namespace: str) -> str:
         """A new id; clients of Socket.IO 1 and 2 derive theirs from the session's."""
-        if self.session.protocol == 4 and not self._shared.engine_ids:
+        source = self._shared.id_source
+        if source == "random_for_all" or (source == "random" and self.session.protocol == 4):
             return new_id()
         return self.session.id if namespace == "/" else f"{namespace}#{self.session.id}"
 

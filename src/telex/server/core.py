@@ -60,7 +60,7 @@ class Core:
         self._shared = Shared(
             self.runtime,
             self.find,
-            options.id_source == "engine",
+            options.id_source,
             options.handshake_extra,
             joined=self._connect_deadlines.stop,
             waiting=self._connection_waits,
@@ -71,6 +71,7 @@ class Core:
                 "id_source='engine' shows session ids to other clients: whoever knows one can"
                 " take over the session"
             )
+        self._legacy_ids_explained = False
         self._root = self._make("/", Registry())
 
     # -- namespaces -----------------------------------------------------------------------
@@ -189,9 +190,21 @@ class Core:
         for handler in self.opened:
             handler(connection.conn)
         if session.protocol == 3:
+            self._explain_legacy_ids()
             connection.connect_legacy_root()
         else:
             self._connect_deadlines.start(connection)
+
+    def _explain_legacy_ids(self) -> None:
+        """Said once, and only of ids that are told to clients of Socket.IO 1 and 2."""
+        if self._legacy_ids_explained or self.options.id_source != "random":
+            return
+        self._legacy_ids_explained = True
+        logger.warning(
+            "a client of Socket.IO 1 or 2 has connected: its socket.id is the id of its session,"
+            " with which others can act for it while it uses long-polling; show it to nobody, or"
+            " set id_source='random_for_all'"
+        )
 
     def _connection_waits(self, connection: Connection, waiting: bool) -> None:
         if waiting:

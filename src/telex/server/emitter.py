@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Never, Protocol, Self, TypeVar
 
-from ..config import positive
+from ..config import duration, refuse_keywords
 from .operators import BroadcastOperator, Rooms
 
 
@@ -90,18 +90,20 @@ class FlaggedEmitter(Generic[E]):
 
     def timeout(self, seconds: float) -> Self:
         """Set the limit for the acknowledgement, in seconds."""
-        positive("timeout", seconds, "seconds")
+        duration("timeout", seconds)
         emitter = self._copy()
         emitter._timeout = seconds
         return emitter
 
     def emit(
-        self, event: str, *args: Any, ack: Callable[..., Any] | None = None
+        self, event: str, *args: Any, ack: Callable[..., Any] | None = None, **others: Never
     ) -> Awaitable[None]:
         """Emit an event.
 
         With a limit, ``ack`` is called ``(error, *answer)``; without one, ``(*answer)``.
         """
+        if others:
+            refuse_keywords(others)
         return self._socket.emit_flagged(
             event,
             args,

@@ -6,7 +6,7 @@ It is written once, over a registry and an operator for everybody.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Never, Self, TypeVar, overload
 
 from .handlers import Function
 from .operators import BroadcastOperator, Emitted, RemoteSocket, Rooms
@@ -125,9 +125,11 @@ class NamespaceFace:
 
     # -- emitting ---------------------------------------------------------------------------
 
-    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> Emitted:
+    def emit(
+        self, event: str, *args: Any, ack: Callable[..., Any] | None = None, **others: Never
+    ) -> Emitted:
         """Emit an event to everybody."""
-        return self._everybody.emit(event, *args, ack=ack)
+        return self._everybody.emit(event, *args, ack=ack, **others)
 
     def send(self, *args: Any) -> Emitted:
         """Emit the event ``message`` to everybody."""

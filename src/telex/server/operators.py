@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 from .._aio import DONE
 from ..adapter.base import Adapter, Target
 from ..adapter.recovery import RecoveryLog
-from ..config import positive
+from ..config import duration, refuse_keywords
 from ..errors import AckTimeout, ConfigurationError
 from ..parser.packet import EVENT, RESERVED_EVENTS
 from ..wire import EncodedPacket
@@ -152,18 +152,22 @@ class BroadcastOperator:
 
     def timeout(self, seconds: float) -> BroadcastOperator:
         """Set the limit for acknowledgements, in seconds."""
-        positive("timeout", seconds, "seconds")
+        duration("timeout", seconds)
         return BroadcastOperator(self.parts, self._target, compress=self._compress, timeout=seconds)
 
     # -- emitting -----------------------------------------------------------------------
 
-    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> Emitted:
+    def emit(
+        self, event: str, *args: Any, ack: Callable[..., Any] | None = None, **others: Never
+    ) -> Emitted:
         """Emit an event to the sockets that were chosen.
 
         Takes effect at once; ``EncodeError`` if the arguments cannot be sent, and then
         nobody receives anything. ``ack`` is called ``(error, responses)`` when all have
         answered, or with ``AckTimeout`` and the answers that came.
         """
+        if others:
+            refuse_keywords(others)
         check_event(event)
         if ack is not None:
             self._emit_expecting(event, args, ack)

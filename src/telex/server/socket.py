@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol, TypeVar
+from typing import Any, Never, Protocol, TypeVar
 
 from .._log import logger
 from ..adapter.base import Adapter, Settle, Target
 from ..adapter.recovery import Kept, Recovered
+from ..config import duration, refuse_keywords
 from ..engine.session import TRANSPORT_CLOSE, Session
 from ..errors import AckTimeout, Disconnected, PacketError
+from ..ids import tag
 from ..parser.packet import ACK, CONNECT_ERROR, DISCONNECT, EVENT, ack_arguments
 from ..types import Request
 from ..wire import EncodedPacket
@@ -136,6 +138,12 @@ class Socket(Listening, Broadcasting):
 
     Made by the server; handlers receive it. Users may set attributes of their own.
     Methods take effect when they are called; awaiting what they return is optional.
+
+    ``id`` names it to others, and is the room that it is always in. A client of Socket.IO 1
+    or 2 takes its id from the engine's handshake, so that ``id`` is (or ends with) its
+    session id: whoever knows it can act for the client while it uses long-polling. Do not
+    show it to others, unless the server has ``id_source="random_for_all"``: then ``id`` is
+    random, and such a client knows another one (its session id) as its own.
     """
 
     __slots__ = (
@@ -203,7 +211,10 @@ class Socket(Listening, Broadcasting):
         self._returned: Recovered | None = None
 
     def __repr__(self) -> str:
-        return f"<Socket {self.id} of {self.nsp.name!r} {self.state}>"
+        name = self.id
+        if name.endswith(self._session.id):  # a credential, which has no place in a log
+            name = f"of connection {tag(self._session.id)}"
+        return f"<Socket {name} of {self.nsp.name!r} {self.state}>"
 
     # -- what it is ---------------------------------------------------------------------
 
@@ -273,13 +284,15 @@ class Socket(Listening, Broadcasting):
 
     # -- emitting -----------------------------------------------------------------------
 
-    def emit(self, event: str, *args: Any, ack: Function | None = None) -> Sent:
+    def emit(self, event: str, *args: Any, ack: Function | None = None, **others: Never) -> Sent:
         """Emit an event to this client.
 
         ``ack`` is called with the client's answer. Awaiting the result waits until the
         client has taken enough of what is queued for it. Raises ``EncodeError`` if the
         arguments cannot be sent, ``ValueError`` if the name is reserved.
         """
+        if others:
+            refuse_keywords(others)
         if ack is not None:
             return self.emit_flagged(event, args, ack, timeout=None, compress=True, volatile=False)
         check_event(event)
@@ -358,6 +371,8 @@ class Socket(Listening, Broadcasting):
         Raises ``AckTimeout`` after ``timeout`` seconds, ``Disconnected`` if the client
         leaves first.
         """
+        if timeout is not None:
+            duration("timeout", timeout)
         return await self.ask_flagged(event, args, timeout=timeout, compress=True, volatile=False)
 
     async def ask_flagged(

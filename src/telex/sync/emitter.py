@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 from ..client.socket import ClientSocket as AsyncSocket
+from ..config import refuse_keywords
 from ..server.emitter import FlaggedEmitter
 from .loop import Home
 from .work import Function, Work
@@ -37,11 +38,13 @@ class BlockingEmitter:
         """Set the limit for the acknowledgement, in seconds."""
         return BlockingEmitter(self._home, self._work, self._emitter.timeout(seconds))
 
-    def emit(self, event: str, *args: Any, ack: Function | None = None) -> None:
+    def emit(self, event: str, *args: Any, ack: Function | None = None, **others: Never) -> None:
         """Emit an event (see ``ClientSocket.emit``).
 
         With a limit, ``ack`` is called ``(error, *answer)``; without one, ``(*answer)``.
         """
+        if others:
+            refuse_keywords(others)
         given = self._work.callback(ack)
         self._home.hand_over(lambda: self._emitter.emit(event, *args, ack=given))
 

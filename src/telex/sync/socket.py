@@ -6,10 +6,11 @@ import asyncio
 import concurrent.futures
 from collections import deque
 from collections.abc import Coroutine, Iterator
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Never, Protocol, Self, TypeVar
 
 from ..client.socket import ClientSocket as AsyncSocket
 from ..client.socket import ReceivedEvent
+from ..config import refuse_keywords
 from ..errors import Disconnected
 from .emitter import BlockingEmitter
 from .listening import BlockingListening
@@ -153,12 +154,14 @@ class ClientSocket(BlockingListening):
 
     # -- emitting -------------------------------------------------------------------------
 
-    def emit(self, event: str, *args: Any, ack: Function | None = None) -> None:
+    def emit(self, event: str, *args: Any, ack: Function | None = None, **others: Never) -> None:
         """Emit an event, and wait while much is queued before it.
 
         Without a connection it is kept, and sent with the next one. ``ack`` is called with
         the server's answer; with ``ack_timeout`` or ``retries`` as ``ack(error, *answer)``.
         """
+        if others:
+            refuse_keywords(others)
         given = self._work.callback(ack)
         self._home.hand_over(lambda: self._socket.emit(event, *args, ack=given))
 
