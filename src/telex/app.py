@@ -30,6 +30,7 @@ from .server.namespace import Namespace
 from .server.operators import BroadcastOperator
 from .server.registry import registering
 from .server.runtime import Runtime
+from .server.threadsafe import Threadsafe, ThreadsafeNamespace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -219,8 +220,14 @@ class EngineServer(_Served):
         """End all connections."""
         self._engine.close("forced close")
 
+    @property
+    def threadsafe(self) -> Threadsafe:
+        """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
+        return Threadsafe(self._runtime)
+
     async def close_connections(self) -> None:
         """End all connections."""
+        self._runtime.here("close", "use engine.threadsafe.call(engine.close), as of io.threadsafe")
         await self._front.end_all("forced close")
         await self._front.hang_up()
 
@@ -255,6 +262,20 @@ async def _or_close(result: Awaitable[Any], session: Session) -> None:
     except Exception:
         logger.exception("a connection handler failed; its connection is closed")
         session.close()
+
+
+class ThreadsafeServer(ThreadsafeNamespace):
+    """A server, for any thread: ``io.threadsafe``."""
+
+    __slots__ = ("_io",)
+
+    def __init__(self, io: Server, everybody: BroadcastOperator) -> None:
+        super().__init__(io, everybody)
+        self._io = io
+
+    def of(self, name: str) -> ThreadsafeNamespace:
+        """The namespace with this name, made when it is first asked for."""
+        return self.call(self._io.of, name).result().threadsafe
 
 
 class Server(NamespaceFace, _Served):
@@ -371,6 +392,16 @@ class Server(NamespaceFace, _Served):
         if isinstance(name, str):
             return self._core.of(name)
         return self._core.dynamic(name)
+
+    @property
+    def threadsafe(self) -> ThreadsafeServer:
+        """The same calls for any other thread: they are handed to the event loop, in order.
+
+        ::
+
+            io.threadsafe.to("room").emit("news", 1)
+        """
+        return ThreadsafeServer(self, self._everybody)
 
     def register(self, name: str, handlers: NamespaceHandlers) -> Namespace:
         """Register every ``on_<event>`` method of an object with a namespace."""

@@ -194,6 +194,19 @@ def flow(request: pytest.FixtureRequest) -> Any:
 
 
 class TestFlow:
+    def test_a_cork_that_fails_is_told_again(self, flow: Any) -> None:
+        """In asyncio's debug mode, `call_soon` of another thread raises: the flow goes on."""
+        flow._cork = _raise
+        with pytest.raises(KeyError):
+            flow.send(message("x"))
+        assert not flow.corked
+        told: list[Any] = []
+        flow._cork = told.append
+        flow.send(message("y"))
+        assert (told, flow.corked) == ([flow], True)
+        flow.flush()
+        assert flow.log == [("sent", [b"4x", b"4y"])]
+
     def test_begins_open_and_empty(self, flow: Any) -> None:
         assert (flow.state, flow.queued, flow.corked, flow.waiting) == ("open", 0, False, [])
         assert (flow.observer, flow.on_drain, flow.lane) == (None, None, None)

@@ -13,6 +13,7 @@ from ..errors import ConfigurationError, ConnectError, Disconnected
 from ..server.events import Events
 from ..server.handlers import Handlers
 from ..server.runtime import Runtime
+from ..server.threadsafe import Threadsafe
 from ..types import Buffer
 from .mailbox import Mailbox
 from .network import Network
@@ -35,6 +36,8 @@ HIGH_WATER = 64 * 1024
 
 _WATCHED = frozenset({"packet", "packet_create", "heartbeat", "flush"})
 
+
+_CURE = "use engine.threadsafe.call() (as io.threadsafe of servers), or telex.sync"
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
@@ -164,6 +167,7 @@ class ClientEngine(Events):
 
     def close(self) -> Waiting:
         """Close the connection; what is queued is still sent. May be awaited."""
+        self._runtime.here("close", _CURE)
         self.session.close()
         return Waiting(self, self.wait_closed)
 
@@ -219,8 +223,14 @@ class ClientEngine(Events):
 
     # -- messages -------------------------------------------------------------------------
 
+    @property
+    def threadsafe(self) -> Threadsafe:
+        """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
+        return Threadsafe(self._runtime)
+
     def send(self, data: str | Buffer) -> Waiting:
         """Send a message. Awaiting the result waits until little is queued."""
+        self._runtime.here("send", _CURE)
         self.session.send(message(data))
         return Waiting(self, self.wait_writable)
 

@@ -14,6 +14,7 @@ from ..parser.packet import CONNECT, Decoder
 from ..server.events import Events
 from ..server.handlers import Handlers
 from ..server.runtime import Runtime
+from ..server.threadsafe import Threadsafe
 from ..wire import EncodedPacket
 from .backoff import Backoff
 from .engine import ClientEngine, running_loop
@@ -31,6 +32,9 @@ _FORWARDED = frozenset(
     {"ping", "pong", "reconnect", "reconnect_attempt", "reconnect_error", "reconnect_failed"}
 )
 """Events that sockets hear of, too, as they did in Socket.IO 2."""
+
+
+_CURE = "use manager.threadsafe.call() (as io.threadsafe of servers), or telex.sync"
 
 
 class Manager(Events):
@@ -161,6 +165,7 @@ class Manager(Events):
             await self.engine
 
     def _open(self) -> None:
+        self.runtime.here("open", _CURE)
         loop = running_loop()
         if self.engine is not None and self.engine.is_stranded:
             self.engine, self.ready_state = None, "closed"  # its loop has been closed
@@ -317,11 +322,17 @@ class Manager(Events):
         else:
             self._backoff.reset()
 
+    @property
+    def threadsafe(self) -> Threadsafe:
+        """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
+        return Threadsafe(self.runtime)
+
     def close(self) -> Waiting:
         """Disconnect all sockets and close the connection (JavaScript: ``disconnect``).
 
         Awaiting the result waits until the connection has gone.
         """
+        self.runtime.here("close", _CURE)
         for socket in list(self.sockets.values()):
             socket.disconnect()
         self._close()

@@ -296,7 +296,11 @@ class ClientSession:
         self.queued += packet.size
         if not self.corked:
             self.corked = True
-            self.cork()
+            try:
+                self.cork()
+            except BaseException:
+                self.corked = False  # the next packet tells the cork again
+                raise
 
     def flush(self) -> None:
         """Hand what is queued to the transport, if it can take it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from _thread import get_ident
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from inspect import isawaitable
 from typing import Any, ClassVar, Never, Protocol, Self, TypeVar, overload
@@ -38,6 +39,7 @@ from ..server.listeners import Listening
 from ..server.operators import check_event
 from ..server.runtime import Runtime
 from ..server.tasks import Tasks
+from ..server.threadsafe import Handed, ThreadsafeEmitter
 from ..wire import EncodedPacket
 from .buffer import Acks, Outgoing, Retried, RetryQueue, Settle
 from .engine import ClientEngine, running_loop
@@ -202,6 +204,7 @@ class ClientSocket(Listening):
 
     def connect(self) -> Waiting:
         """Connect (JavaScript: also ``open``). Awaiting the result waits as ``await socket``."""
+        self._here("connect")
         if not self.connected and not self.active:
             running_loop()
             self.active = True
@@ -452,6 +455,7 @@ class ClientSocket(Listening):
 
         Awaiting the result waits until the connection has gone, unless other sockets use it.
         """
+        self._here("disconnect")
         if self.active:
             connected = self.connected
             self.dispatch.forget_waiting()
@@ -578,7 +582,7 @@ class ClientSocket(Listening):
     def _answer_later(self, ack_id: int | None) -> Callable[[tuple[Any, ...]], None]:
         def answer(args: tuple[Any, ...]) -> None:
             if ack_id is not None:
-                self.answer(ack_id, args)
+                self._runtime.anywhere(self.answer, ack_id, args)
 
         return answer
 
@@ -664,6 +668,7 @@ class ClientSocket(Listening):
         volatile: bool = False,
     ) -> int | None:
         check_event(event)
+        self._here("emit")
         self._runtime.bind(running_loop())
         if timeout is None:
             timeout = self.ack_timeout
@@ -805,6 +810,19 @@ class ClientSocket(Listening):
 
     # -- receiving --------------------------------------------------------------------------
 
+    @property
+    def threadsafe(self) -> ThreadsafeClientSocket:
+        """The same calls for any other thread, such as that of a ``thread=True`` handler.
+
+        ``socket.threadsafe.emit_with_ack("event", timeout=5)`` waits for the answer there.
+        """
+        return ThreadsafeClientSocket(self._runtime, self, FlaggedEmitter(self))
+
+    def _here(self, call: str) -> None:
+        if get_ident() != self._runtime.thread:
+            cure = f"use socket.threadsafe.{call}() (as io.threadsafe of servers), or telex.sync"
+            self._runtime.elsewhere(call, cure)
+
     async def receive(self, timeout: float | None = None) -> ReceivedEvent:
         """The next event that no handler took: ``[name, *arguments]``.
 
@@ -859,6 +877,16 @@ class ClientSocket(Listening):
         if self._tasks is None:
             self._tasks = Tasks(self)
         return self._tasks.start(running_loop(), coro)
+
+
+class ThreadsafeClientSocket(ThreadsafeEmitter[ClientSocket, "FlaggedEmitter[ClientSocket]"]):
+    """A socket of a client, for any thread: ``socket.threadsafe``."""
+
+    __slots__ = ()
+
+    def disconnect(self) -> Handed[None]:
+        """Disconnect; waiting for the result waits until the connection has gone."""
+        return self._done(self._socket.disconnect)
 
 
 class _Owed(int):

@@ -147,7 +147,11 @@ class Flow:
         self._put(packet)
         if not self.corked:
             self.corked = True
-            self._cork(self)
+            try:
+                self._cork(self)
+            except BaseException:
+                self.corked = False  # the next packet tells the cork again
+                raise
 
     def _make_room(self) -> bool:
         """More than the limit waits: whether one more packet may wait, too."""

@@ -218,7 +218,10 @@ PyObject *flow_send(Flow *f, PyObject *packet)
     if (put(f, packet) < 0) return NULL;
     if (!f->corked) {
         f->corked = 1;
-        if (f->cork && tell(f->cork, f) < 0) return NULL;
+        if (f->cork && tell(f->cork, f) < 0) {
+            f->corked = 0; /* the next packet tells the cork again */
+            return NULL;
+        }
     }
     Py_RETURN_NONE;
 }

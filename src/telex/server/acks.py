@@ -18,7 +18,7 @@ class Ack:
 
     A handler that has a parameter annotated with ``telex.Ack`` receives one, if the
     client asked for an acknowledgement. Only the first call counts; a call after the
-    client has left has no effect.
+    client has left has no effect. It may be called in any thread.
     """
 
     __slots__ = ("_send",)

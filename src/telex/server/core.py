@@ -97,7 +97,9 @@ class Core:
             return namespace
         for parent in self._parents:
             if parent.expression is not None and parent.expression.search(name):
+                self.runtime.here("of", "use io.threadsafe.of()")
                 return self._make_child(parent, name)
+        self.runtime.here("of", "use io.threadsafe.of()")
         return self._make(name, Registry())
 
     def _make(
@@ -219,6 +221,7 @@ class Core:
 
     def close_connections(self) -> None:
         """End every connection at once; newcomers are refused from now on."""
+        self.runtime.here("close_at_once", "use io.threadsafe.call(io.close_at_once)")
         self.engine.close(SHUTTING_DOWN)
 
     async def close(self, drain: float = 0.0) -> None:
@@ -226,6 +229,7 @@ class Core:
 
         Handlers that are still running after ``GRACE`` seconds are cancelled.
         """
+        self.runtime.here("close", "use io.threadsafe.call(io.close)")
         self.engine.closing = True
         sessions = list(self.engine.sessions.values())
         steps = max(1, min(len(sessions), round(drain / DRAIN_STEP)))

@@ -506,7 +506,8 @@ class Dispatch:
             self._recipient.answer(ack_id, answer)
 
     def _new_ack(self, ack_id: int) -> Ack:
-        return Ack(lambda answer: self._recipient.answer(ack_id, answer))
+        runtime = self._runtime
+        return Ack(lambda answer: runtime.anywhere(self._recipient.answer, ack_id, answer))
 
     def _call(
         self, handler: Handler, ack: Ack | None, args: list[Any], *, fitted: bool = False

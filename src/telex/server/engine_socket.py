@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -76,10 +77,13 @@ class EngineSocket(Events):
 
     def send(self, data: str | Buffer) -> None:
         """Send a message. It is dropped if the connection is closing."""
+        if get_ident() != self._runtime.thread:
+            self._runtime.elsewhere("send", "use io.threadsafe.call(engine_socket.send, data)")
         self._session.send(message(data))
 
     def close(self, *, discard: bool = False) -> None:
         """Close the connection; what is queued is still sent, unless ``discard``."""
+        self._runtime.here("close", "use io.threadsafe.call(engine_socket.close)")
         self._session.close(discard=discard)
 
     def listened(self, event: str) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Never, Self, TypeVar, overload
 
+from ..adapter.base import Adapter
 from .handlers import Function
 from .operators import BroadcastOperator, Emitted, RemoteSocket, Rooms
 from .registry import Registry, registering
+from .threadsafe import ThreadsafeNamespace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -173,6 +175,11 @@ class NamespaceFace:
         """Set the limit for acknowledgements, in seconds."""
         return self._everybody.timeout(seconds)
 
+    @property
+    def threadsafe(self) -> ThreadsafeNamespace:
+        """The same calls for any other thread: they are handed to the event loop, in order."""
+        return ThreadsafeNamespace(self, self._everybody)
+
     # -- utility methods ----------------------------------------------------------------------
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
@@ -197,18 +204,18 @@ class NamespaceFace:
 
     def server_side_emit(self, event: str, *args: Any) -> Awaitable[None]:
         """Emit an event to the other servers of the cluster, where ``on`` handles it."""
-        _check_server_event(event)
-        return self._everybody.parts.adapter.server_side_emit([event, *args])
+        return self._adapter_for("server_side_emit", event).server_side_emit([event, *args])
 
     async def server_side_emit_with_ack(
         self, event: str, *args: Any, timeout: float = 5.0
     ) -> list[Any]:
         """Emit an event to the other servers and collect one answer of each."""
-        _check_server_event(event)
-        adapter = self._everybody.parts.adapter
+        adapter = self._adapter_for("server_side_emit_with_ack", event)
         return await adapter.server_side_emit_with_ack([event, *args], timeout)
 
-
-def _check_server_event(event: str) -> None:
-    if event in _RESERVED:
-        raise ValueError(f"{event!r} is a reserved event name")
+    def _adapter_for(self, call: str, event: str) -> Adapter:
+        if event in _RESERVED:
+            raise ValueError(f"{event!r} is a reserved event name")
+        parts = self._everybody.parts
+        parts.runtime.here(call, f"use io.threadsafe.{call}()")
+        return parts.adapter

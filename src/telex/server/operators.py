@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from _thread import get_ident
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple, Never
 
@@ -104,6 +105,9 @@ class BroadcastOperator:
         self._compress = compress
         self._timeout = timeout
 
+    def _here(self, call: str) -> None:
+        self.parts.runtime.here(call, f"use io.threadsafe.{call}()")
+
     def _aimed(self, target: Target) -> BroadcastOperator:
         return BroadcastOperator(self.parts, target, compress=self._compress, timeout=self._timeout)
 
@@ -169,6 +173,9 @@ class BroadcastOperator:
         if others:
             refuse_keywords(others)
         check_event(event)
+        runtime = self.parts.runtime
+        if get_ident() != runtime.thread:
+            runtime.elsewhere("emit", "use io.threadsafe.emit()")
         if ack is not None:
             self._emit_expecting(event, args, ack)
             return Emitted(self, DONE)
@@ -189,6 +196,7 @@ class BroadcastOperator:
         answers that came. A client that leaves meanwhile is not waited for.
         """
         check_event(event)
+        self._here("emit_with_ack")
         answer: asyncio.Future[list[Any]] = self.parts.runtime.loop.create_future()
 
         def done(error: AckTimeout | None, responses: list[Any]) -> None:
@@ -247,19 +255,23 @@ class BroadcastOperator:
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
         """The sockets that were chosen, on all servers."""
+        self._here("fetch_sockets")
         found = await self.parts.adapter.fetch(self._target)
         return [RemoteSocket(self.parts, description) for description in found]
 
     async def clients(self) -> list[str]:
         """The ids of the sockets that were chosen, on all servers."""
+        self._here("clients")
         return [description["id"] for description in await self.parts.adapter.fetch(self._target)]
 
     def sockets_join(self, rooms: Rooms) -> Awaitable[None]:
         """Make the sockets that were chosen join rooms, on all servers."""
+        self._here("sockets_join")
         return self.parts.adapter.join_all(self._target, room_names(rooms))
 
     def sockets_leave(self, rooms: Rooms) -> Awaitable[None]:
         """Make the sockets that were chosen leave rooms, on all servers."""
+        self._here("sockets_leave")
         return self.parts.adapter.leave_all(self._target, room_names(rooms))
 
     def disconnect_sockets(self, close: bool = False) -> Awaitable[None]:
@@ -268,6 +280,7 @@ class BroadcastOperator:
         Nothing that is sent later reaches them. A crowd goes in several turns of the loop;
         awaiting the result waits until all have gone.
         """
+        self._here("disconnect_sockets")
         return self.parts.adapter.disconnect_all(self._target, close=close)
 
 

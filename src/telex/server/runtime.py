@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from _thread import get_ident
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from types import CoroutineType
 from typing import Any
 
@@ -19,9 +21,10 @@ class Runtime:
     """Starts coroutines of handlers and keeps them until they are done.
 
     One that ``lends`` does so in the context that it was bound in, unless a task is running.
+    ``thread`` identifies the thread that the loop runs in, to compare it with ``get_ident()``.
     """
 
-    __slots__ = ("_lends", "_loop", "lender", "parser", "server", "tasks")
+    __slots__ = ("_lends", "_loop", "lender", "parser", "server", "tasks", "thread")
 
     def __init__(self, parser: Parser, *, lends: bool = False) -> None:
         self.parser = parser
@@ -30,6 +33,7 @@ class Runtime:
         self.tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.lender: object = None
+        self.thread = get_ident()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -42,9 +46,62 @@ class Runtime:
         """Run on this loop from now on; what is lent has this context, or the current one."""
         if loop is not self._loop:
             self._loop = loop
+            self.thread = get_ident()
             if self._lends:
                 chosen = copy_context() if context is None else context
                 self.lender = _lending.lender(loop, chosen)
+
+    # -- threads ------------------------------------------------------------------------
+
+    def here(self, call: str, cure: str) -> None:
+        """Raise ``ConfigurationError`` unless this is the thread of the loop."""
+        if get_ident() != self.thread:
+            self.elsewhere(call, cure)
+
+    def elsewhere(self, call: str, cure: str) -> None:
+        """``call`` comes from a thread that is not ``thread``: refuse it if the loop is running.
+
+        ``cure`` is what to call instead.
+        """
+        if self.is_running:
+            if self.runs_here:  # the loop has moved to this thread
+                self.thread = get_ident()
+                return
+            raise ConfigurationError(
+                f"{call}() was called in a thread other than that of the event loop: {cure}"
+            )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the loop is known, and running."""
+        return self._loop is not None and self._loop.is_running()
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether the caller runs on the loop."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    def hand_over(self, function: Callable[[], object]) -> bool:
+        """Call a function on the loop, from any thread; whether the loop takes it."""
+        if self._loop is None or not self._loop.is_running():
+            return False
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # it has been closed meanwhile
+            return False
+        return True
+
+    def anywhere(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function, from any thread: at once in that of the loop, else soon."""
+        if get_ident() == self.thread:
+            function(*args)
+        elif not self.hand_over(partial(function, *args)):
+            logger.warning("%s() was called after the event loop had ended", function.__name__)
+
+    # -- coroutines ---------------------------------------------------------------------
 
     def keep(
         self,

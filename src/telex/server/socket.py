@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from _thread import get_ident
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Never, Protocol, TypeVar
@@ -28,6 +29,7 @@ from .middleware import check
 from .operators import BroadcastOperator, OperatorParts, Rooms, check_event, room_names
 from .runtime import Runtime
 from .tasks import Tasks
+from .threadsafe import ThreadsafeSocket
 
 M = TypeVar("M", bound=PacketMiddleware)
 T = TypeVar("T")
@@ -48,6 +50,10 @@ RECOVERABLE = frozenset(
 """The reasons after which a client may come back to its session."""
 
 _NO_ROOMS: AbstractSet[str] = frozenset()
+_EMIT, _JOIN, _LEAVE, _DISCONNECT = (
+    f"use socket.threadsafe.{call}(), or io.threadsafe for many sockets"
+    for call in ("emit", "join", "leave", "disconnect")
+)
 PENDING, CONNECTED, DISCONNECTED = "pending", "connected", "disconnected"
 
 
@@ -133,7 +139,7 @@ class Sent:
         return getattr(self._socket, name)
 
 
-class Socket(Listening, Broadcasting):
+class Socket(Listening, Broadcasting[BroadcastOperator]):
     """One client in one namespace.
 
     Made by the server; handlers receive it. Users may set attributes of their own.
@@ -296,6 +302,8 @@ class Socket(Listening, Broadcasting):
         if ack is not None:
             return self.emit_flagged(event, args, ack, timeout=None, compress=True, volatile=False)
         check_event(event)
+        if get_ident() != self._runtime.thread:
+            self._runtime.elsewhere("emit", _EMIT)
         if self._log is None:
             packet = self._encode(EVENT, self.nsp.name, [event, *args])
         else:
@@ -334,6 +342,8 @@ class Socket(Listening, Broadcasting):
     ) -> int | None:
         """Emit, and let ``settle`` take the answer; the id under which it will come."""
         check_event(event)
+        if get_ident() != self._runtime.thread:
+            self._runtime.elsewhere("emit", _EMIT)
         ack_id = None
         if settle is None and self._log is None:
             packet = self.nsp.parts.encode_plain([event, *args])
@@ -532,6 +542,8 @@ class Socket(Listening, Broadcasting):
     def join(self, rooms: Rooms) -> Sent:
         """Join a room or several."""
         names = room_names(rooms)
+        if get_ident() != self._runtime.thread:
+            self._runtime.elsewhere("join", _JOIN)
         if self.state is PENDING:
             self._early_rooms = [*(self._early_rooms or ()), *names]
         elif self.state is CONNECTED:
@@ -541,11 +553,21 @@ class Socket(Listening, Broadcasting):
     def leave(self, rooms: Rooms) -> Sent:
         """Leave a room or several."""
         names = room_names(rooms)
+        if get_ident() != self._runtime.thread:
+            self._runtime.elsewhere("leave", _LEAVE)
         if self.state is PENDING:
             self._early_rooms = [n for n in self._early_rooms or () if n not in names]
         elif self.state is CONNECTED:
             self.nsp.adapter.leave(self.id, names)
         return self._sent or Sent(self)
+
+    @property
+    def threadsafe(self) -> ThreadsafeSocket:
+        """The same calls for any other thread, such as that of a ``thread=True`` handler.
+
+        ``socket.threadsafe.emit_with_ack("event", timeout=5)`` waits for the answer there.
+        """
+        return ThreadsafeSocket(self._runtime, self, SocketEmitter(self))
 
     # -- broadcasting ---------------------------------------------------------------------
 
@@ -577,6 +599,7 @@ class Socket(Listening, Broadcasting):
 
     def spawn(self, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine as a task that is cancelled when the socket disconnects."""
+        self._runtime.here("spawn", "use io.threadsafe.call(socket.spawn, coroutine)")
         if self._tasks is None:
             self._tasks = Tasks(self)
         task = self._tasks.start(self._runtime.loop, coro)
@@ -643,6 +666,7 @@ class Socket(Listening, Broadcasting):
 
     def disconnect(self, close: bool = False) -> Sent:
         """Disconnect this socket; with ``close``, the whole connection of its client."""
+        self._runtime.here("disconnect", _DISCONNECT)
         if close:
             self.client.disconnect()
         elif self.state is not DISCONNECTED:

@@ -357,6 +357,19 @@ def test_holding_what_is_not_open() -> None:
 # -- sending ----------------------------------------------------------------------------------
 
 
+def test_a_cork_that_fails_is_told_again() -> None:
+    stage = Stage("websocket")
+    wire = stage.opened()
+    cork, stage.session.cork = stage.session.cork, lambda: stage.named("nothing")[0]
+    with pytest.raises(IndexError):
+        stage.session.send(message("a"))
+    stage.session.cork = cork
+    stage.session.send(message("b"))
+    assert stage.corks == 1
+    stage.session.flush()
+    assert wire.messages == ["4a", "4b"]
+
+
 def test_one_flush_for_all_that_a_turn_sends() -> None:
     stage = Stage("websocket")
     wire = stage.opened()
