@@ -132,6 +132,17 @@ async def fastapi(examples: list[Block], site: Site) -> None:
         assert await page.run(ANNOUNCED, path="/announce?text=hello") == [200, ["hello"]]
 
 
+@runs(FRAMEWORKS, "Threads")
+async def threads(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    page = await site.page((await execute(example))["io"])
+    assert await page.run("""
+        const ana = await connect();
+        ana.on("are you sure?", (number, answer) => answer(number === 1));
+        return [await ana.emitWithAck("order", 1), await ana.emitWithAck("order", 2)];
+    """) == ["ordered", "forgotten"]
+
+
 ANNOUNCED = """
     const ana = await connect();
     const heard = once(ana, "chat");
