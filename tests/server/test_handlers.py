@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 import pytest
 
@@ -12,9 +12,6 @@ from telex import Ack
 from telex.errors import ConfigurationError
 from telex.server.handlers import Handler, Handlers
 from telex.server.params import InvalidArguments
-
-if TYPE_CHECKING:
-    from decimal import Decimal as Unknown  # known to type checkers only, as users have it
 
 
 def nothing() -> None: ...
@@ -102,11 +99,6 @@ class TestPlan:
         assert not Handler(one, once=True).direct
         assert not Handler(one, concurrent=True).direct
 
-    def test_annotations_that_nobody_can_resolve(self) -> None:
-        def handler(a: Unknown, b: int) -> None: ...
-
-        assert Handler(handler).limit == 2
-
 
 class TestAcknowledgement:
     def test_by_a_parameter(self) -> None:
@@ -127,11 +119,6 @@ class TestAcknowledgement:
             ("done", False, 1),
             (None, False, 1),
         ]
-
-    def test_named_in_annotations_that_cannot_be_resolved(self) -> None:
-        def handler(a: Unknown, ack: Ack | None = None) -> None: ...
-
-        assert Handler(handler).ack == "ack"
 
     def test_beside_the_socket(self) -> None:
         def handler(socket: Any, a: Any, ack: Ack) -> None: ...

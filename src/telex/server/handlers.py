@@ -21,6 +21,7 @@ from .params import (
     event_decoder,
     explain,
 )
+from .signature import check_defaults, name_of, resolved, signature_of
 
 Function = Callable[..., Any]
 
@@ -99,16 +100,22 @@ class Handler:
 
     def _read_signature(self) -> None:
         try:
-            signature = inspect.signature(self.function)
+            signature = signature_of(self.function)
         except (TypeError, ValueError):  # some builtins have none: they get everything
             self.limit = None
             return
-        hints = _hints(self.function)
+        check_defaults(self.function, signature)
+        hints: dict[str, Any] = {}
         positional: list[inspect.Parameter] = []
         ack: inspect.Parameter | None = None
         for parameter in signature.parameters.values():
             kind = parameter.kind
-            if _is_ack(hints.get(parameter.name, parameter.annotation)):
+            is_socket = self.with_socket and not positional
+            if is_socket and kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                positional.append(parameter)
+                continue
+            annotation = hints[parameter.name] = self._annotation(parameter)
+            if _is_ack(annotation):
                 if kind is parameter.POSITIONAL_ONLY:
                     raise self._wrong(f"{parameter.name!r} (telex.Ack) cannot be positional-only")
                 ack = parameter
@@ -133,19 +140,28 @@ class Handler:
         if not self._checked:
             return
         for parameter in positional:
-            annotation = hints.get(parameter.name, parameter.annotation)
+            annotation = hints[parameter.name]
             convert = converter(annotation, f"{self.name}: the annotation of {parameter.name!r}")
             if parameter.kind is not parameter.VAR_POSITIONAL:
                 self.converters.append((parameter.name, convert))
             elif convert is not None:
                 self.rest = parameter.name, convert
         if self.limit is not None and any(convert for _, convert in self.converters):
-            self.decode = event_decoder(tuple(hints.get(p.name, p.annotation) for p in named))
+            self.decode = event_decoder(tuple(hints[p.name] for p in named))
+
+    def _annotation(self, parameter: inspect.Parameter) -> Any:
+        """What the annotation of a parameter names; what is ours to give may have any."""
+        try:
+            return resolved(self.function, parameter)
+        except ConfigurationError:
+            if self._checked:
+                raise
+            return parameter.empty
 
     @property
     def name(self) -> str:
         """The function's name, for people."""
-        return str(getattr(self.function, "__qualname__", repr(self.function)))
+        return name_of(self.function)
 
     def _wrong(self, what: str) -> ConfigurationError:
         return ConfigurationError(f"handler {self.name}: {what}")
@@ -249,18 +265,9 @@ def _is_async(function: Function) -> bool:
     return any(map(inspect.iscoroutinefunction, functions))
 
 
-def _hints(function: Function) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except Exception:  # annotations may name things that exist for type checkers only
-        return {}
-
-
 def _is_ack(annotation: Any) -> bool:
     if annotation is Ack:
         return True
-    if isinstance(annotation, str):
-        return annotation.replace(" ", "").removesuffix("|None").rpartition(".")[2] == "Ack"
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         return Ack in typing.get_args(annotation)
     return False

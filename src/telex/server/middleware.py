@@ -10,6 +10,7 @@ from typing import Any
 from .._aio import harmless
 from .._log import logger
 from ..errors import ConfigurationError, ConnectError
+from .signature import check_defaults, name_of, signature_of
 
 Middleware = Callable[[Any], Any]
 
@@ -47,12 +48,14 @@ def check(middleware: Any, takes: str, parameters: int) -> None:
     if not callable(middleware):
         raise ConfigurationError(f"a middleware must be callable, not {middleware!r}")
     try:
-        signature = inspect.signature(middleware)
+        signature = signature_of(middleware)
         signature.bind(*range(parameters))
     except ValueError:  # some builtins have no signature
         return
     except TypeError:
         raise ConfigurationError(
             f"a middleware takes {takes}: it returns to accept and raises to refuse, there is no"
-            f" next(); {getattr(middleware, '__qualname__', middleware)!s} takes something else"
+            f" next(); {name_of(middleware)} takes something else"
         ) from None
+    if len(signature.parameters) > parameters:
+        check_defaults(middleware, signature)

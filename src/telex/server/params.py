@@ -2,13 +2,12 @@
 
 Annotations that msgspec understands (scalars, lists, dicts, unions, dataclasses,
 TypedDict, ``msgspec.Struct``, ``datetime``, …) are checked by msgspec, those that name a
-pydantic model by pydantic, if it is installed.
+model or a constraint of pydantic by pydantic. What nothing would check is refused.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Callable
@@ -22,11 +21,13 @@ from .._annotations import SCALARS, types_in
 from .._json import decoder
 from .._log import shown
 from ..errors import ConfigurationError
+from .constraints import needs_pydantic
 
 LONGEST = 500
 """How many characters of a mistake are shown, to the client and in the log."""
 
 _BINARY = (bytes, bytearray, memoryview)
+_DECODED = (str, int, float, bool, bytes, list, dict, type(None))
 _EXACT: tuple[Any, ...] = (str, int, float, bool, bytes)
 
 _USUAL = (
@@ -64,7 +65,7 @@ def converter(annotation: Any, where: str) -> Convert | None:
         make = _converter  # sockets that register the same handler share what it needs
     try:
         return make(annotation)
-    except TypeError as error:
+    except Exception as error:  # msgspec, pydantic and what users wrote raise whatever they do
         raise ConfigurationError(f"{where} cannot be checked: {error}") from None
 
 
@@ -72,8 +73,11 @@ def converter(annotation: Any, where: str) -> Convert | None:
 def _converter(annotation: Any) -> Convert:
     if _is_plain_union(annotation):
         return _instance_of(typing.get_args(annotation))
-    if _names_pydantic_model(annotation):
+    if needs_pydantic(annotation):
         return _pydantic(annotation)
+    for part in types_in(annotation):
+        if isinstance(part, kinds.CustomType) and not _can_be_sent(part.cls):
+            raise TypeError(f"nobody can send a {part.cls.__name__}")
     try:
         msgspec.convert(None, annotation, builtin_types=_BINARY)
     except msgspec.ValidationError:
@@ -144,6 +148,8 @@ def event_decoder(annotations: tuple[Any, ...]) -> DecodeEvent | None:
 @lru_cache(maxsize=1024)
 def _event_decoder(annotations: tuple[Any, ...]) -> DecodeEvent | None:
     wanted = [Any if _takes_anything(annotation) else annotation for annotation in annotations]
+    if any(needs_pydantic(annotation) for annotation in annotations):
+        return None
     try:
         if all(annotation is Any for annotation in wanted) or not all(map(_is_usual, wanted)):
             return None
@@ -154,7 +160,7 @@ def _event_decoder(annotations: tuple[Any, ...]) -> DecodeEvent | None:
 
 
 def _takes_anything(annotation: Any) -> bool:
-    return annotation in (Any, object, inspect.Parameter.empty) or isinstance(annotation, str)
+    return annotation in (Any, object, inspect.Parameter.empty)
 
 
 def _is_plain_union(annotation: Any) -> bool:
@@ -176,13 +182,12 @@ def _instance_of(kinds: tuple[type, ...]) -> Convert:
     return check
 
 
-def _names_pydantic_model(annotation: Any) -> bool:
-    pydantic = sys.modules.get("pydantic")  # a model cannot exist before its module
-    if pydantic is None:
-        return False
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+def _can_be_sent(kind: type) -> bool:
+    """Whether anything that is decoded can be of a type that msgspec does not know."""
+    try:
+        return any(issubclass(each, kind) for each in _DECODED)
+    except TypeError:  # a protocol, say
         return True
-    return any(_names_pydantic_model(part) for part in typing.get_args(annotation))
 
 
 def _pydantic(annotation: Any) -> Convert:
