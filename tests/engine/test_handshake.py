@@ -15,6 +15,7 @@ from telex.engine.handshake import (
     Refused,
     SessionCookie,
     check_origin,
+    check_page,
     check_protocol,
     check_transport,
 )
@@ -124,6 +125,80 @@ class TestOrigin:
         with pytest.raises(Refused, match="Forbidden") as caught:
             check_origin(request(headers={"origin": "https://a.example"}), CorsPolicy(check))
         assert isinstance(caught.value.context["error"], RuntimeError)
+
+
+ANY, LISTED = "*", "https://a.example"
+SITE, REFERER = "sec-fetch-site", "referer"
+
+
+def asked_about(origin: str, _: object) -> bool:
+    return origin == LISTED
+
+
+class TestPages:
+    """What a browser asks for without an `Origin`: what pages embed, JSONP, links."""
+
+    @pytest.mark.parametrize(
+        ("headers", "admitted"),
+        [
+            # No page asks, or one of the same origin, or the user by the address bar.
+            ({}, [None, LISTED, ANY, asked_about]),
+            ({SITE: "same-origin"}, [None, LISTED, ANY, asked_about]),
+            ({SITE: "none"}, [None, LISTED, ANY, asked_about]),
+            ({REFERER: "https://evil.example/"}, [None, LISTED, ANY, asked_about]),
+            # A page of another site embeds it, which no client does.
+            ({SITE: "cross-site"}, []),
+            ({SITE: "same-site"}, []),
+            ({SITE: "cross-site", REFERER: "https://a.example/"}, []),
+            # With an Origin, that decides.
+            ({SITE: "cross-site", "origin": "https://a.example"}, [LISTED, ANY, asked_about]),
+            ({SITE: "same-origin", "origin": "https://evil.example"}, [ANY]),
+        ],
+    )
+    @pytest.mark.parametrize("query", ["EIO=4&transport=polling&j=0", "EIO=3&transport=polling"])
+    def test_polling(self, query: str, headers: dict[str, str], admitted: list[Any]) -> None:
+        assert self.admitted_by(query, headers) == admitted
+
+    @pytest.mark.parametrize(
+        ("headers", "admitted"),
+        [
+            ({}, [ANY]),
+            ({SITE: "same-origin"}, [None, LISTED, ANY, asked_about]),
+            ({SITE: "none"}, [None, LISTED, ANY, asked_about]),
+            ({SITE: "cross-site"}, [ANY]),
+            ({SITE: "same-site"}, [ANY]),
+            ({SITE: "same-origin, cross-site"}, [ANY]),
+            ({SITE: "cross-site", REFERER: "https://a.example/page"}, [LISTED, ANY, asked_about]),
+            ({SITE: "cross-site", REFERER: "http://app.example/"}, [ANY]),
+            ({REFERER: "http://app.example/page?q"}, [None, ANY]),
+            ({REFERER: "http://APP.example/page"}, [None, ANY]),
+            ({REFERER: "https://a.example/"}, [LISTED, ANY, asked_about]),
+            ({REFERER: "https://evil.example/https://a.example"}, [ANY]),
+            ({REFERER: "https://evil.example?http://app.example"}, [ANY]),
+            ({REFERER: "https://evil.example\\@a.example/"}, [ANY]),
+            ({REFERER: "https://a.example@evil.example/"}, [ANY]),
+            ({REFERER: "about:blank"}, [ANY]),
+            ({SITE: "same-origin", "origin": "https://evil.example"}, [ANY]),
+        ],
+    )
+    def test_jsonp(self, headers: dict[str, str], admitted: list[Any]) -> None:
+        assert self.admitted_by("EIO=3&transport=polling&j=0", headers) == admitted
+
+    @staticmethod
+    def admitted_by(query: str, headers: dict[str, str]) -> list[Any]:
+        """The `origins` with which a request is served."""
+        served: list[Any] = []
+        for origins in (None, LISTED, ANY, asked_about):
+            try:
+                check_page(
+                    request(query, headers={"host": "app.example", **headers}), CorsPolicy(origins)
+                )
+            except Refused as refused:
+                if (refused.code, refused.message) == (4, "Forbidden"):
+                    raise
+            else:
+                served.append(origins)
+        return served
 
 
 def opened(transport: str, sid: str = "abc", **options: Any) -> dict[str, Any]:

@@ -108,10 +108,10 @@ class Host:
         self._stack.callback(wire.close)
         return wire
 
-    async def open(self, wire: Wire, revision: int = 4, more: str = "") -> str:
+    async def open(self, wire: Wire, revision: int = 4, more: str = "", *lines: str) -> str:
         """The target of the requests of a new session, whose socket is connected."""
         target = f"/socket.io/?EIO={revision}&transport=polling{more}"
-        opened = await wire.ask(get(target))
+        opened = await wire.ask(get(target, *lines))
         sid = re.search(rb'"sid\\?":\\?"([^"\\]+)', opened)
         assert sid is not None, opened
         target += f"&sid={sid[1].decode()}"
@@ -229,7 +229,12 @@ class TestHandshakes:
             (get("/socket.io?transport=polling&t=Ab.-_1&EIO=4"), True),
             (get(HANDSHAKE + "&who=me%20too&who=you"), True),
             (get("/socket.io/?EIO=3&transport=polling&b64=1"), True),
-            (get("/socket.io/?EIO=3&transport=polling&j=4x"), True),
+            (get("/socket.io/?EIO=3&transport=polling&j=4x", "Sec-Fetch-Site: same-origin"), True),
+            (get("/socket.io/?EIO=3&transport=polling&j=4", f"Referer: {ORIGIN}/page"), True),
+            (get("/socket.io/?EIO=3&transport=polling&j=4"), False),
+            (get("/socket.io/?EIO=3&transport=polling&j=4", "Sec-Fetch-Site: cross-site"), False),
+            (get(HANDSHAKE, "Sec-Fetch-Site: same-origin"), True),
+            (get(HANDSHAKE, "Sec-Fetch-Site: cross-site"), False),
             (get(HANDSHAKE, f"Origin: {ORIGIN}"), True),
             (get(HANDSHAKE, "Connection: Keep-Alive", "Cookie: a=b"), True),
             (get(HANDSHAKE, "Connection: close"), True),
@@ -513,9 +518,10 @@ class TestPolls:
     ) -> None:
         async def story(host: Host) -> list[bytes]:
             polls, posts = host.call(), host.call()
-            target = await host.open(polls, revision, more)
-            posted = await posts.ask(post(target, body, *lines))
-            return [posted, await polls.ask(get(target))]
+            more_lines = ("Sec-Fetch-Site: same-origin",) if "j=" in more else ()
+            target = await host.open(polls, revision, more, *more_lines)
+            posted = await posts.ask(post(target, body, *lines, *more_lines))
+            return [posted, await polls.ask(get(target, *more_lines))]
 
         await both(story)
         assert all(taken[:-1])

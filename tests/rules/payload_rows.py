@@ -32,7 +32,10 @@ from tests.support.raw import Connection, HeaderLines, exchange, request, upgrad
 
 RS = "\x1e"
 OCTETS: HeaderLines = [("Content-Type", "application/octet-stream")]
-FORM: HeaderLines = [("Content-Type", "application/x-www-form-urlencoded")]
+FORM: HeaderLines = [
+    ("Content-Type", "application/x-www-form-urlencoded"),
+    ("Sec-Fetch-Site", "same-origin"),
+]
 
 
 # -- revision 4 -----------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from tests.support.node import JsonObject, run_script
 from tests.support.raw import Answer, exchange, request
 
 EVALUATE = Path(__file__).with_name("evaluate.js")
-FORM = [("Content-Type", "application/x-www-form-urlencoded")]
+PAGE = [("Sec-Fetch-Site", "same-origin")]
+FORM = [("Content-Type", "application/x-www-form-urlencoded"), *PAGE]
 
 TEXTS = [
     'say "hello"',
@@ -56,7 +57,7 @@ class Page:
         self._port = subject.port_of(server)
         self._path = path
         to = target("polling", 3, path=path, j=0)
-        self.handshake = exchange(self._port, request("GET", to))
+        self.handshake = exchange(self._port, request("GET", to, PAGE))
         assert is_script(self.handshake)
         (result,) = evaluated(self.handshake.text)
         assert result["error"] is None
@@ -73,7 +74,7 @@ class Page:
         return exchange(self._port, request("POST", self.target(1), FORM, form))
 
     def get(self, j: object = 1) -> Answer:
-        return exchange(self._port, request("GET", self.target(j)))
+        return exchange(self._port, request("GET", self.target(j), PAGE))
 
 
 def test_texts(subject: Subject) -> None:
@@ -131,7 +132,7 @@ def test_events(subject: Subject) -> None:
 def test_index(subject: Subject, j: str, index: str) -> None:
     """Only its digits reach the script."""
     to = target("polling", 3, path=ENGINE_IO, j=j)
-    answer = exchange(subject.port_of("engine"), request("GET", to))
+    answer = exchange(subject.port_of("engine"), request("GET", to, PAGE))
     assert is_script(answer)
     assert answer.text.startswith(f"___eio[{index}](")
     (result,) = evaluated(answer.text)

@@ -121,6 +121,11 @@ class CorsPolicy:
         """Whether a function of the user decides."""
         return self._callable is not None
 
+    @property
+    def admits_any(self) -> bool:
+        """Whether pages of every origin are served (``"*"``)."""
+        return self._any
+
     def allows(self, origin: str | None, request: Request) -> bool:
         """Whether a request with this ``Origin`` header is served.
 

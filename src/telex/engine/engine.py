@@ -22,6 +22,7 @@ from .handshake import (
     Refused,
     SessionCookie,
     check_origin,
+    check_page,
     check_protocol,
     check_transport,
 )
@@ -81,7 +82,9 @@ class Engine:
         """
         query = request.query
         transport = check_transport(query, self.options)
-        if request.origin is not None:
+        if transport == "polling":
+            check_page(request, self.cors)
+        elif request.origin is not None:
             check_origin(request, self.cors)
         sid = query.get("sid")
         if sid:

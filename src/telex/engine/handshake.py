@@ -56,8 +56,47 @@ class Refused(Exception):
 def check_origin(request: Request, policy: CorsPolicy) -> None:
     """Refuse a request from a page that may not connect."""
     origin = request.origin
-    if origin is None:
+    if origin is not None:
+        _judge(origin, request, policy)
+
+
+def check_page(request: Request, policy: CorsPolicy) -> None:
+    """Refuse a request of long-polling from a page that may not connect.
+
+    Browsers send no ``Origin`` for what a page embeds or links to: the scripts of JSONP,
+    whose answers the page can read, images, frames. Then ``Sec-Fetch-Site`` tells whether
+    the page is one of ours; older browsers, which do not send it, name the page in
+    ``Referer``.
+    """
+    if request.origin is not None:
+        check_origin(request, policy)
         return
+    headers = request.headers
+    site = headers.get("sec-fetch-site")
+    if "j" not in request.query or request.query.get("EIO") != "3":
+        if site in ("cross-site", "same-site"):
+            raise Refused(FORBIDDEN, _EMBEDDED, name="ORIGIN_UNKNOWN")
+        return
+    if site in ("same-origin", "none") or policy.admits_any:
+        return
+    page = _PAGE.match(headers.get("referer", ""))
+    if page is None or (site is not None and not policy.enabled):
+        raise Refused(FORBIDDEN, _NO_PAGE, name="ORIGIN_UNKNOWN")
+    _judge(page[1].lower(), request, policy)
+
+
+_PAGE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#\\]+)")
+_EMBEDDED = (
+    "a script, an image, a form or a link of another site does not open a connection: the page has"
+    " to use a Socket.IO client"
+)
+_NO_PAGE = (
+    "JSONP is served to pages of the same origin, by the headers Sec-Fetch-Site or Referer;"
+    " other pages are admitted with origins=['https://page.example'] if they send a Referer"
+)
+
+
+def _judge(origin: str, request: Request, policy: CorsPolicy) -> None:
     if not legal(origin):
         raise Refused(BAD_REQUEST, name="INVALID_ORIGIN")
     try:

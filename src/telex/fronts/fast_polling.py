@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 from .._log import logger, shown
 from ..engine.cors import CorsPolicy
 from ..engine.engine import Engine
-from ..engine.handshake import Refused, check_origin
+from ..engine.handshake import Refused, check_page
 from ..engine.polling import BAD_REQUEST, DONE, TEXT, PollingTransport
 from ..engine.schedule import Lane, Schedule
 from ..engine.session import TRANSPORT_ERROR, Session
@@ -56,6 +56,7 @@ _UNUSUAL = frozenset(
 _CONNECTIONS = frozenset((b"keep-alive", b"close"))
 _ONCE = frozenset((b"connection", b"content-length", b"content-type", b"host"))
 _REVISIONS = {3: "3", 4: "4"}
+_JSONP = "3&j"
 _TIMED_OUT = Response(408, [("connection", "close")], b"")
 _PLAIN = [("content-type", "text/plain; charset=utf-8")]
 _INVALID = Response(400, _PLAIN, b"Invalid HTTP request received.")
@@ -230,9 +231,11 @@ class PollingRoad:
         if end < 0:
             return None
         lines = data[start : end + 2]
-        head = self._heads.get((lines, revision)) if engine.cors is self._cors else None
+        # What has to be known of a page depends on whether a script of it asks.
+        kind = _JSONP if revision == "3" and "j" in query else revision
+        head = self._heads.get((lines, kind)) if engine.cors is self._cors else None
         if head is None:
-            head = self._head(lines, revision, transport)
+            head = self._head(lines, kind, transport)
             if head is None:
                 return None
         if method == b"GET":
@@ -242,12 +245,12 @@ class PollingRoad:
             return None
         return Asked(method, path, query_string, query, lines, head, session, polling, end + 4)
 
-    def _head(self, lines: bytes, revision: str, transport: asyncio.Transport) -> _Head | None:
+    def _head(self, lines: bytes, kind: str, transport: asyncio.Transport) -> _Head | None:
         """What header lines say; ``None`` if this is no road for them."""
         if self._engine.cors is not self._cors:
             self._cors = self._engine.cors
             self._forget()
-        key: object = (lines, revision)
+        key: object = (lines, kind)
         head = self._heads.get(key)
         if head is not None:
             return head
@@ -255,7 +258,7 @@ class PollingRoad:
         if key in self._heads:  # a proxy speaks for a client: is it to be believed?
             proxied = True
             proxy = _address(transport.get_extra_info("peername"))
-            key = (lines, revision, proxy is not None and proxy[0] in self._trusted)
+            key = (lines, kind, proxy is not None and proxy[0] in self._trusted)
             head = self._heads.get(key)
             if head is not None:
                 return head
@@ -266,15 +269,15 @@ class PollingRoad:
             return None
         if not proxied and self._proxy is not None and _forwarded(headers):
             self._remember(key, None, len(lines))
-            return self._head(lines, revision, transport)
-        query = b"EIO=" + revision.encode()
+            return self._head(lines, kind, transport)
+        query = b"EIO=" + kind.encode()
         request = Request(self._scope(transport, b"GET", b"/", query, headers))
         if "msie" in request.headers.get("user-agent", "").lower():
             return None
-        if self._cors.asks and "origin" in request.headers:
+        if self._cors.asks and (kind == _JSONP or "origin" in request.headers):
             return None
         try:
-            check_origin(request, self._cors)
+            check_page(request, self._cors)
         except Refused:
             return None
         head = _Head(request, self._cors)
