@@ -25,10 +25,9 @@ from .server.core import Core
 from .server.dynamic import ParentNamespace
 from .server.engine_socket import EngineSocket
 from .server.face import NamespaceFace
-from .server.handlers import Function, Handler, Handlers
+from .server.handlers import Function, Handler, Handlers, registering
 from .server.namespace import Namespace
 from .server.operators import BroadcastOperator
-from .server.registry import registering
 from .server.runtime import Runtime
 from .server.threadsafe import Threadsafe, ThreadsafeNamespace
 

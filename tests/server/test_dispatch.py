@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from telex import Ack, Socket
+from telex.errors import ConfigurationError
 from telex.server import dispatch
 from telex.server.acks import call
 from telex.server.handlers import Handler
@@ -841,7 +842,8 @@ class TestHandlersComeAndGo:
         assert room.log == [(room.socket.id, 1), 1]
 
     async def test_a_socket_has_no_catch_all_and_no_private_names(self, room: Room) -> None:
-        room.socket.on("*", note(room.log, "*"))
+        with pytest.raises(ConfigurationError, match="on_any"):
+            room.socket.on("*", note(room.log, "*"))
         room.say('2["x"]', '2["__class__"]', '2["on"]')
         await settle()
         assert room.log == []

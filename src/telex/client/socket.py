@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from _thread import get_ident
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
 from inspect import isawaitable
 from typing import Any, ClassVar, Never, Protocol, Self, TypeVar, overload
 from urllib.parse import urlencode
@@ -126,21 +126,19 @@ class ClientSocket(Listening):
     too. Methods take effect when they are called; awaiting what they return is optional.
     """
 
-    own_events: ClassVar[frozenset[str]] = frozenset(
-        {
-            "connect",
-            "connect_error",
-            "disconnect",
-            "error",
-            "ping",
-            "pong",
-            "reconnect",
-            "reconnect_attempt",
-            "reconnect_error",
-            "reconnect_failed",
-            "reconnecting",
-        }
-    )
+    own_events: ClassVar[Mapping[str, int]] = {
+        "connect": 0,
+        "connect_error": 1,
+        "disconnect": 2,
+        "error": 1,
+        "ping": 0,
+        "pong": 1,
+        "reconnect": 1,
+        "reconnect_attempt": 1,
+        "reconnect_error": 1,
+        "reconnect_failed": 0,
+        "reconnecting": 1,
+    }
 
     def __init__(
         self,

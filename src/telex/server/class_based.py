@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -29,10 +28,11 @@ def register(registry: Registry, handlers: object) -> None:
     """Register every ``on_<event>`` method of an object."""
     if isinstance(handlers, type):
         raise ConfigurationError(f"register an object, not the class: {handlers.__name__}()")
+    kind = type(handlers)
     found: list[tuple[str, Any]] = [
-        (name.removeprefix("on_"), method)
-        for name, method in inspect.getmembers(handlers, inspect.ismethod)
-        if name.startswith("on_")
+        (name.removeprefix("on_"), getattr(handlers, name))
+        for name in dir(kind)
+        if name.startswith("on_") and callable(getattr(kind, name))
     ]
     if not found:
         raise ConfigurationError(f"{type(handlers).__name__} has no method on_<event>")

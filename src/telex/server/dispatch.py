@@ -12,9 +12,11 @@ from typing import Any, Protocol
 from .. import _json, _lending
 from .._aio import cancelled_from_outside, harmless
 from .._log import logger, shown
+from ..errors import ConnectError
 from ..parser.packet import RESERVED_EVENTS, event_arguments
 from .acks import Ack
 from .handlers import Handler, Handlers
+from .middleware import explain
 from .params import InvalidArguments
 from .runtime import Runtime
 
@@ -536,8 +538,11 @@ class Dispatch:
         for middleware in list(extras.middlewares):
             try:
                 result = middleware(name, args)
-                if result.__class__ is CoroutineType:
-                    await result
+                if result.__class__ is CoroutineType or hasattr(result, "__await__"):
+                    result = await result
+                if result is not None and result is not True:
+                    explain(middleware, result, "refuses the event", self._runtime.explained)
+                    raise ConnectError("the event was refused by the server")
             except Exception as error:
                 self._recipient.refused(error)
                 return False
@@ -629,8 +634,13 @@ class Dispatch:
             except BaseException as error:
                 self._failed(event, None, harmless(error))
 
-    def greet(self, handlers: Iterable[Handler], failed: Callable[[BaseException], None]) -> None:
-        """Run the handlers of ``connection``; the client's events wait until they are done."""
+    def greet(
+        self, handlers: Iterable[Handler], failed: Callable[[BaseException | None], None]
+    ) -> None:
+        """Run the handlers of ``connection``; the client's events wait until they are done.
+
+        One that raises has ``failed``, and so has one that returns False, without an error.
+        """
         self._busy = True
         self._greeting = True
         rest = list(handlers)
@@ -642,25 +652,37 @@ class Dispatch:
                 failed(error)
                 break
             if result.__class__ is CoroutineType:
-                work = partial(self._greet, result, rest, failed)
+                work = partial(self._greet, handler, result, rest, failed)
                 self._runtime.begin(self._work(work), held=result)
                 return
+            if result is False:
+                self._refuse(handler, failed)
+                break
         self.go_on()
+
+    def _refuse(self, handler: Handler, failed: Callable[[None], None]) -> None:
+        explain(handler.function, False, "disconnects the socket", self._runtime.explained)
+        failed(None)
 
     async def _greet(
         self,
-        first: Coroutine[Any, Any, Any],
+        handler: Handler,
+        begun: Coroutine[Any, Any, Any],
         rest: list[Handler],
-        failed: Callable[[BaseException], None],
+        failed: Callable[[BaseException | None], None],
     ) -> None:
         try:
-            await first
-            for handler in rest:
+            result = await begun
+            while result is not False and rest:
+                handler = rest.pop(0)
                 result = handler.call(*handler.most(self._recipient))
                 if result.__class__ is CoroutineType:
-                    await result
+                    result = await result
         except BaseException as error:
             failed(harmless(error))
+        else:
+            if result is False:
+                self._refuse(handler, failed)
 
     def leave(self, reason: str) -> None:
         """Run the handlers of ``disconnecting`` and ``disconnect`` after what is waiting."""

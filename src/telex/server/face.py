@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Never, Self, TypeVar, overload
 
 from ..adapter.base import Adapter
-from .handlers import Function
+from ..errors import ConfigurationError
+from .handlers import LIFE_CYCLE, Function, check_name, registering
 from .operators import BroadcastOperator, Emitted, RemoteSocket, Rooms
-from .registry import Registry, registering
+from .registry import Registry, check_own_name
 from .threadsafe import ThreadsafeNamespace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,8 +37,9 @@ class NamespaceFace:
     def use(self, middleware: F) -> F:
         """Register a middleware: ``middleware(socket)``, plain or async.
 
-        Returning lets the socket through. Raising refuses it: ``ConnectError`` is sent
-        to the client as it is, any other exception as a neutral message.
+        Returning nothing, or ``True``, lets the socket through. Raising refuses it:
+        ``ConnectError`` is sent to the client as it is, any other exception as a neutral
+        message. Returning anything else refuses it, too, and is logged once.
         """
         self._registry.add_middleware(middleware)
         return middleware
@@ -62,6 +64,7 @@ class NamespaceFace:
         return self._register(event, handler, once=True)
 
     def _register(self, event: str, handler: Function | None, *, once: bool) -> Any:
+        check_own_name(event)
         return registering(
             self, lambda each: self._registry.add_own(event, each, once=once), handler
         )
@@ -103,11 +106,13 @@ class NamespaceFace:
         socket; with ``thread`` a plain function runs in a worker thread.
         """
         if callable(name):
-            self._registry.add_event(name.__name__, name)
+            self._registry.add_event(_name_of(name), name)
             return name
+        if name is not None:
+            check_name(name, (*LIFE_CYCLE, "connect"))
 
         def decorate(function: F) -> F:
-            event = function.__name__ if name is None else name
+            event = _name_of(function) if name is None else name
             self._registry.add_event(event, function, concurrent=concurrent, thread=thread)
             return function
 
@@ -219,3 +224,10 @@ class NamespaceFace:
         parts = self._everybody.parts
         parts.runtime.here(call, f"use io.threadsafe.{call}()")
         return parts.adapter
+
+
+def _name_of(function: Function) -> str:
+    name: str = getattr(function, "__name__", "<lambda>")
+    if name == "<lambda>":
+        raise ConfigurationError(f"{function!r} has no name: event(name) says which event is meant")
+    return name

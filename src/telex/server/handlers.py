@@ -7,10 +7,11 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
+from ..parser.packet import RESERVED_EVENTS
 from .acks import Ack
 from .params import (
     MISTAKES,
@@ -24,9 +25,16 @@ from .params import (
 from .signature import check_defaults, name_of, resolved, signature_of
 
 Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
 
-LIFE_CYCLE = frozenset({"disconnecting", "disconnect", "error"})
-"""Events of a socket whose arguments come from us."""
+LIFE_CYCLE: Mapping[str, int] = {"disconnecting": 1, "disconnect": 1, "error": 1}
+"""Events of a socket whose arguments come from us, and how many these are."""
+
+_CURES = {
+    "*": "on_any() listens to every event",
+    "connect": 'io.on("connection") is told of new sockets',
+    "connection": "what a client sends is in socket.handshake.auth, its request is socket.request",
+}
 
 
 class Handler:
@@ -190,6 +198,13 @@ class Handler:
                 result[first + index] = _converted(value, convert, f"{name}[{index}]")
         return result
 
+    def check_own(self, event: str, given: int) -> None:
+        """Refuse a handler of an event of our own that needs more arguments than that has."""
+        needed = self.required + self.with_socket
+        if needed > given:
+            cure = f": {_CURES[event]}" if event in _CURES else ""
+            raise self._wrong(f"it needs {needed} arguments, and {event!r} has {given}{cure}")
+
     def missing(self, args: list[Any]) -> InvalidArguments:
         """Fewer arguments have come than the function needs."""
         return InvalidArguments(f"expected {self.required} arguments, got {len(args)}")
@@ -200,6 +215,16 @@ class Handler:
 
     def __repr__(self) -> str:
         return f"<Handler {self.name}>"
+
+
+def check_name(event: Any, own: Collection[str] = LIFE_CYCLE) -> None:
+    """Refuse the name of an event that never comes; ``own`` are events of ours that do."""
+    if not isinstance(event, str):
+        hint = ': write @….on("name") above a function' if callable(event) else ""
+        raise ConfigurationError(f"the name of an event is text, not {event!r}{hint}")
+    if event == "*" or (event in RESERVED_EVENTS and event not in own):
+        cure = f": {_CURES[event]}" if event in _CURES else ""
+        raise ConfigurationError(f"the event {event!r} never comes{cure}")
 
 
 def _converted(value: Any, convert: Convert, name: str) -> Any:
@@ -219,9 +244,15 @@ class Handlers:
 
     def add(self, event: str, handler: Handler, *, first: bool = False) -> None:
         """Register a handler."""
-        if not isinstance(event, str):
-            raise ConfigurationError(f"the name of an event is text, not {event!r}")
+        given: Any = event
+        if not isinstance(given, str):
+            check_name(given)
         known = self.by_event.get(event, ())
+        if known and known[0].concurrent != handler.concurrent:
+            raise ConfigurationError(
+                f"{event!r} has another handler, {known[0].name}: concurrent=True is for all"
+                " handlers of an event, or for none"
+            )
         self.by_event[event] = (handler, *known) if first else (*known, handler)
 
     def remove(self, event: str, function: Function | None = None) -> None:
@@ -257,6 +288,19 @@ class Handlers:
     def clear(self) -> None:
         """Remove every handler."""
         self.by_event.clear()
+
+
+def registering(owner: Any, add: Callable[[Function], object], handler: Function | None) -> Any:
+    """Register a handler that was given, or be the decorator that registers one."""
+    if handler is not None:
+        add(handler)
+        return owner
+
+    def decorate(function: F) -> F:
+        add(function)
+        return function
+
+    return decorate
 
 
 def _is_async(function: Function) -> bool:

@@ -5,12 +5,12 @@ Written once for every socket that has a ``Dispatch``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 from .._log import logger
 from .dispatch import Dispatch
-from .handlers import LIFE_CYCLE, Function, Handler
+from .handlers import LIFE_CYCLE, Function, Handler, check_name, registering
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,14 +18,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Listening:
     """Registers the handlers and the listeners of one socket.
 
-    A socket sets ``dispatch`` and ``_outgoing`` (``None``) when it is made, names in
-    ``own_events`` the events whose arguments come from us, and calls ``show_outgoing``
-    with what it sends while ``_outgoing`` is not ``None``.
+    A socket sets ``dispatch`` and ``_outgoing`` (``None``) when it is made, and calls
+    ``show_outgoing`` with what it sends while ``_outgoing`` is not ``None``. In ``own_events`` are
+    the events whose arguments come from us, and how many these are.
     """
 
     __slots__ = ("_outgoing", "dispatch")
 
-    own_events: ClassVar[frozenset[str]] = LIFE_CYCLE
+    own_events: ClassVar[Mapping[str, int]] = LIFE_CYCLE
 
     dispatch: Dispatch
     _outgoing: list[Handler] | None
@@ -66,16 +66,16 @@ class Listening:
 
     def _register(self, event: str, handler: Function | None, **options: bool) -> Any:
         handlers = self.dispatch.own_handlers()
-        options["checked"] = event not in self.own_events
-        if handler is not None:
-            handlers.add(event, Handler(handler, **options))
-            return self
+        own = self.own_events
+        check_name(event, own)
 
-        def decorate(function: F) -> F:
-            handlers.add(event, Handler(function, **options))
-            return function
+        def add(function: Function) -> None:
+            made = Handler(function, checked=event not in own, **options)
+            if event in own:
+                made.check_own(event, own[event])
+            handlers.add(event, made)
 
-        return decorate
+        return registering(self, add, handler)
 
     def off(self, event: str, handler: Function | None = None) -> Self:
         """Remove a handler, or all handlers of an event."""

@@ -20,18 +20,24 @@ TIMEOUT = 30.0
 NEUTRAL = "the connection was refused by the server"
 
 
-async def admit(middlewares: Iterable[Middleware], socket: Any) -> ConnectError | None:
+async def admit(
+    middlewares: Iterable[Middleware], socket: Any, explained: set[str]
+) -> ConnectError | None:
     """Run the middlewares in order; the refusal, if one of them refuses.
 
     ``ConnectError`` is told to the client as it is. Any other exception is logged, and
-    the client hears nothing of it.
+    the client hears nothing of it; nor of what a middleware returns, which refuses, too,
+    and is ``explained`` once for each middleware.
     """
     try:
         async with asyncio.timeout(TIMEOUT):
             for middleware in middlewares:
                 result = middleware(socket)
                 if inspect.isawaitable(result):
-                    await result
+                    result = await result
+                if result is not None and result is not True:
+                    explain(middleware, result, "refuses the socket", explained)
+                    return ConnectError(NEUTRAL)
     except ConnectError as refusal:
         return refusal
     except TimeoutError:
@@ -41,6 +47,23 @@ async def admit(middlewares: Iterable[Middleware], socket: Any) -> ConnectError 
     else:
         return None
     return ConnectError(NEUTRAL)
+
+
+def explain(function: Any, result: Any, consequence: str, explained: set[str]) -> None:
+    """Log once for each function what follows from what it has returned, and the cure."""
+    kind: Any = type(function)
+    name = getattr(function, "__qualname__", kind.__qualname__)
+    if name not in explained:
+        explained.add(name)
+        kind_of_result = type(result)
+        returned = result if kind_of_result is bool else f"a {kind_of_result.__name__}"
+        logger.warning(
+            "%s has returned %s, which %s: return nothing to accept, and raise ConnectError(why) in"
+            " a middleware to refuse (this is logged once)",
+            name,
+            returned,
+            consequence,
+        )
 
 
 def check(middleware: Any, takes: str, parameters: int) -> None:

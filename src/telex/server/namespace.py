@@ -113,7 +113,9 @@ class Namespace(NamespaceFace):
         self, socket: Socket, revision: int, accepted: Callable[[Socket], None]
     ) -> None:
         try:
-            refusal = await admit(tuple(self._registry.middlewares), socket)
+            refusal = await admit(
+                tuple(self._registry.middlewares), socket, self._runtime.explained
+            )
         finally:
             self._pending -= 1
         if socket.state is not PENDING:

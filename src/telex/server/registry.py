@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .._log import logger
 from ..errors import ConfigurationError
-from .handlers import LIFE_CYCLE, Function, Handler, Handlers
+from .handlers import LIFE_CYCLE, Function, Handler, Handlers, check_name
 from .middleware import Middleware, check
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CONNECTION = "connection"
 _ALIASES = {"connect": CONNECTION}
+_OWN = frozenset({CONNECTION, "new_namespace"})
 
 
-def registering(owner: Any, add: Callable[[Function], object], handler: Function | None) -> Any:
-    """Register a handler that was given, or be the decorator that registers one."""
-    if handler is not None:
-        add(handler)
-        return owner
-
-    def decorate(function: F) -> F:
-        add(function)
-        return function
-
-    return decorate
+def check_own_name(event: Any) -> None:
+    """Refuse what ``on`` of a server or a namespace would never hear of."""
+    if isinstance(event, str) and event in LIFE_CYCLE:
+        raise ConfigurationError(
+            f"{event!r} is an event of sockets: use event({event!r}), whose handler gets the"
+            f" socket, or socket.on({event!r})"
+        )
+    check_name(event, _ALIASES)
 
 
 class Registry:
@@ -63,7 +62,11 @@ class Registry:
 
     def add_own(self, event: str, function: Function, *, once: bool) -> None:
         """Register a handler of the namespace's own events."""
-        self.own.add(_ALIASES.get(event, event), Handler(function, once=once, checked=False))
+        name = _ALIASES.get(event, event)
+        handler = Handler(function, once=once, checked=False)
+        if name in _OWN:
+            handler.check_own(name, 1)
+        self.own.add(name, handler)
         for child in self.children:
             child.add_own(event, function, once=once)
 
@@ -78,8 +81,14 @@ class Registry:
     ) -> None:
         """Register a handler for an event of every socket; it receives the socket first."""
         if _ALIASES.get(event, event) == CONNECTION:
+            if concurrent or thread:
+                raise ConfigurationError(
+                    f"handlers of {event!r} are neither concurrent nor in a thread: let"
+                    " socket.spawn() do what lasts"
+                )
             self.add_own(event, function, once=False)
             return
+        check_name(event)
         handler = Handler(
             function,
             with_socket=True,
@@ -87,6 +96,16 @@ class Registry:
             thread=thread,
             checked=event not in LIFE_CYCLE,
         )
+        if event in LIFE_CYCLE:
+            handler.check_own(event, 1 + LIFE_CYCLE[event])
+        elif event in self.events.by_event:
+            logger.warning(
+                "%r has a second handler, %s beside %s: both run for every event, one after the"
+                " other, and the first answer counts; off() or another name is for one only",
+                event,
+                handler.name,
+                self.events.by_event[event][0].name,
+            )
         self.events.add(event, handler)
         for child in self.children:
             child.events.add(event, handler)

@@ -21,10 +21,11 @@ class Runtime:
     """Starts coroutines of handlers and keeps them until they are done.
 
     One that ``lends`` does so in the context that it was bound in, unless a task is running.
-    ``thread`` identifies the thread that the loop runs in, to compare it with ``get_ident()``.
+    ``thread`` identifies the thread that the loop runs in, to compare it with ``get_ident()``;
+    ``explained`` names the functions whose mistakes the log has explained.
     """
 
-    __slots__ = ("_lends", "_loop", "lender", "parser", "server", "tasks", "thread")
+    __slots__ = ("_lends", "_loop", "explained", "lender", "parser", "server", "tasks", "thread")
 
     def __init__(self, parser: Parser, *, lends: bool = False) -> None:
         self.parser = parser
@@ -34,6 +35,7 @@ class Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.lender: object = None
         self.thread = get_ident()
+        self.explained: set[str] = set()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

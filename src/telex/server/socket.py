@@ -582,8 +582,9 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
     def use(self, middleware: M) -> M:
         """Register a packet middleware: ``middleware(event, args)``, plain or async.
 
-        Raising keeps the event from its handlers and fires ``error``. ``args`` is the
-        list of arguments; it may be changed in place.
+        Raising keeps the event from its handlers and fires ``error``, and so does returning
+        anything but ``None`` or ``True``. ``args`` is the list of arguments; it may be
+        changed in place.
         """
         check(middleware, "(event, args)", 2)
         self.dispatch.own_extras().middlewares.append(middleware)
@@ -660,8 +661,9 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         """Run the handlers of ``connection``; the client's events wait until they are done."""
         self.dispatch.greet(handlers, self._connection_failed)
 
-    def _connection_failed(self, error: BaseException) -> None:
-        logger.error("a connection handler failed; its socket is disconnected", exc_info=error)
+    def _connection_failed(self, error: BaseException | None) -> None:
+        if error is not None:
+            logger.error("a connection handler failed; its socket is disconnected", exc_info=error)
         self.disconnect()
 
     def disconnect(self, close: bool = False) -> Sent:
