@@ -34,8 +34,8 @@ class Sink:
 class World:
     """A server without a loop, which plain handlers do not need, and its clients."""
 
-    def __init__(self) -> None:
-        self.core = Core(ServerOptions())
+    def __init__(self, options: ServerOptions | None = None) -> None:
+        self.core = Core(options or ServerOptions())
         self._corked: list[Session] = []
         self.core.engine.cork = self._corked.append
 

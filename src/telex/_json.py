@@ -6,6 +6,7 @@ straight into types. Nothing else in telex imports either for JSON.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
 from itertools import accumulate
+from operator import add
 from typing import Any
 
 import msgspec
@@ -31,18 +33,27 @@ encode = orjson.dumps
 """JSON of plain values; the options are ``OPTIONS``. ``dumps_with`` knows the others."""
 decode: Callable[[str | bytes], Any] = msgspec.json.Decoder().decode
 """Strict JSON and nothing else: ``loads`` knows what to make of the rest."""
-# A string that does not end takes the rest of the text: searching on would cost a square.
-_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_BRACKETS = str.maketrans({"[": "(", "{": "(", "]": ")", "}": ")"})
-_OTHER = re.compile(r"[^()]+")
+
+_UP_OR_DOWN = bytes(b"1"[0] if byte in b"[{" else b"0"[0] for byte in range(256))
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+def _steps(bits: int) -> list[int]:
+    """How deep each of eight brackets leads; a set bit opens one."""
+    return list(accumulate(1 if bits & bit else -1 for bit in (128, 64, 32, 16, 8, 4, 2, 1)))
+
+
+_LEADS = bytes(_steps(bits)[-1] % 256 for bits in range(256))
+_REACHES = bytes(max(_steps(bits)) % 256 for bits in range(256))
 
 
 def loads(text: str) -> Any:
     """Decode strict JSON; whatever is wrong with it raises ``PacketError``."""
-    if len(text) > MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(text)
     try:
+        if len(text) > MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(text)
+            return without_collector(decode, text)
         return decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         if _SURROGATE.search(text):
@@ -68,9 +79,13 @@ def read_into(decode: Callable[[str | bytes], Any], text: str) -> Any:
 def _loads_slowly(text: str) -> Any:
     """JavaScript can cut an emoji in two; half of it is legal JSON, and comes back as it was."""
     try:
-        return json.loads(text, parse_float=_finite, parse_constant=_no_number)
+        return without_collector(_decode_slowly, text)
     except (ValueError, RecursionError) as error:
         raise PacketError(f"invalid payload: {error}") from None
+
+
+def _decode_slowly(text: str) -> Any:
+    return json.loads(text, parse_float=_finite, parse_constant=_no_number)
 
 
 def _finite(digits: str) -> float:
@@ -84,10 +99,33 @@ def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
+def without_collector(decode: Callable[[Any], Any], data: str | bytes) -> Any:
+    """Decode what holds many arrays and objects.
+
+    None of them can be garbage yet, and the collector would look at them again and again.
+    """
+    if not gc.isenabled():
+        return decode(data)
+    gc.disable()
+    try:
+        return decode(data)
+    finally:
+        gc.enable()
+
+
+def _signed(data: bytes) -> memoryview[int]:
+    return memoryview(data).cast("b")
+
+
 def _check_depth(text: str) -> None:
-    brackets = _OTHER.sub("", _STRINGS.sub("", text).translate(_BRACKETS))
-    steps = (1 if bracket == "(" else -1 for bracket in brackets)
-    if max(accumulate(steps), default=0) > MAX_DEPTH:
+    if '"' in text:  # what is in quotes does not nest
+        text = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
+    brackets = text.encode("utf-8", "replace").translate(_UP_OR_DOWN, _NO_BRACKETS)
+    whole = -(-len(brackets) // 8)
+    # Eight at a time, each eight as the bits of a byte: there can be a million of them.
+    eights = int(brackets.ljust(8 * whole, b"0") or b"0", 2).to_bytes(whole, "big")
+    starts = accumulate(_signed(eights.translate(_LEADS)), initial=0)
+    if max(map(add, starts, _signed(eights.translate(_REACHES))), default=0) > MAX_DEPTH:
         raise PacketError(f"invalid payload: nested deeper than {MAX_DEPTH} levels")
 
 

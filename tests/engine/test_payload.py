@@ -256,6 +256,10 @@ class TestJsonp:
             ("x=1", None),
             ("", None),
             ("d=a&d=b", None),
+            ("d=a&x=b", None),
+            ("x=b&d=a", None),
+            ("d=a%5C%5C%5Cnb", "a\\\\nb"),
+            ("d=a=b%3Dc", "a=b=c"),
             ("d=a+b", "a b"),
             # The client doubles the backslash of what is not a newline.
             ("d=a%5Cnb", "a\nb"),
@@ -266,8 +270,8 @@ class TestJsonp:
     def test_forms(self, form: str, text: str | None) -> None:
         assert payload.decode_jsonp(form.encode()) == text
 
-    @pytest.mark.parametrize("form", [b"d=%E0%A4%A", b"d=%FF", "d=€".encode(), b"\xff"])
-    def test_forms_that_are_not_utf8(self, form: bytes) -> None:
+    @pytest.mark.parametrize("form", [b"d=%E0%A4%A", b"d=%FF", "d=€".encode(), b"\xff", b"d=%"])
+    def test_forms_that_are_no_text(self, form: bytes) -> None:
         with pytest.raises(PacketError):
             payload.decode_jsonp(form)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from telex.engine import payload
 from telex.engine.flow import OPEN
 from telex.engine.packet import message
 from telex.engine.polling import PollingTransport
@@ -25,6 +29,25 @@ def body_of(answers: Answers) -> str:
     assert response.status == 200
     assert response.headers[:2] == [TEXT, NO_STORE]
     return response.body.decode()
+
+
+@contextmanager
+def counted_packets() -> Generator[list[str | bytes]]:
+    """The packets that are taken out of payloads meanwhile."""
+    packets: list[str | bytes] = []
+
+    def counting(decode: Any) -> Any:
+        def counted(body: Any) -> Iterator[str | bytes]:
+            for packet in decode(body):
+                packets.append(packet)
+                yield packet
+
+        return counted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(payload, "decode", counting(payload.decode))
+        patch.setattr(payload, "decode3", counting(payload.decode3))
+        yield packets
 
 
 class TestPoll:
@@ -180,6 +203,36 @@ class TestPost:
         turns = sum(1 for _ in steps)
         assert turns >= 4
         assert len(scene.messages) == count
+
+    @pytest.mark.parametrize(
+        ("query", "body"),
+        [
+            ("EIO=4", b"\x1e".join([b"4a"] * 5000)),
+            ("EIO=4", "\x1e".join(["4a"] * 4999 + ["4😀"]).encode()),
+            ("EIO=3", b"2:4a" * 5000),
+            ("EIO=3", ("2:4a" * 4999 + "3:4😀").encode()),
+            ("EIO=3", ("3:4😀" + "2:4a" * 4999).encode()),
+            ("EIO=3", ("2:4a" * 4999 + "2:4é").encode()),
+            ("EIO=3", ("5:42[0]" + "2:4a" * 4998 + "2:4中").encode()),
+        ],
+    )
+    def test_no_step_decodes_more_than_a_thousand_packets(self, query: str, body: bytes) -> None:
+        scene = Scene()
+        session = scene.open_polling(query)
+        transport = polling(session)
+        transport.start_post(session)
+        with counted_packets() as packets:
+            steps = transport.post(session, body, binary=False, jsonp=False)
+            for turn, _ in enumerate(steps, 1):
+                assert len(packets) == 1000 * turn == len(scene.messages)
+        assert len(packets) == len(scene.messages) == 5000
+
+    def test_pings_without_an_end_are_not_all_answered(self) -> None:
+        scene = Scene()
+        session = scene.open_polling("EIO=3")
+        poll(session)
+        post(session, b"1:2" * 200_000)
+        assert scene.reasons == ["slow consumer"]
 
     def test_a_session_that_is_paused_is_waited_for(self) -> None:
         scene = Scene()

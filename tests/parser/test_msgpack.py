@@ -325,6 +325,29 @@ class TestRefused:
         with pytest.raises(PacketError, match="nested deeper"):
             decode(pack(OK | {"data": ["x", [[value]]]}))
 
+    def test_nesting_in_keys(self) -> None:
+        key: Any = 1
+        for _ in range(130):
+            key = (key,)
+        with pytest.raises(PacketError, match="nested deeper"):
+            decode(pack(OK | {"data": ["x", {key: 1}]}))
+
+    @pytest.mark.parametrize("filling", [[], {}])
+    def test_a_megabyte_of_arrays_with_nothing_in_them(self, filling: Any) -> None:
+        tracemalloc.start()
+        try:
+            with pytest.raises(PacketError, match="more arrays and objects"):
+                decode(pack(OK | {"data": ["x", [filling] * 1_000_000]}))
+            assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        finally:
+            tracemalloc.stop()
+
+    @pytest.mark.parametrize(
+        "value", [["😀" * 10] * 10_000, [[1, 2]] * 100_000, [{"a": [0]}] * 50_000, "😀" * 100_000]
+    )
+    def test_large_messages_that_are_no_harm(self, value: Any) -> None:
+        assert decode(pack(OK | {"data": ["x", value]}))[4][1] == value
+
 
 class TestAccepted:
     def test_an_empty_namespace_is_the_root(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.msgpack import Ext
 
 from telex import Ack, Socket
 from telex.errors import ConfigurationError
@@ -931,3 +932,16 @@ class TestWaiting:
         gate.set()
         await settle()
         assert room.log == [1, 1, 1, "transport close"]
+
+
+@pytest.mark.parametrize(
+    ("value", "weight"),
+    [
+        (["a", {"b": 1}], 8 + 9 + 16 + 9 + 8),
+        # What msgpack has for keys and JSON has not.
+        ({1: "a", None: b"b", (1, "cd"): 2.5}, 16 + 8 + 9 + 8 + 9 + (8 + 8 + 10) + 8),
+        (Ext(5, b"12345"), 13),
+    ],
+)
+def test_what_waits_is_weighed(value: object, weight: int) -> None:
+    assert dispatch.weight_of(value) == weight

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
+from itertools import chain
+
+from ..errors import PacketError
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _C1_CONTROL = re.compile("[\x80-\x9f]")
@@ -20,6 +23,9 @@ _HEADER = re.compile(r"4[0-6](?:[0-9]+-)?/[^,]*")
 _WIDER_THAN_LATIN_1 = re.compile("[\xc4-\xdf]")
 
 ONCE, TWICE = "2.x", "1.x"
+
+_LOOKED_AT = 100
+"""How many packets are looked at before the first is handed on, where that can matter."""
 
 
 class LegacyText:
@@ -53,23 +59,43 @@ class LegacyText:
             return text.encode("utf-8", "surrogatepass").decode("latin-1")
         return text
 
-    def read(self, packets: Sequence[str | bytes]) -> list[str | bytes]:
-        """The packets of one payload with their text as the user wrote it."""
-        texts = [packet for packet in packets if isinstance(packet, str)]
-        if self._json and self.generation is None:
-            self._learn_from_namespaces(texts)
-        if all(map(str.isascii, texts)):
-            return list(packets)
-        if not self._encoded_twice("".join(texts)):
-            return list(packets)
-        return [_decode(packet) if isinstance(packet, str) else packet for packet in packets]
+    def read(self, payload: str, packets: Iterator[str | bytes]) -> Iterator[str | bytes]:
+        """The ``packets`` of a ``payload``, one by one, with their text as the user wrote it."""
+        if payload.isascii():
+            return self._learning(packets)
+        return self._read(payload, packets)
 
-    def _learn_from_namespaces(self, texts: list[str]) -> None:
-        for text in texts:
-            if _NAMESPACE_WITHOUT_COMMA.match(text):
-                self.generation = TWICE
-            elif _NAMESPACE_WITH_COMMA.match(text):
-                self.generation = ONCE
+    def _learning(self, packets: Iterator[str | bytes]) -> Iterator[str | bytes]:
+        for packet in packets:
+            if self._json and self.generation is None and isinstance(packet, str):
+                self._learn(packet)
+            yield packet
+
+    def _read(self, payload: str, packets: Iterator[str | bytes]) -> Iterator[str | bytes]:
+        if self._json and self.generation is None:
+            packets = self._look_ahead(self._learning(packets))
+        twice = self._encoded_twice(payload)
+        for packet in packets:
+            yield _decode(packet) if twice and isinstance(packet, str) else packet
+
+    def _look_ahead(self, packets: Iterator[str | bytes]) -> Iterator[str | bytes]:
+        """The same packets, after what the first of them prove has been learnt."""
+        first: list[str | bytes] = []
+        try:
+            for packet in packets:
+                first.append(packet)
+                if self.generation is not None or len(first) == _LOOKED_AT:
+                    break
+        except PacketError as mistake:
+            return chain(first, _raise(mistake))
+        return chain(first, packets)
+
+    def _learn(self, text: str) -> None:
+        """Clients write a namespace without data, the one generation with a comma."""
+        if _NAMESPACE_WITHOUT_COMMA.match(text):
+            self.generation = TWICE
+        elif _NAMESPACE_WITH_COMMA.match(text):
+            self.generation = ONCE
 
     def _encoded_twice(self, text: str) -> bool:
         if self.generation is not None:
@@ -92,3 +118,8 @@ def _decode(text: str) -> str:
         return text.encode("latin-1").decode("utf-8", "replace")
     except UnicodeEncodeError:
         return text
+
+
+def _raise(mistake: PacketError) -> Iterator[str | bytes]:
+    raise mistake
+    yield ""  # which makes this an iterator

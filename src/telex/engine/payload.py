@@ -14,8 +14,8 @@ import json
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from binascii import a2b_qp
 from collections.abc import Callable, Iterator, Sequence
-from urllib.parse import parse_qsl
 
 from ..errors import PacketError
 from ..wire import EncodedPacket
@@ -25,10 +25,14 @@ SEPARATOR = "\x1e"
 MAX_LENGTH_DIGITS = 15
 """More digits than any length that fits a message; the reference gives up at 310."""
 
-_JSONP_NEWLINES = re.compile(r"(\\)?\\n")
-_NOT_BASE64 = re.compile(r"[^0-9A-Za-z+/]")
-_BASE64_URL = str.maketrans("-_", "+/")
+_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_BASE64_URL = bytes.maketrans(b"-_", b"+/")
+_NOT_BASE64 = bytes(
+    byte for byte in range(256) if not (byte < 128 and chr(byte).isalnum()) and byte not in b"+/-_"
+)
 _NOT_DIGITS = re.compile(r"[^0-9]")
+_EMPTY_PACKETS = re.compile(rf"(?:0{{1,{MAX_LENGTH_DIGITS}}}:)*+")
+_SHORT = "a packet of the payload is shorter than announced"
 _SCRIPT_UNSAFE = {
     ord("<"): "\\u003c",
     ord(">"): "\\u003e",
@@ -42,9 +46,10 @@ def decode_base64(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except (Base64Error, ValueError):
-        digits = _NOT_BASE64.sub("", text.partition("=")[0].translate(_BASE64_URL))
+        written = text.partition("=")[0].encode("ascii", "ignore")
+        digits = written.translate(_BASE64_URL, _NOT_BASE64)
         whole = len(digits) - (len(digits) % 4 == 1)  # six bits are not a byte
-        return b64decode(digits[:whole] + "=" * (-whole % 4))
+        return b64decode(digits[:whole] + b"=" * (-whole % 4))
 
 
 # -- revision 4 ---------------------------------------------------------------------
@@ -63,7 +68,11 @@ def decode(body: bytes) -> Iterator[str | bytes]:
         text = body.decode()
     except UnicodeDecodeError:
         raise PacketError("the payload is not UTF-8") from None
-    for item in text.split(SEPARATOR):
+    start, end = 0, 0
+    while end >= 0:  # cut off one after the other: there can be as many as there are bytes
+        end = text.find(SEPARATOR, start)
+        item = text[start:] if end < 0 else text[start:end]
+        start = end + 1
         if item[:1] == "b":
             yield decode_base64(item[1:])
         elif item[:1] and item[0] in TYPES:
@@ -118,32 +127,36 @@ def decode3(text: str) -> Iterator[str | bytes]:
     """
     if not text:
         raise PacketError("empty payload")
-    wide = any(char > "\uffff" for char in text) if not text.isascii() else False
-    units = text.encode("utf-16-le", "surrogatepass") if wide else b""
-    pos, end = 0, len(units) // 2 if wide else len(text)
-    while pos < end:
-        # Digits and the colon are single units, so the prefix may be read from either.
-        head = (
-            units[2 * pos : 2 * (pos + MAX_LENGTH_DIGITS + 1)].decode("utf-16-le", "replace")
-            if wide
-            else text[pos : pos + MAX_LENGTH_DIGITS + 1]
-        )
+    wide = not text.isascii() and len(text) != utf16_length(text)
+    start, end = 0, len(text)
+    while start < end:
+        head = text[start : start + MAX_LENGTH_DIGITS + 1]
         digits, colon, _ = head.partition(":")
         if not colon or not digits.isascii() or not digits.isdigit():
             raise PacketError("a packet of the payload has no proper length")
-        start = pos + len(digits) + 1
-        pos = start + int(digits)
-        if pos > end:
-            raise PacketError("a packet of the payload is shorter than announced")
-        if pos == start:
-            continue
-        if not wide:
-            yield _packet3(text[start:pos])
-            continue
-        try:
-            yield _packet3(units[2 * start : 2 * pos].decode("utf-16-le"))
-        except UnicodeDecodeError:
-            raise PacketError("a length of the payload cuts a character in two") from None
+        start += len(digits) + 1
+        length = int(digits)
+        item = text[start : start + length]
+        if wide and not item.isascii():
+            item = _cut(item, length)
+        elif len(item) < length:
+            raise PacketError(_SHORT)
+        start += len(item)
+        if item:
+            yield _packet3(item)
+        elif (more := _EMPTY_PACKETS.match(text, start)) is not None:
+            start = more.end()  # they count for nothing: no step would ever end
+
+
+def _cut(text: str, length: int) -> str:
+    """The first code units of a text that has at least as many characters as are wanted."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) < 2 * length:
+        raise PacketError(_SHORT)
+    try:
+        return units[: 2 * length].decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise PacketError("a length of the payload cuts a character in two") from None
 
 
 def _packet3(item: str) -> str | bytes:
@@ -168,7 +181,7 @@ def decode3_binary(body: bytes) -> Iterator[str | bytes]:
         start = stop + 1
         pos = start + int(bytes(digit + 48 for digit in digits))
         if pos > end:
-            raise PacketError("a packet of the payload is shorter than announced")
+            raise PacketError(_SHORT)
         data = body[start:pos]
         if marker == 1:
             if data[:1] != b"\x04":
@@ -199,16 +212,22 @@ def encode_jsonp(payload: bytes, index: str) -> bytes:
 
 
 def decode_jsonp(body: bytes) -> str | None:
-    """The payload in a JSONP form; ``None`` if the form has not exactly one field ``d``.
+    """The payload in a JSONP form; ``None`` if the form is not one field ``d``.
 
     The client escapes newlines because forms rewrite them (Engine.IO 3, JSONP).
     """
-    try:
-        form = body.decode("ascii")
-        fields = parse_qsl(form, keep_blank_values=True, strict_parsing=False, errors="strict")
-    except (UnicodeDecodeError, ValueError):
-        raise PacketError("the form is not UTF-8") from None
-    values = [value for name, value in fields if name == "d"]
-    if len(values) != 1:
+    if not body.isascii():
+        raise PacketError("the form has characters beyond ASCII")
+    name, _, value = body.partition(b"=")
+    if name != b"d" or b"&" in value:
         return None
-    return _JSONP_NEWLINES.sub(lambda m: m[0] if m[1] else "\n", values[0]).replace("\\\\n", "\\n")
+    if _NO_ESCAPE.search(value):
+        raise PacketError("the form has a percent sign that escapes nothing")
+    try:
+        # Percent signs escape as the equals signs of quoted-printable do.
+        escaped = value.replace(b"=", b"=3D").replace(b"+", b" ").replace(b"%", b"=")
+        text = a2b_qp(escaped).decode()
+    except UnicodeDecodeError:
+        raise PacketError("the form is not UTF-8") from None
+    # Half of a surrogate pair stands for what the client has escaped: UTF-8 has none.
+    return text.replace(r"\\n", "\ud800").replace(r"\n", "\n").replace("\ud800", r"\n")

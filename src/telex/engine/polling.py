@@ -7,7 +7,6 @@ answer to its poll, so the transport is writable while a poll is pending.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from itertools import chain
 
 from ..errors import PacketError
 from ..types import HeaderList, Response
@@ -174,7 +173,7 @@ class PollingTransport:
                 text = body.decode()
             except UnicodeDecodeError:
                 raise PacketError("the payload is not UTF-8") from None
-        return _prefixed(_read_text(payload.decode3(text), legacy))
+        return _prefixed(legacy.read(text, payload.decode3(text)))
 
 
 def _is_ascii(packet: EncodedPacket) -> bool:
@@ -184,20 +183,3 @@ def _is_ascii(packet: EncodedPacket) -> bool:
 def _prefixed(packets: Iterator[str | bytes]) -> Iterator[str | bytes]:
     """Binary messages as a WebSocket of revision 3 would bring them: with their type byte."""
     return (packet if isinstance(packet, str) else b"\x04" + packet for packet in packets)
-
-
-def _read_text(packets: Iterator[str | bytes], legacy: LegacyText) -> Iterator[str | bytes]:
-    """All packets of a payload, read as one text; then the mistake that ended it, if any."""
-    items: list[str | bytes] = []
-    mistake: PacketError | None = None
-    try:
-        items.extend(packets)
-    except PacketError as error:
-        mistake = error
-    return chain(legacy.read(items), _raise(mistake))
-
-
-def _raise(mistake: PacketError | None) -> Iterator[str | bytes]:
-    if mistake is not None:
-        raise mistake
-    yield from ()

@@ -38,6 +38,9 @@ _TRANSITIONS = {
 HARD_LIMIT = 8
 """How many times ``send_buffer_limit`` may wait for a moment."""
 
+PONG_WEIGHT = 128
+"""What an answer to a ping counts beside its text: a client can ask for a million of them."""
+
 PARSE_ERROR = "parse error"
 TRANSPORT_ERROR = "transport error"
 TRANSPORT_CLOSE = "transport close"
@@ -154,7 +157,9 @@ class Session(Flow):
                 self._heartbeat.ping.start(self)
         elif kind == PING and self.protocol == 3:
             self._heartbeat.silence.start(self)
-            self.send(EncodedPacket(b"3" + data[1:].encode()))
+            pong = EncodedPacket(b"3" + data[1:].encode())
+            pong.size += PONG_WEIGHT
+            self.send(pong)
         elif kind in (PING, PONG):
             self.end(TRANSPORT_ERROR)  # invalid heartbeat direction
         # OPEN, UPGRADE (only a probe can be answered with it) and NOOP mean nothing here.

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from .._json import MAX_DEPTH
+from .._json import MAX_DEPTH, without_collector
 from .._values import BINARY, bytes_of, is_moment, key_text, simpler
 from ..errors import EncodeError, PacketError
 from ..wire import EncodedPacket
@@ -22,7 +22,7 @@ from .packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPAC
 
 _MAX_ACK_ID = 10**16
 _JAVASCRIPT = 0
-_CONTAINERS = (list, dict)
+_CONTAINERS = frozenset((list, dict, tuple))
 _READY = frozenset((str, int, float, bool, bytes, type(None)))
 """The types of values that are sent as they are."""
 _TEXT = frozenset((str,))
@@ -53,6 +53,41 @@ def _fixed_sizes() -> list[int]:
 _FIXED_SIZES = _fixed_sizes()
 
 
+def _of_fixed_size() -> str:
+    """A pattern for one value whose first byte tells its size, or for a container's head."""
+    kinds: dict[int, str] = {}
+    for kind, size in enumerate(_FIXED_SIZES):
+        kinds[size] = kinds.get(size, "") + f"\\x{kind:02x}"
+    return "|".join(f"[{kinds[size]}].{{{size - 1}}}" for size in sorted(kinds) if size)
+
+
+_skip_fixed = re.compile(f"(?:{_of_fixed_size()})++".encode(), re.DOTALL).match
+_MANY = 100_000
+"""Size from which it is asked how many values a message holds, in bytes."""
+_HEADS = bytes(range(0x80, 0xA0)) + b"\xdc\xdd\xde\xdf"
+
+
+def _crowded(message: bytes) -> bool:
+    """Whether a message is little else than arrays and objects with nothing in them.
+
+    Each takes one byte here and sixty where it is decoded. Text can have such bytes, too,
+    but not so many values.
+    """
+    if 2 * len(message.translate(None, _HEADS)) > len(message):
+        return False
+    at = values = 0
+    end, most = len(message), len(message) // 5
+    while at < end and values <= most:
+        kind = message[at]
+        size = _FIXED_SIZES[kind]
+        if not size:
+            width = _LENGTH_BYTES.get(kind, 0)
+            size = 1 + width + int.from_bytes(message[at + 1 : at + 1 + width], "big")
+        at += size
+        values += 1
+    return values > most
+
+
 def _with_plain_buffers(message: bytes) -> bytes:
     """The same message, with buffers of 1 and 8 bytes written as binary data.
 
@@ -63,19 +98,21 @@ def _with_plain_buffers(message: bytes) -> bytes:
     copied = at = 0
     end = len(message)
     while at < end:
+        skipped = _skip_fixed(message, at)
+        if skipped is not None:
+            at = skipped.end()
+            continue
         kind = message[at]
-        size = _FIXED_SIZES[kind]
-        if not size:
-            width = _LENGTH_BYTES.get(kind)
-            if width is None:
-                return message
-            length = int.from_bytes(message[at + 1 : at + 1 + width], "big")
-            size = 1 + width + length
-            if kind in _EXTENSIONS:
-                size += 1
-                if length in (1, 8) and message[at + 1 + width : at + 2 + width] == b"\0":
-                    pieces += message[copied:at], _BINARY, bytes([length])
-                    copied = at + 2 + width
+        width = _LENGTH_BYTES.get(kind)
+        if width is None:
+            return message
+        length = int.from_bytes(message[at + 1 : at + 1 + width], "big")
+        size = 1 + width + length
+        if kind in _EXTENSIONS:
+            size += 1
+            if length in (1, 8) and message[at + 1 + width : at + 2 + width] == b"\0":
+                pieces += message[copied:at], _BINARY, bytes([length])
+                copied = at + 2 + width
         at += size
     return b"".join([*pieces, message[copied:]])
 
@@ -110,10 +147,12 @@ class MsgpackDecoder:
         if isinstance(data, str):
             raise PacketError("a text message: this server speaks msgpack")
         message = data[pos:] if pos else data
+        if len(message) >= _MANY and _crowded(message):
+            raise PacketError("invalid payload: more arrays and objects than its size allows")
         if _LIKE_DATES(message) is not None:
             message = _with_plain_buffers(message)
         try:
-            packet: Any = _decode(message)
+            packet: Any = without_collector(_decode, message)
         except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
             raise PacketError(f"invalid payload: {error}") from None
         if packet.__class__ is not dict:
@@ -143,23 +182,26 @@ def _read(packet: dict[Any, Any], *, deep: bool) -> Packet:
         raise PacketError("invalid payload: an event or acknowledgement is a list")
     if kind == DISCONNECT and "data" in packet and data is not None:
         raise PacketError("invalid payload: DISCONNECT carries nothing")
-    if deep:
+    if deep and data.__class__ in _CONTAINERS:
         _check_depth(data)
     return kind, nsp, ack_id, None, data
 
 
-def _check_depth(value: Any, depth: int = 0) -> None:
-    if depth > MAX_DEPTH:
-        raise PacketError(f"invalid payload: nested deeper than {MAX_DEPTH} levels")
-    kind = value.__class__
-    if kind is list:
-        for item in value:
-            if item.__class__ in _CONTAINERS:
-                _check_depth(item, depth + 1)
-    elif kind is dict:
-        for item in value.values():
-            if item.__class__ in _CONTAINERS:
-                _check_depth(item, depth + 1)
+def _check_depth(value: Any) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):  # level by level, which takes no stack and less time
+        within: list[Any] = []
+        for container in level:
+            items = container
+            if container.__class__ is dict:
+                items = container.values()
+                within += [key for key in container if key.__class__ is tuple]  # an array as key
+            if not _CONTAINERS.isdisjoint(map(type, items)):
+                within += [item for item in items if item and item.__class__ in _CONTAINERS]
+        if not within:
+            return
+        level = within
+    raise PacketError(f"invalid payload: nested deeper than {MAX_DEPTH} levels")
 
 
 class MsgpackParser:

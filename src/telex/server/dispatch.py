@@ -9,6 +9,8 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Protocol
 
+from msgspec.msgpack import Ext
+
 from .. import _json, _lending
 from .._aio import cancelled_from_outside, harmless
 from .._log import logger, shown
@@ -750,10 +752,12 @@ def _owed(ack_id: int | None, ack: Ack | None) -> int | None:
 def weight_of(value: Any) -> int:
     """About how many bytes a decoded payload takes."""
     kind = value.__class__
-    if kind is list:
+    if kind is list or kind is tuple:
         return 8 + sum(map(weight_of, value))
-    if kind is dict:
-        return 16 + sum(len(key) + weight_of(item) for key, item in value.items())
-    if kind in (str, bytes):
+    if kind is dict:  # whose keys can be anything in msgpack, arrays (tuples) among them
+        return 16 + sum(map(weight_of, value)) + sum(map(weight_of, value.values()))
+    if kind is str or kind is bytes:
         return 8 + len(value)
+    if kind is Ext:
+        return 8 + len(value.data)
     return 8
