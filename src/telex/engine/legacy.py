@@ -120,6 +120,7 @@ def _decode(text: str) -> str:
         return text
 
 
-def _raise(mistake: PacketError) -> Iterator[str | bytes]:
-    raise mistake
-    yield ""  # which makes this an iterator
+def _raise(mistake: PacketError | None) -> Iterator[str | bytes]:
+    if mistake is not None:
+        raise mistake
+    yield from ()

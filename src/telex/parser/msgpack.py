@@ -22,7 +22,7 @@ from .packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPAC
 
 _MAX_ACK_ID = 10**16
 _JAVASCRIPT = 0
-_CONTAINERS = frozenset((list, dict, tuple))
+_CONTAINERS: frozenset[type] = frozenset((list, dict, tuple))
 _READY = frozenset((str, int, float, bool, bytes, type(None)))
 """The types of values that are sent as they are."""
 _TEXT = frozenset((str,))
@@ -182,20 +182,19 @@ def _read(packet: dict[Any, Any], *, deep: bool) -> Packet:
         raise PacketError("invalid payload: an event or acknowledgement is a list")
     if kind == DISCONNECT and "data" in packet and data is not None:
         raise PacketError("invalid payload: DISCONNECT carries nothing")
-    if deep and data.__class__ in _CONTAINERS:
-        _check_depth(data)
+    if deep and data:
+        _check_depth([[data]])
     return kind, nsp, ack_id, None, data
 
 
-def _check_depth(value: Any) -> None:
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):  # level by level, which takes no stack and less time
+def _check_depth(level: list[Any]) -> None:
+    for _ in range(MAX_DEPTH + 2):  # level by level, which takes no stack and less time
         within: list[Any] = []
         for container in level:
             items = container
             if container.__class__ is dict:
                 items = container.values()
-                within += [key for key in container if key.__class__ is tuple]  # an array as key
+                within += [key for key in container if isinstance(key, tuple)]  # an array as key
             if not _CONTAINERS.isdisjoint(map(type, items)):
                 within += [item for item in items if item and item.__class__ in _CONTAINERS]
         if not within:
