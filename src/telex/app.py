@@ -21,7 +21,7 @@ from .fronts.fast_http import TelexServer
 from .fronts.hooks import GenerateId
 from .parser.default import DEFAULT_PARSER
 from .server.class_based import NamespaceHandlers, register
-from .server.core import Core
+from .server.core import Core, end_all
 from .server.dynamic import ParentNamespace
 from .server.engine_socket import EngineSocket
 from .server.face import NamespaceFace
@@ -224,15 +224,16 @@ class EngineServer(_Served):
         """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
         return Threadsafe(self._runtime)
 
-    async def close_connections(self) -> None:
-        """End all connections."""
+    async def close_connections(self, drain: float = 0.0) -> None:
+        """End all connections, spread over ``drain`` seconds."""
         self._runtime.here("close", "use engine.threadsafe.call(engine.close), as of io.threadsafe")
-        await self._front.end_all("forced close")
+        await end_all(self._engine, "forced close", drain)
+        self.close_at_once()
         await self._front.hang_up()
 
-    async def close(self) -> None:
-        """End all connections and stop listening."""
-        await self.close_connections()
+    async def close(self, drain: float = 0.0) -> None:
+        """End all connections, spread over ``drain`` seconds, and stop listening."""
+        await self.close_connections(drain)
         await self._stop_listening()
 
 

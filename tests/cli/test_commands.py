@@ -152,7 +152,11 @@ def test_serve(tmp_path: Path, target: str, options: list[str]) -> None:
     finally:
         process.kill()
         process.wait()
-    assert "Traceback" not in log.read_text()
+    said = log.read_text()
+    assert "Traceback" not in said
+    assert f"telex at http://127.0.0.1:{port}/socket.io/;" in said
+    separate = "2 workers are separate servers: events emitted in one worker reach its own clients"
+    assert (separate in said) == ("--workers" in options)
 
 
 def answers(url: str) -> bool:

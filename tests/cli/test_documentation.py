@@ -17,8 +17,10 @@ PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 def options() -> set[str]:
     """The long options of the commands that the page is about."""
     group: Any = typer.main.get_command(app)
-    found = [group.commands[name].params for name in ("connect", "emit", "doctor")]
-    return {name for params in found for one in params for name in one.opts if name[:2] == "--"}
+    found = [group.commands[name].params for name in ("serve", "connect", "emit", "doctor")]
+    every = [one for params in found for one in params]
+    names = {name for one in every for name in (*one.opts, *one.secondary_opts)}
+    return {name for name in names if name.startswith("--")}
 
 
 def test_options() -> None:

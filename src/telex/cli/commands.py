@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,8 +17,9 @@ from rich.text import Text
 
 from .._log import visible
 from .._version import __version__
-from ..errors import TelexError
+from ..errors import ConfigurationError, TelexError
 from .address import AddressError, check_address, explain, url_of
+from .environment import EnvironmentFileError, read_environment
 from .place import PlaceError, headers_of, origin_of
 from .place import read as read_place
 from .target import TargetError, load
@@ -37,11 +39,24 @@ app = typer.Typer(
 out = Console(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
+_WORKERS = (
+    "{} workers are separate servers: events emitted in one worker reach its own clients only, and"
+    " long-polling requests that arrive at another worker are refused. No load balancer can change"
+    " that, because the workers share one port. Use one worker (leave --workers out) unless neither"
+    " matters to your application."
+)
+
 _OPTION = re.compile(r"--?[A-Za-z]")
 
-Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every IPv4 network.")]
+Host = Annotated[
+    str,
+    typer.Option(
+        help="Address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 (every IPv4 network)"
+        " for containers, phones and devices, too."
+    ),
+]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
-
+LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
 
 Url = Annotated[
     str, typer.Argument(metavar="URL", help="Where the server is; its path is the namespace.")
@@ -131,35 +146,87 @@ def serve(
     port: Port = 3000,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when files change.")] = False,
+    uds: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Listen on this Unix socket instead.")
+    ] = None,
+    ssl_certfile: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Certificate chain, PEM: serve HTTPS.")
+    ] = None,
+    ssl_keyfile: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Its private key, unless it is in the same file."),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(metavar="PATH", help="What a proxy has taken off the paths of requests.")
+    ] = "",
+    proxy_headers: Annotated[
+        bool, typer.Option(help="Believe X-Forwarded-For and -Proto of trusted proxies.")
+    ] = True,
+    forwarded_allow_ips: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESSES",
+            envvar="FORWARDED_ALLOW_IPS",
+            help="Proxies to believe, separated by commas; 127.0.0.1 unless said otherwise.",
+        ),
+    ] = None,
+    log_level: Annotated[LogLevel, typer.Option(help="What the host logs.")] = "info",
+    access_log: Annotated[bool, typer.Option(help="Log a line for each request.")] = True,
+    env_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Set variables of the environment: KEY=VALUE lines."),
+    ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(min=0, metavar="S", help="Seconds to spread the disconnections at the end."),
+    ] = 0.0,
 ) -> None:
     """Serve an application of yours."""
     if reload and workers > 1:
         raise fail("--reload runs one process: leave --workers out.")
+    if ssl_keyfile is not None and ssl_certfile is None:
+        raise fail("--ssl-keyfile is the key of a certificate: name that, too, by --ssl-certfile.")
+    for option, file in (("certfile", ssl_certfile), ("keyfile", ssl_keyfile)):
+        if file is not None and not os.path.isfile(file):
+            raise fail(f"--ssl-{option}: there is no file {file}.")
     try:
+        if env_file is not None:
+            read_environment(env_file)
         application = load(target)
-        check_address(host, port)
+        if uds is None:
+            check_address(host, port)
     except TargetError as error:
         if error.report:
             err.print(Text(error.report.rstrip()))
         raise fail(str(error)) from None
-    except AddressError as error:
+    except (AddressError, EnvironmentFileError) as error:
         raise fail(str(error)) from None
     if workers > 1:
-        err.print(
-            "Polling clients stay with one worker only behind a load balancer that is sticky; "
-            "WebSocket clients (transports: ['websocket']) do anywhere.",
-            style="yellow",
-        )
+        err.print(_WORKERS.format(workers), style="yellow")
     from ..fronts.serve import run
 
-    run(
-        application,
-        host=host,
-        port=port,
-        workers=workers,
-        reload=reload,
-        import_string=_import_string(target) if reload or workers > 1 else None,
-    )
+    try:
+        run(
+            application,
+            host=host,
+            port=port,
+            workers=workers,
+            reload=reload,
+            import_string=_import_string(target) if reload or workers > 1 else None,
+            drain=drain,
+            uds=uds,
+            ssl_certfile=ssl_certfile,
+            ssl_keyfile=ssl_keyfile,
+            root_path=root_path,
+            proxy_headers=proxy_headers,
+            forwarded_allow_ips=forwarded_allow_ips,
+            log_level=log_level,
+            access_log=access_log,
+        )
+    except ConfigurationError as error:
+        raise fail(str(error)) from None
+    except ssl.SSLError as error:
+        raise fail(f"The certificate, or its key, cannot be used: {error}") from None
 
 
 def _import_string(target: str) -> str:

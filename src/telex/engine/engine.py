@@ -45,7 +45,8 @@ class Engine:
     def __init__(self, options: EngineOptions, clock: Clock, *, json_text: bool) -> None:
         self.options = options
         self.cors = CorsPolicy.from_options(options.origins, options.cors)
-        self._origins: Origins = options.origins
+        given = options.cors or {}
+        self._origins: Origins = given.get("origins", options.origins)
         self.cookie = SessionCookie(options.cookie) if options.cookie else None
         self.schedule = Schedule(clock)
         self.heartbeat = Heartbeat(

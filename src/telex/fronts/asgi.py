@@ -9,7 +9,7 @@ from typing import Any
 
 from .._aio import FAREWELLS, in_turns
 from ..client_bundle import FILES
-from ..engine.engine import Engine, end
+from ..engine.engine import Engine
 from ..engine.flow import Transport
 from ..engine.handshake import BAD_REQUEST as ID_TAKEN
 from ..engine.handshake import FORBIDDEN, Refused, check_origin
@@ -194,15 +194,6 @@ class AsgiFront:
                 return
 
     # -- the end ------------------------------------------------------------------------
-
-    async def end_all(self, reason: str) -> None:
-        """End every session, so many in a turn of the loop; newcomers are refused."""
-        engine = self.engine
-        engine.closing = True
-        await in_turns(
-            list(engine.sessions.values()), lambda session: end(session, reason), FAREWELLS
-        )
-        engine.close(reason)
 
     async def hang_up(self) -> None:
         """Wait no longer for clients that have not answered a close frame."""

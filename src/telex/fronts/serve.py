@@ -5,22 +5,88 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
+import os
 import socket
 import sys
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from ..config import duration
 from ..errors import ConfigurationError
 from . import fast_http
+from .announce import announcement
+from .asgi import AsgiFront
 
 BACKLOG = 4096
+_GLANCE = 0.1
 GRACE = 10
 """How long open requests may take when the server stops, in seconds."""
 
 _HTTP = "telex.fronts.fast_http:FastHttpProtocol"
+
+
+_log = logging.getLogger("uvicorn.error")
+"""Where the host tells that it runs: the lines about telex stand beside its own."""
+
+
+@runtime_checkable
+class Drained(Protocol):
+    """A server whose clients can be sent away over some time."""
+
+    async def close_connections(self, drain: float = 0.0) -> None: ...
+
+
+class HostServer(uvicorn.Server):
+    """uvicorn's server that tells what telex serves, and can spread the disconnections."""
+
+    def __init__(self, config: uvicorn.Config, app: Any, drain: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain = drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, and tell where."""
+        await super().startup(sockets)
+        if self.started:
+            _announce(self._app, self.config, [s for one in self.servers for s in one.sockets])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no connections any more, send the clients away, then stop."""
+        if self._drain > 0:
+            for server in self.servers:
+                server.close()
+            closing = asyncio.ensure_future(self._app.close_connections(self._drain))
+            while not (closing.done() or self.force_exit):
+                await asyncio.wait([closing], timeout=_GLANCE)
+        await super().shutdown(sockets)
+        _remove_socket(self.config)
+
+
+def _remove_socket(config: uvicorn.Config) -> None:
+    """A Unix socket is a file, which stays unless it is removed."""
+    if config.uds is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(config.uds)
+
+
+def _announce(app: Any, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    """Tell where the server listens, and whom it admits."""
+    front = getattr(app, "front", None)
+    host: str | None = None
+    if config.uds is not None:
+        address = f"unix:{config.uds}:"
+    elif config.fd is not None:
+        address = f"file descriptor {config.fd}: "
+    else:
+        host, port = config.host, sockets[0].getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        address = f"{'https' if config.is_ssl else 'http'}://{shown}:{port}"
+    for line in announcement(front if isinstance(front, AsgiFront) else None, address, host):
+        _log.info("%s", line)
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -112,25 +178,38 @@ def run(
     workers: int = 1,
     reload: bool = False,
     import_string: str | None = None,
+    drain: float = 0.0,
     **options: Any,
 ) -> None:
     """Serve ``app`` until the process is told to stop (blocking).
 
     Several ``workers``, and ``reload``, start processes of their own, which import the
-    application by its ``import_string`` (``"module:name"``). Further options are uvicorn's.
+    application by its ``import_string`` (``"module:name"``). When the server is told to
+    stop, the disconnections are spread over ``drain`` seconds, which needs one process that
+    serves a ``telex.Server``. Further options are uvicorn's.
     """
     if (reload or workers > 1) and import_string is None:
         raise ConfigurationError(
             "several workers, or reload, need the application's name: telex serve module:io"
         )
     target = import_string if reload or workers > 1 else app
+    if drain:
+        duration("drain", drain)
+    if drain and (target is not app or not isinstance(app, Drained)):
+        raise ConfigurationError(
+            "drain needs a telex.Server that runs in one process, without workers and reload;"
+            " an application that contains one closes it by itself: await io.close(drain=…)"
+        )
     config = _config(target, host, port, workers=workers, reload=reload, **options)
-    server = uvicorn.Server(config)
     _calm_collector()
-    if config.should_reload:
-        ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
-    elif config.workers > 1:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+    if config.should_reload or config.workers > 1:
+        sockets = [config.bind_socket()]
+        _announce(app, config, sockets)
+        if config.should_reload:
+            ChangeReload(config, target=uvicorn.Server(config).run, sockets=sockets).run()
+        else:
+            Multiprocess(config, sockets=sockets).run()
+        _remove_socket(config)
     else:
         with contextlib.suppress(KeyboardInterrupt):
-            server.run()
+            HostServer(config, app, drain).run()

@@ -230,13 +230,7 @@ class Core:
         Handlers that are still running after ``GRACE`` seconds are cancelled.
         """
         self.runtime.here("close", "use io.threadsafe.call(io.close)")
-        self.engine.closing = True
-        sessions = list(self.engine.sessions.values())
-        steps = max(1, min(len(sessions), round(drain / DRAIN_STEP)))
-        for step in range(steps):
-            await in_turns(sessions[step::steps], _end, FAREWELLS)
-            if drain > 0 and sessions:
-                await asyncio.sleep(drain / steps)
+        await end_all(self.engine, SHUTTING_DOWN, drain)
         self.close_connections()
         mine = asyncio.current_task()
         running = {task for task in self.runtime.tasks if task is not mine}
@@ -251,5 +245,16 @@ class Core:
             await namespace.adapter.close()
 
 
-def _end(session: Session) -> None:
-    end(session, SHUTTING_DOWN)
+async def end_all(engine: Engine, reason: str, drain: float) -> None:
+    """End every session, spread over ``drain`` seconds; newcomers are refused."""
+
+    def end_one(session: Session) -> None:
+        end(session, reason)
+
+    engine.closing = True
+    sessions = list(engine.sessions.values())
+    steps = max(1, min(len(sessions), round(drain / DRAIN_STEP)))
+    for step in range(steps):
+        await in_turns(sessions[step::steps], end_one, FAREWELLS)
+        if drain > 0 and sessions:
+            await asyncio.sleep(drain / steps)

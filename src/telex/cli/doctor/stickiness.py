@@ -48,11 +48,13 @@ async def stickiness(case: Case) -> None:
             "stickiness",
             "problem",
             f"{lost} of {asked} requests were answered “Session ID unknown” (code 1)",
-            "Requests of one client reach different servers (or worker processes), and only one of "
-            "them knows the session.",
-            "Make the balancer sticky, by a cookie or by the client's address (nginx: ip_hash or "
-            "hash; HAProxy: cookie … insert; AWS: stickiness of the target group), run one worker "
-            'process, or let all clients use transports: ["websocket"] only.',
+            "Requests of one client reach different servers, or different worker processes of one "
+            "server, and only one of them knows the session. Unless they are a cluster, what one "
+            "of them broadcasts reaches its own clients only, too.",
+            "Worker processes that share a port (--workers, gunicorn -w): run one; no balancer can "
+            "tell them apart. Separate servers behind a balancer: make it sticky, by a cookie or "
+            "by the client's address (nginx: ip_hash or hash; HAProxy: cookie … insert; AWS: "
+            "stickiness of the target group).",
             data=data,
         )
     elif without is not None and without.lost:
