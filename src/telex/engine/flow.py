@@ -144,7 +144,8 @@ class Flow:
             self.observer.created(packet)
         if self.queued > self._limit and not self._make_room():
             return
-        self._put(packet)
+        self._buffer.append(packet)  # as _put does, without a call
+        self.queued += packet.size
         if not self.corked:
             self.corked = True
             try:

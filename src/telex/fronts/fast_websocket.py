@@ -2,13 +2,16 @@
 
 ``picows.picows.WSProtocol`` is not public API of picows, so nothing outside this file
 touches picows. What picows leaves to its user is done here: reassembly of fragments,
-UTF-8, reserved bits, the size of messages, pongs to a client that does not read.
+UTF-8, reserved bits, the size of messages, pongs to a client that does not read, and how
+much of one client is handled in a turn of the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from picows import (
@@ -32,6 +35,15 @@ from .driver import Driver
 
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""
+
+FRAMES, BYTES = 64, 64 * 1024
+"""How much of one client is handled in a turn of the loop: whichever of both is reached first."""
+
+PORTION = 512
+"""Reads up to this size go straight to picows; of larger ones, so much at a time."""
+
+PIECE = 64 * 1024
+"""So many bytes are written at a time: what the transport cannot send of them is copied."""
 
 MAX_FRAGMENTS = 16384
 """Into how many frames one message may be cut."""
@@ -70,8 +82,14 @@ class FastWebSocket(WSListener):
         "_patience",
         "_pong",
         "_socket",
+        "_stuck",
+        "_unsent",
+        "_when_written",
         "_write",
+        "frames_taken",
         "max_frame_size",
+        "paused",
+        "reader",
         "receiver",
         "upgrades",
         "writable",
@@ -93,15 +111,49 @@ class FastWebSocket(WSListener):
         self._fragment_count = 0
         self._pong: bytes | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._stuck = False  # the transport has enough to write
+        self._unsent: deque[memoryview] = deque()
+        self._when_written: Callable[[], None] | None = None
+        self.reader: _PacedProtocol | None = None
+        self.frames_taken = 0
+        self.paused = False
 
     # -- Transport ----------------------------------------------------------------------
 
     def send(self, packets: list[EncodedPacket]) -> None:
         """Write a batch of packets at once."""
-        if len(packets) == 1:
+        if len(packets) == 1 and packets[0].size < PIECE:
             self._write(self._frames(packets[0]))
         else:
-            self._write(b"".join(map(self._frames, packets)))
+            self._unsent.extend(memoryview(self._frames(packet)) for packet in packets)
+            self._write_unsent()
+
+    def _write_unsent(self) -> None:
+        """Write what waits as far as the client takes it; the rest stays with its packet.
+
+        A transport copies what it cannot send, so it gets one piece at a time.
+        """
+        unsent = self._unsent
+        while unsent and not self._stuck:
+            pieces = [unsent.popleft()]
+            size = len(pieces[0])
+            while unsent and size + len(unsent[0]) <= PIECE:
+                pieces.append(unsent.popleft())
+                size += len(pieces[-1])
+            if size > PIECE:
+                unsent.appendleft(pieces[0][PIECE:])
+                pieces[0] = pieces[0][:PIECE]
+            self._write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if unsent:
+            self.writable = False
+        elif self._when_written is not None:
+            when_written, self._when_written = self._when_written, None
+            when_written()
+
+    def _behind_unsent(self, say: Callable[[], None]) -> None:
+        """Say something, when what waits has been written."""
+        self._when_written = say
+        self._write_unsent()
 
     def close(self) -> None:
         """Send a close frame and wait for the client's."""
@@ -109,19 +161,21 @@ class FastWebSocket(WSListener):
 
     def pause(self) -> None:
         """Read no further until ``resume``."""
+        self.paused = True
         self._socket.underlying_transport.pause_reading()
 
     def resume(self) -> None:
         """Read the client again."""
-        if not self._closed:
-            self._socket.underlying_transport.resume_reading()
+        self.paused = False
+        if not self._closed and self.reader is not None:
+            self.reader.go_on_soon()
 
     def _close(self, code: WSCloseCode) -> None:
         if not self._closed:
             self._closed = True
             self.writable = False
             self._write(b"")  # picows writes past what waits for the first packets
-            self._socket.send_close(code)
+            self._behind_unsent(partial(self._socket.send_close, code))
             self._patience = self._driver.leave(self)
 
     def hang_up(self) -> None:
@@ -130,7 +184,7 @@ class FastWebSocket(WSListener):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        unread = self._socket.underlying_transport.get_write_buffer_size()
+        unread = self._unsent or self._socket.underlying_transport.get_write_buffer_size()
         self._socket.disconnect(graceful=not unread)
 
     # -- picows ---------------------------------------------------------------------------
@@ -139,13 +193,13 @@ class FastWebSocket(WSListener):
         """The handshake is complete; its answer leaves with the first packets."""
         door: Any = transport.underlying_transport
         self._socket = transport
-        self._write: Callable[[bytes], None] = door.first_write
+        self._write: Callable[[bytes | memoryview], None] = door.first_write
 
     def answer_handshake(self) -> None:
         """Do not wait for the first packets."""
         self._write(b"")
 
-    def write_to(self, write: Callable[[bytes], None]) -> None:
+    def write_to(self, write: Callable[[bytes | memoryview], None]) -> None:
         """Where packets go from now on."""
         self._write = write
 
@@ -166,6 +220,7 @@ class FastWebSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come. The usual one is a whole text message."""
+        self.frames_taken += 1
         if self._closed or transport.is_close_frame_sent:  # by us, or by picows
             if frame.msg_type == _CLOSE:
                 transport.disconnect()
@@ -262,12 +317,18 @@ class FastWebSocket(WSListener):
         self.writable = False
         code: Any = frame.get_close_code()  # any number, whatever its type says
         if not frame.payload_size:
-            self._write(_EMPTY_CLOSE)  # picows would send a code that stands for none
+            # picows would send a code that stands for none.
+            say: Callable[[], None] = partial(self._write, _EMPTY_CLOSE)
         elif 3000 <= code <= 4999 or code in _CLOSE_CODES:
-            transport.send_close(code, frame.get_close_message())
+            say = partial(transport.send_close, code, frame.get_close_message())
         else:
-            transport.send_close(WSCloseCode.PROTOCOL_ERROR)
-        transport.disconnect()
+            say = partial(transport.send_close, WSCloseCode.PROTOCOL_ERROR)
+
+        def answer() -> None:
+            say()
+            transport.disconnect()
+
+        self._behind_unsent(answer)
 
     def _answer_ping(self, payload: bytes) -> None:
         """To a client that does not read, only the newest pong is owed."""
@@ -286,6 +347,8 @@ class FastWebSocket(WSListener):
         self._closed = True
         self.writable = False
         self._fragments = None
+        self._unsent.clear()
+        self._when_written = self.reader = None
         handshake: Any = transport.close_handshake  # None if the connection was cut
         asked = handshake and handshake.recv_then_sent
         failed = handshake and handshake.sent and handshake.sent.code in _ERRORS
@@ -298,11 +361,14 @@ class FastWebSocket(WSListener):
 
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""
+        self._stuck = True
         self.writable = False
 
     def resume_writing(self) -> None:
         """The client has read enough."""
-        if self._closed:
+        self._stuck = False
+        self._write_unsent()
+        if self._closed or self._stuck:
             return
         self.writable = True
         if self._pong is not None:
@@ -312,7 +378,7 @@ class FastWebSocket(WSListener):
             self.receiver.drained()
 
 
-def _write_nothing(data: bytes) -> None:
+def _write_nothing(data: bytes | memoryview) -> None:
     """Where packets go when the connection has gone."""
 
 
@@ -336,11 +402,11 @@ class _Door:
         else:
             self.head += data
 
-    def first_write(self, data: bytes) -> None:
+    def first_write(self, data: bytes | memoryview) -> None:
         """Write what waits together with the first packets, and get out of the way."""
         head, self.head = self.head or b"", None
         self._websocket.write_to(self._transport.write)
-        self._transport.write(head + data)
+        self._transport.write(b"".join((head, data)))
 
     def get_write_buffer_size(self) -> int:
         """As of the transport."""
@@ -348,6 +414,72 @@ class _Door:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+_get_buffer: Callable[[Any, int], memoryview] = _WSProtocol.get_buffer
+_buffer_updated: Callable[[Any, int], None] = _WSProtocol.buffer_updated
+
+
+class _PacedProtocol(_WSProtocol):  # type: ignore[misc]  # picows has no types for it
+    """picows' protocol, which gets no more of what has come than a turn of the loop may bring.
+
+    A client that has sent more is not read until everything has been handled.
+    """
+
+    __slots__ = ("_going_on", "_held", "_listener", "_loop", "_wire")
+
+    def __init__(self, listener: FastWebSocket, transport: asyncio.Transport, *args: Any) -> None:
+        super().__init__(*args)
+        self._listener = listener
+        self._wire = transport
+        self._loop = asyncio.get_running_loop()
+        self._held = bytearray()
+        self._going_on = False
+        listener.reader = self
+
+    def buffer_updated(self, size: int) -> None:
+        """So many bytes have been read into the buffer."""
+        if size <= PORTION and not self._held:
+            _buffer_updated(self, size)
+        else:
+            self.hold(_get_buffer(self, -1)[:size])
+
+    def hold(self, data: bytes | memoryview) -> None:
+        """Bytes have come that may be too many for this turn."""
+        self._held += data
+        if not self._going_on:
+            self._go_on()
+
+    def go_on_soon(self) -> None:
+        """The client is read again, after what it has sent already."""
+        if not self._held:
+            if not self._wire.is_closing():
+                self._wire.resume_reading()
+        elif not self._going_on:
+            self._going_on = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._going_on = False
+        listener, held = self._listener, self._held
+        last = listener.frames_taken + FRAMES
+        done, most = 0, min(len(held), BYTES)
+        while done < most and listener.frames_taken < last and not listener.paused:
+            buffer = _get_buffer(self, -1)
+            size = min(len(buffer), PORTION, most - done)
+            buffer[:size] = held[done : done + size]
+            done += size
+            _buffer_updated(self, size)
+        del held[:done]
+        if held and not self._wire.is_closing():
+            self._wire.pause_reading()
+        if not listener.paused:
+            self.go_on_soon()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """What has not been handled is lost with the connection."""
+        self._held = bytearray()
+        super().connection_lost(exc)
 
 
 def accept(
@@ -368,7 +500,9 @@ def accept(
         response = WSUpgradeResponse.create_101_response(headers)
         return WSUpgradeResponseWithListener(response, listener)
 
-    protocol = _WSProtocol(
+    protocol = _PacedProtocol(
+        listener,
+        transport,
         None,  # host and port: client side only
         None,
         False,  # the server's side
@@ -391,17 +525,8 @@ def accept(
     ).encode("latin-1")
     protocol.connection_made(_Door(transport, listener))
     transport.set_protocol(protocol)
-    _feed(protocol, request)
+    protocol.get_buffer(-1)[: len(request)] = request
+    _buffer_updated(protocol, len(request))
     if rest:
         listener.answer_handshake()  # picows may refuse the rest, past what waits
-        _feed(protocol, rest)
-
-
-def _feed(protocol: Any, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        buffer = protocol.get_buffer(-1)
-        size = min(len(buffer), len(view))
-        buffer[:size] = view[:size]
-        protocol.buffer_updated(size)
-        view = view[size:]
+        protocol.hold(rest)

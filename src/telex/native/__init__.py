@@ -13,7 +13,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-SOURCES = ("native.h", "channel.c", "flow.c", "lane.c", "lender.c", "module.c", "slot.c")
+SOURCES = (
+    "native.h",
+    "channel.c",
+    "flow.c",
+    "lane.c",
+    "lender.c",
+    "module.c",
+    "output.c",
+    "slot.c",
+)
 
 
 def checksum(folder: Path) -> int | None:

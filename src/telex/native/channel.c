@@ -20,11 +20,16 @@
  * Sockets are served in three steps: all that are ready are read, then what has come is handled,
  * then what that has caused is written. The caches of kernel and interpreter stay warm for longer,
  * and who reads our answers is woken once for several of them.
+ *
+ * In one turn of the loop a socket is read once, READ_SIZE bytes at most, and FRAMES frames of it
+ * are taken. A channel with more than that is *behind*: it is not read until they have been taken,
+ * in turns to come.
  */
 #include "native.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,12 +37,14 @@
 #define READ_SIZE (64 * 1024)
 #define READ_LEAST 4096 /* with less room than this, what has been read is handled first */
 #define EVENTS 64 /* sockets that are served before the loop has its turn again */
+#define FRAMES 128 /* of one socket, before the others have their turn */
 #define PATIENCE 1000000 /* nanoseconds that an answer may wait for those of other sockets */
 #define KEPT (256 * 1024) /* the most that is kept of the buffer of answers */
 #define HIGH_WATER (64 * 1024)
 #define LOW_WATER (16 * 1024)
 #define MAX_FRAGMENTS 16384
 #define NOT_READ (-1)
+#define LEFT_OVER (-2)
 #define SMALL (16 * 1024) /* packets that fit in this leave in one piece */
 
 enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
@@ -112,11 +119,50 @@ void bytes_drop(Bytes *b)
 static void watch(Channel *c)
 {
     uint32_t wanted = 0;
-    if (!c->paused && !c->finishing) wanted |= EPOLLIN;
+    if (!c->paused && !c->finishing && !c->behind) wanted |= EPOLLIN;
     if (c->output.length && !c->held) wanted |= EPOLLOUT;
     if (!c->watched || wanted == c->interest) return;
     struct epoll_event event = {.events = wanted, .data.ptr = c};
     if (epoll_ctl(c->reactor->epoll_fd, EPOLL_CTL_MOD, c->fd, &event) == 0) c->interest = wanted;
+}
+
+/* Puts a channel at the end of the reactor's list of those that are behind. As long as there is one,
+ * the loop goes on polling. */
+static void list(Channel *c)
+{
+    Reactor *r = c->reactor;
+    if (c->listed || !c->watched) return;
+    c->listed = true;
+    c->turn = r->turn;
+    c->behind_after = NULL;
+    c->behind_before = r->behind_last;
+    if (r->behind_last) r->behind_last->behind_after = c;
+    else r->behind_first = c;
+    r->behind_last = c;
+    uint64_t one = 1;
+    if (!r->awake) r->awake = write(r->wake_fd, &one, sizeof one) == sizeof one;
+}
+
+static void unlist(Channel *c)
+{
+    Reactor *r = c->reactor;
+    if (!c->listed) return;
+    c->listed = false;
+    if (c->behind_before) c->behind_before->behind_after = c->behind_after;
+    else r->behind_first = c->behind_after;
+    if (c->behind_after) c->behind_after->behind_before = c->behind_before;
+    else r->behind_last = c->behind_before;
+    c->behind_before = c->behind_after = NULL;
+}
+
+/* Whether frames that have come are for a later turn. */
+static void set_behind(Channel *c, bool behind)
+{
+    if (behind && !c->paused) list(c);
+    else unlist(c);
+    if (behind == c->behind) return;
+    c->behind = behind;
+    watch(c);
 }
 
 /* The answers of a channel leave the reactor's; they stay readable until others are added. */
@@ -133,6 +179,7 @@ static void leave_answers(Channel *c)
 static void finish(Channel *c)
 {
     if (c->fd < 0) return;
+    unlist(c);
     if (c->watched) {
         /* Not left to close(): another descriptor of this socket may be open for a moment. */
         struct epoll_event event = {0};
@@ -143,7 +190,7 @@ static void finish(Channel *c)
     c->deaf = 1;
     bytes_drop(&c->partial);
     bytes_drop(&c->message);
-    bytes_drop(&c->output);
+    output_drop(&c->output);
     leave_answers(c);
     c->writable = 0;
     if (!c->watched) return;
@@ -165,42 +212,34 @@ static void cut(Channel *c)
     shutdown(c->fd, SHUT_RDWR);
 }
 
-/* Keeps what the client does not take now. */
-static int keep_output(Channel *c, const void *data, size_t size)
+/* Keeps what the client does not take now: the rest of `owner`, which is a bytes object, or, without
+ * one, of other data. */
+static int keep_output(Channel *c, const void *data, size_t size, PyObject *owner)
 {
-    if (bytes_add(&c->output, data, size)) return 0;
+    if (owner ? output_share(&c->output, owner, (size_t)PyBytes_GET_SIZE(owner) - size)
+              : output_copy(&c->output, data, size))
+        return 0;
     cut(c);
     return -1;
 }
 
-/* Sends what waits, as far as the client takes it. */
+/* Sends what waits, as far as the client takes it. If the connection is lost, reading will tell. */
 static void send_output(Channel *c)
 {
-    while (c->output.length) {
-        ssize_t sent = send(c->fd, c->output.data + c->output.start, c->output.length,
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) break;
-        if (sent < 0) { /* the connection is lost: reading will tell */
-            bytes_drop(&c->output);
-            return;
-        }
-        c->output.start += (size_t)sent;
-        c->output.length -= (size_t)sent;
-    }
-    if (!c->output.length) bytes_drop(&c->output);
+    if (!output_send(&c->output, c->fd)) output_drop(&c->output);
 }
 
-/* Writes, or keeps what the client does not take now. */
-static int put_out(Channel *c, const void *data, size_t size)
+/* Writes, or keeps what the client does not take now; `owner` is NULL or the bytes object whose
+ * data it is. */
+static int put_out(Channel *c, const void *data, size_t size, PyObject *owner)
 {
     if (c->fd < 0 || c->finishing) return 0;
     if (c->held) {
-        if (keep_output(c, data, size) < 0) return -1;
+        if (keep_output(c, data, size, owner) < 0) return -1;
         c->held = false;
         send_output(c);
     } else if (c->output.length) {
-        if (keep_output(c, data, size) < 0) return -1;
+        if (keep_output(c, data, size, owner) < 0) return -1;
     } else {
         ssize_t sent;
         do sent = send(c->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -210,7 +249,7 @@ static int put_out(Channel *c, const void *data, size_t size)
             if (errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) return 0;
             sent = 0;
         }
-        if (keep_output(c, (const char *)data + sent, size - (size_t)sent) < 0) return -1;
+        if (keep_output(c, (const char *)data + sent, size - (size_t)sent, owner) < 0) return -1;
     }
     watch(c);
     if (c->output.length > HIGH_WATER && !c->congested) {
@@ -225,14 +264,14 @@ static int release_answers(Channel *c)
 {
     size_t start = c->answers_start, length = c->answers_length;
     leave_answers(c);
-    return put_out(c, c->reactor->answers.data + start, length);
+    return put_out(c, c->reactor->answers.data + start, length, NULL);
 }
 
-/* Writes bytes behind everything that has been sent before. */
-static int transmit(Channel *c, const void *data, size_t size)
+/* Writes bytes behind everything that has been sent before; of `owner`, as put_out says. */
+static int transmit(Channel *c, const void *data, size_t size, PyObject *owner)
 {
     if (c->answers_length && release_answers(c) < 0) return -1;
-    return put_out(c, data, size);
+    return put_out(c, data, size, owner);
 }
 
 bool takes_answers(const Channel *c)
@@ -424,11 +463,12 @@ static int take_frame(Channel *c, int first, unsigned char *payload, size_t size
     return result;
 }
 
-/* Takes the frames that are complete; how many bytes they had, or -1. */
-static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, bool *corked)
+/* Takes the frames that are complete, `*budget` of them at most; how many bytes they had, or -1. */
+static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, int *budget,
+                              bool *corked)
 {
     size_t done = 0;
-    while (c->fd >= 0 && !c->finishing && done < size) {
+    while (c->fd >= 0 && !c->finishing && done < size && *budget > 0) {
         unsigned char *p = data + done;
         size_t left = size - done;
         if (c->skip) {
@@ -464,6 +504,7 @@ static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, bool
         if (left < head || left - head < length) break;
         if (p[1] & 0x80) unmask(p + head, (size_t)length, p + head - 4);
         done += head + (size_t)length;
+        --*budget;
         if (take_frame(c, p[0], p + head, (size_t)length, corked) < 0) {
             /* What follows is for the next read. */
             PyObject *error = take_error();
@@ -502,17 +543,17 @@ static int flush(Channel *c)
     return -1;
 }
 
-/* Bytes have come. */
+/* Bytes have come, or it is the turn of those that have come before. */
 static int take(Channel *c, unsigned char *data, size_t size)
 {
     bool corked = false;
-    int result = 0;
+    int result = 0, budget = FRAMES;
     if (c->partial.length) {
         if (!bytes_add(&c->partial, data, size)) return failed(c);
         Bytes partial = c->partial; /* callbacks may close the channel */
         memset(&c->partial, 0, sizeof c->partial);
         Py_ssize_t done =
-            take_frames(c, partial.data + partial.start, partial.length, &corked);
+            take_frames(c, partial.data + partial.start, partial.length, &budget, &corked);
         if (done < 0) {
             result = -1;
         } else if (c->fd >= 0 && (size_t)done < partial.length) {
@@ -523,12 +564,13 @@ static int take(Channel *c, unsigned char *data, size_t size)
         }
         PyMem_Free(partial.data);
     } else {
-        Py_ssize_t done = take_frames(c, data, size, &corked);
+        Py_ssize_t done = take_frames(c, data, size, &budget, &corked);
         if (done < 0) result = -1;
         else if (c->fd >= 0 && (size_t)done < size
                  && !bytes_add(&c->partial, data + done, size - (size_t)done))
             result = failed(c);
     }
+    set_behind(c, budget <= 0 && c->partial.length && c->fd >= 0 && !c->finishing);
     Reactor *r = c->reactor;
     if (corked && r->served && r->served_count < EVENTS) {
         Py_INCREF(c);
@@ -560,6 +602,7 @@ static ssize_t read_some(Channel *c, unsigned char *data, size_t room)
 
 static int serve_here(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
 {
+    if (size == LEFT_OVER) return take(c, NULL, 0);
     if (events & EPOLLOUT) {
         send_output(c);
         if (!c->output.length && c->finishing) return lost(c);
@@ -573,6 +616,7 @@ static int serve_here(Channel *c, uint32_t events, unsigned char *data, ssize_t 
     }
     if (size == NOT_READ) {
         if (c->paused || c->finishing) return events & (EPOLLERR | EPOLLHUP) ? lost(c) : 0;
+        if (c->behind) return 0; /* until it is not, whatever has happened since */
         if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP))) return 0;
         data = c->reactor->input; /* what was read before has been handled */
         size = read_some(c, data, READ_SIZE);
@@ -581,7 +625,8 @@ static int serve_here(Channel *c, uint32_t events, unsigned char *data, ssize_t 
     return size ? take(c, data, (size_t)size) : lost(c);
 }
 
-/* Serves a socket that is ready; `size` bytes have been read, or it is NOT_READ. What is set in
+/* Serves a socket that is ready; `size` bytes have been read, or it is NOT_READ; LEFT_OVER if it
+ * is behind, and has its turn. What is set in
  * context variables meanwhile is not there for other clients. */
 static int serve(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
 {
@@ -606,8 +651,11 @@ static PyObject *reactor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Reactor *r = (Reactor *)type->tp_alloc(type, 0);
     if (!r) return NULL;
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    r->wake_fd = r->epoll_fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r->input = PyMem_Malloc(READ_SIZE);
-    if (r->epoll_fd < 0) PyErr_SetFromErrno(PyExc_OSError);
+    struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
+    if (r->wake_fd < 0 || epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, r->wake_fd, &wake) < 0)
+        PyErr_SetFromErrno(PyExc_OSError);
     else if (!r->input) PyErr_NoMemory();
     else return (PyObject *)r;
     Py_DECREF(r);
@@ -617,6 +665,7 @@ static PyObject *reactor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static void reactor_dealloc(Reactor *r)
 {
     if (r->epoll_fd >= 0) close(r->epoll_fd);
+    if (r->wake_fd >= 0) close(r->wake_fd);
     PyMem_Free(r->input);
     bytes_drop(&r->answers);
     Py_TYPE(r)->tp_free((PyObject *)r);
@@ -655,6 +704,21 @@ static void flush_served(Reactor *r, PyObject **error)
     if (r->answers.capacity > KEPT && !r->answering) bytes_drop(&r->answers);
 }
 
+/* Those that were behind when this turn began have theirs. */
+static void serve_behind(Reactor *r, PyObject **error)
+{
+    int64_t begun = now();
+    while (r->behind_first && r->behind_first->turn != r->turn) {
+        Channel *c = r->behind_first;
+        unlist(c);
+        if (serve(c, 0, NULL, LEFT_OVER) < 0) keep_error(error);
+        if (now() - begun > PATIENCE) break; /* many floods take no longer than one */
+    }
+    uint64_t count;
+    if (r->awake && !r->behind_first)
+        r->awake = read(r->wake_fd, &count, sizeof count) != sizeof count;
+}
+
 static PyObject *reactor_poll(Reactor *r, PyObject *unused)
 {
     if (r->polling) Py_RETURN_NONE;
@@ -666,16 +730,19 @@ static PyObject *reactor_poll(Reactor *r, PyObject *unused)
     int64_t begun = now();
     r->polling = true;
     r->served = served;
+    r->turn++;
     size_t used = 0;
     for (int i = 0, next = 0; i < count; i++) {
         Channel *c = events[i].data.ptr;
         sizes[i] = NOT_READ;
-        if (events[i].events == EPOLLIN && c->fd >= 0 && !c->paused && !c->finishing)
+        if (c && events[i].events == EPOLLIN && c->fd >= 0 && !c->paused && !c->finishing
+            && !c->behind)
             sizes[i] = read_some(c, r->input + used, READ_SIZE - used);
         if (sizes[i] > 0) used += (size_t)sizes[i];
         if (i + 1 < count && READ_SIZE - used >= READ_LEAST && sizes[i] != NOT_READ) continue;
         unsigned char *data = r->input;
         for (; next <= i; next++) {
+            if (!events[next].data.ptr) continue; /* `wake_fd`: see serve_behind */
             if (serve(events[next].data.ptr, events[next].events, data, sizes[next]) < 0)
                 keep_error(&error);
             if (sizes[next] > 0) data += sizes[next];
@@ -686,6 +753,7 @@ static PyObject *reactor_poll(Reactor *r, PyObject *unused)
         }
         used = 0;
     }
+    serve_behind(r, &error);
     flush_served(r, &error);
     r->served = NULL;
     r->polling = false;
@@ -752,7 +820,7 @@ static PyObject *channel_open(Channel *c, PyObject *args)
         PyErr_SetString(PyExc_RuntimeError, "a channel is opened once");
         return NULL;
     }
-    if (!bytes_add(&c->output, head, (size_t)head_size)) return NULL;
+    if (!output_copy(&c->output, head, (size_t)head_size)) return NULL;
     c->reactor = (Reactor *)Py_NewRef((PyObject *)reactor);
     c->frames = Py_NewRef(frames);
     c->max_size = max_size;
@@ -787,21 +855,23 @@ static PyObject *channel_write(Channel *c, PyObject *data)
     char *bytes;
     Py_ssize_t size;
     if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0) return NULL;
-    if (transmit(c, bytes, (size_t)size) < 0) return NULL;
+    if (transmit(c, bytes, (size_t)size, NULL) < 0) return NULL;
     Py_RETURN_NONE;
 }
 
 /* The frames of a packet, which are built once; a new reference to a bytes object. */
 static PyObject *frames_of(Channel *c, PyObject *packet)
 {
-    PyObject *frames;
-    if (!c->frames || c->frames == Py_None) {
+    PyObject *frames, *make = c->frames;
+    if (!make || make == Py_None) {
         frames = PyObject_GetAttr(packet, name_ready);
         if (!frames || PyBytes_CheckExact(frames)) return frames;
         Py_DECREF(frames);
         frames = PyObject_CallMethodNoArgs(packet, name_frames);
     } else {
-        frames = PyObject_CallOneArg(c->frames, packet);
+        Py_INCREF(make);
+        frames = PyObject_CallOneArg(make, packet);
+        Py_DECREF(make);
     }
     if (frames && !PyBytes_Check(frames)) {
         PyErr_SetString(PyExc_TypeError, "frames are bytes");
@@ -821,20 +891,21 @@ static int batch_end(Batch *b)
 {
     size_t size = b->waiting;
     b->waiting = 0;
-    return size ? transmit(b->channel, b->small, size) : 0;
+    return size ? transmit(b->channel, b->small, size, NULL) : 0;
 }
 
-/* Adds a packet; the `last` one need not be copied. */
+/* Adds a packet; the `last` one need not be copied, nor one that has to wait for the client. */
 static int batch_add(Batch *b, PyObject *packet, bool last)
 {
     PyObject *frames = frames_of(b->channel, packet);
     if (!frames) return -1;
     const char *data = PyBytes_AS_STRING(frames);
     size_t size = (size_t)PyBytes_GET_SIZE(frames);
+    bool whole = size > SMALL || (b->channel->output.length && !b->channel->held);
     int result = 0;
-    if (b->waiting + size > SMALL) result = batch_end(b);
-    if (result == 0 && (size > SMALL || (last && !b->waiting))) {
-        result = transmit(b->channel, data, size);
+    if (whole || b->waiting + size > SMALL) result = batch_end(b);
+    if (result == 0 && (whole || (last && !b->waiting))) {
+        result = transmit(b->channel, data, size, frames);
     } else if (result == 0) {
         memcpy(b->small + b->waiting, data, size);
         b->waiting += size;
@@ -854,11 +925,14 @@ int channel_send_packets(Channel *c, PyObject *first, PyObject *rest)
         batch.waiting = c->answers_length;
         leave_answers(c);
     }
-    Py_ssize_t more = rest ? PyList_GET_SIZE(rest) : 0;
-    if (first && batch_add(&batch, first, !more) < 0) return -1;
-    for (Py_ssize_t i = 0; i < more; i++)
-        if (batch_add(&batch, PyList_GET_ITEM(rest, i), i + 1 == more) < 0) return -1;
-    return batch_end(&batch);
+    int result = first ? batch_add(&batch, first, !rest || !PyList_GET_SIZE(rest)) : 0;
+    /* The list and what is in it may change: a packet makes its frames in Python. */
+    for (Py_ssize_t i = 0; result == 0 && rest && i < PyList_GET_SIZE(rest); i++) {
+        PyObject *packet = Py_NewRef(PyList_GET_ITEM(rest, i));
+        result = batch_add(&batch, packet, i + 1 == PyList_GET_SIZE(rest));
+        Py_DECREF(packet);
+    }
+    return result < 0 ? -1 : batch_end(&batch);
 }
 
 static PyObject *channel_send(Channel *c, PyObject *packets)
@@ -874,6 +948,7 @@ static PyObject *channel_send(Channel *c, PyObject *packets)
 static PyObject *channel_pause(Channel *c, PyObject *unused)
 {
     c->paused = true;
+    if (c->behind) set_behind(c, true);
     watch(c);
     Py_RETURN_NONE;
 }
@@ -881,6 +956,7 @@ static PyObject *channel_pause(Channel *c, PyObject *unused)
 static PyObject *channel_resume(Channel *c, PyObject *unused)
 {
     c->paused = false;
+    if (c->behind) set_behind(c, true);
     watch(c);
     Py_RETURN_NONE;
 }
@@ -898,6 +974,7 @@ static PyObject *channel_finish(Channel *c, PyObject *args, PyObject *kwargs)
     }
     if (c->output.length && !drop) {
         c->finishing = true;
+        set_behind(c, false);
         watch(c);
         Py_RETURN_FALSE;
     }
@@ -957,7 +1034,7 @@ static void channel_dealloc(Channel *c)
     finish(c);
     channel_clear(c);
     Py_CLEAR(c->reactor);
-    bytes_drop(&c->output);
+    output_drop(&c->output);
     Py_TYPE(c)->tp_free((PyObject *)c);
 }
 

@@ -281,8 +281,9 @@ PyObject *flow_flush(Flow *f, PyObject *unused)
         && (f->behind || !is_none(f->on_drain) || !is_none(f->drain_callbacks)
             || f->state != open_state)) {
         Py_ssize_t more = rest ? PyList_GET_SIZE(rest) : 0;
-        PyObject *last = more ? PyList_GET_ITEM(rest, more - 1) : first;
+        PyObject *last = Py_NewRef(more ? PyList_GET_ITEM(rest, more - 1) : first);
         PyObject *told = PyObject_CallMethodOneArg((PyObject *)f, name_flushed, last);
+        Py_DECREF(last);
         Py_XDECREF(told);
         if (!told) result = -1;
     }
@@ -347,12 +348,16 @@ PyObject *deliver_all(PyObject *module, PyObject *args)
         Py_ssize_t ahead = i + AHEAD;
         if (ahead + AHEAD < PyList_GET_SIZE(peers)) {
             PREFETCH(PyList_GET_ITEM(peers, ahead + AHEAD));
-            PyObject *deliver = slot_get(&slot_deliver, PyList_GET_ITEM(peers, ahead));
-            if (deliver) PREFETCH(deliver);
+            PyObject *next = PyList_GET_ITEM(peers, ahead); /* looked at only if that runs nothing */
+            if (Py_IS_TYPE(next, slot_deliver.type)) {
+                PyObject *deliver = slot_get(&slot_deliver, next);
+                if (deliver) PREFETCH(deliver);
+            }
         }
-        PyObject *peer = PyList_GET_ITEM(peers, i);
-        PyObject *deliver = slot_get(&slot_deliver, peer);
-        deliver = deliver ? Py_NewRef(deliver) : PyObject_GetAttr(peer, name_deliver);
+        PyObject *peer = Py_NewRef(PyList_GET_ITEM(peers, i));
+        PyObject *deliver = Py_XNewRef(slot_get(&slot_deliver, peer));
+        if (!deliver) deliver = PyObject_GetAttr(peer, name_deliver);
+        Py_DECREF(peer);
         if (!deliver) return NULL;
         PyObject *done = is_send(deliver) ? flow_send((Flow *)PyCFunction_GET_SELF(deliver), packet)
                                           : PyObject_CallOneArg(deliver, packet);

@@ -240,22 +240,31 @@ static bool is_data(PyObject *value)
                && !(type->tp_as_async && type->tp_as_async->am_await));
 }
 
-/* The only handler of an event, or NULL if this is not that simple; a borrowed reference. */
+/* What a dictionary has for an event; NULL without an exception if that is nothing. */
+static PyObject *look_up(PyObject *by_event, PyObject *name)
+{
+    if (!by_event || !PyDict_CheckExact(by_event)) return NULL;
+    return Py_XNewRef(PyDict_GetItemWithError(by_event, name));
+}
+
+/* The only handler of an event, or NULL if this is not that simple. */
 static PyObject *find_handler(PyObject *dispatch, PyObject *name)
 {
-    PyObject *shared = slot_get(&slot_shared, dispatch), *own = slot_get(&slot_handlers, dispatch);
-    if (!shared || !PyDict_CheckExact(shared) || !own) return NULL;
-    PyObject *handlers = PyDict_GetItemWithError(shared, name);
-    if (own != Py_None) {
-        PyObject *by_event = slot_get(&slot_by_event, own);
-        if (!by_event || !PyDict_CheckExact(by_event)) return NULL;
-        PyObject *more = PyDict_GetItemWithError(by_event, name);
-        if (more && handlers) return NULL;
-        if (more) handlers = more;
+    PyObject *own = Py_XNewRef(slot_get(&slot_handlers, dispatch));
+    PyObject *handlers = look_up(slot_get(&slot_shared, dispatch), name), *handler = NULL;
+    if (own && own != Py_None) {
+        PyObject *by_event = slot_get(&slot_by_event, own), *more = look_up(by_event, name);
+        if (!by_event || (more && handlers)) Py_CLEAR(handlers);
+        else if (more) Py_XSETREF(handlers, Py_NewRef(more));
+        Py_XDECREF(more);
     }
-    if (!handlers || !PyTuple_CheckExact(handlers) || PyTuple_GET_SIZE(handlers) != 1) return NULL;
-    PyObject *handler = PyTuple_GET_ITEM(handlers, 0);
-    if (slot_get(&slot_direct, handler) != Py_True || slot_get(&slot_ack, handler) != Py_None) return NULL;
+    if (own && handlers && PyTuple_CheckExact(handlers) && PyTuple_GET_SIZE(handlers) == 1)
+        handler = Py_NewRef(PyTuple_GET_ITEM(handlers, 0));
+    Py_XDECREF(handlers);
+    Py_XDECREF(own);
+    if (handler
+        && (slot_get(&slot_direct, handler) != Py_True || slot_get(&slot_ack, handler) != Py_None))
+        Py_CLEAR(handler);
     return handler;
 }
 
@@ -263,24 +272,40 @@ static PyObject *find_handler(PyObject *dispatch, PyObject *name)
 static PyObject *call(PyObject *handler, PyObject *socket, PyObject *event, Py_ssize_t count)
 {
     PyObject *stack[MAX_ARGUMENTS + 2], **args = stack + 1;
-    PyObject *fitted = NULL, **values = PySequence_Fast_ITEMS(event) + 1;
-    if (PyList_CheckExact(event) && slot_get(&slot_typed, handler) != Py_False) {
-        PyObject *given = PyList_GetSlice(event, 1, 1 + count);
-        if (!given) return NULL;
-        fitted = PyObject_CallMethodOneArg(handler, name_fit, given);
-        Py_DECREF(given);
-        if (!fitted) return NULL;
-        values = PySequence_Fast_ITEMS(fitted);
-        count = PySequence_Fast_GET_SIZE(fitted);
+    PyObject *given = event;
+    Py_ssize_t before = 1; /* the event's name */
+    bool typed = PyList_CheckExact(event) && slot_get(&slot_typed, handler) != Py_False;
+    bool with_socket = slot_get(&slot_with_socket, handler) == Py_True;
+    PyObject *function = Py_XNewRef(slot_get(&slot_call, handler));
+    if (typed) {
+        PyObject *come = PyList_GetSlice(event, 1, 1 + count);
+        given = come ? PyObject_CallMethodOneArg(handler, name_fit, come) : NULL;
+        Py_XDECREF(come);
+        before = 0;
+        if (given && !PyList_CheckExact(given) && !PyTuple_CheckExact(given)) {
+            PyErr_SetString(PyExc_TypeError, "fit gives a list or a tuple");
+            Py_CLEAR(given);
+        }
+        if (!given) {
+            Py_XDECREF(function);
+            return NULL;
+        }
+        count = PySequence_Fast_GET_SIZE(given);
     }
     size_t used = 0;
-    if (slot_get(&slot_with_socket, handler) == Py_True) args[used++] = socket;
-    for (Py_ssize_t i = 0; i < count; i++) args[used++] = values[i];
-    PyObject *function = Py_NewRef(slot_get(&slot_call, handler));
-    PyObject *result =
-        PyObject_Vectorcall(function, args, used | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    Py_DECREF(function);
-    Py_XDECREF(fitted);
+    PyObject *result = NULL;
+    if (with_socket) args[used++] = Py_NewRef(socket);
+    /* The function gets references of its own: it may know the list, and change it. */
+    if (function && count <= MAX_ARGUMENTS && before + count <= PySequence_Fast_GET_SIZE(given)) {
+        for (Py_ssize_t i = 0; i < count; i++)
+            args[used++] = Py_NewRef(PySequence_Fast_GET_ITEM(given, before + i));
+        result = PyObject_Vectorcall(function, args, used | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    } else {
+        PyErr_SetString(PyExc_SystemError, "a handler has changed while its event was prepared");
+    }
+    while (used) Py_DECREF(args[--used]);
+    Py_XDECREF(function);
+    if (typed) Py_DECREF(given);
     return result;
 }
 
@@ -300,13 +325,13 @@ static Py_ssize_t arguments(PyObject *handler, Py_ssize_t come)
     return come <= MAX_ARGUMENTS ? come : -1;
 }
 
-/* Calls the handler of an event, and answers: 1, or -1. */
+/* Calls the handler of an event, and answers: 1, or -1; 0 if there is nobody to call it for. */
 static int run(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObject *event,
                Py_ssize_t count, const Asked *asked)
 {
-    PyObject *name = PySequence_Fast_GET_ITEM(event, 0);
-    PyObject *socket = Py_NewRef(slot_get(&slot_recipient, dispatch));
-    Py_INCREF(handler);
+    PyObject *socket = Py_XNewRef(slot_get(&slot_recipient, dispatch));
+    if (!socket) return 0;
+    PyObject *name = Py_NewRef(PySequence_Fast_GET_ITEM(event, 0));
     PyObject *result = call(handler, socket, event, count);
     int done = 0;
     if (!result) done = raised(dispatch, name, asked);
@@ -316,7 +341,7 @@ static int run(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObj
     else if (asked->wanted) done = answer(f, c, socket, asked, result);
     Py_XDECREF(result);
     Py_DECREF(socket);
-    Py_DECREF(handler);
+    Py_DECREF(name);
     return done < 0 ? -1 : 1;
 }
 
@@ -345,7 +370,9 @@ static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, cons
         return 0;
     }
     Py_ssize_t count = arguments(handler, PyList_GET_SIZE(event) - 1);
-    return count < 0 ? 0 : run(f, c, dispatch, handler, event, count, asked);
+    int taken = count < 0 ? 0 : run(f, c, dispatch, handler, event, count, asked);
+    Py_DECREF(handler);
+    return taken;
 }
 
 /* The number of characters of UTF-8. */
@@ -379,7 +406,7 @@ static int handle_typed(Flow *f, Channel *c, PyObject *dispatch, const char *dat
     PyObject *handler = NULL, *decode = NULL, *event = NULL;
     int taken = 0;
     if (name && PySet_Contains(reserved, name) == 0 && slot_get(&slot_recipient, dispatch))
-        handler = Py_XNewRef(find_handler(dispatch, name));
+        handler = find_handler(dispatch, name);
     if (handler && slot_get(&slot_call, handler))
         decode = Py_XNewRef(slot_get(&slot_decode, handler));
     if (decode && decode != Py_None) event = PyObject_CallOneArg(decode, text);
@@ -407,7 +434,7 @@ static bool may_be_deep(const char *data, size_t size)
     return brackets > MAX_DEPTH;
 }
 
-/* The lane of the namespace that a packet begins with; a borrowed reference. */
+/* The lane of the namespace that a packet begins with. */
 static PyObject *lane_for(Flow *f, Asked *asked, size_t size)
 {
     if (!f->lanes || !PyDict_CheckExact(f->lanes)) return NULL;
@@ -417,10 +444,47 @@ static PyObject *lane_for(Flow *f, Asked *asked, size_t size)
     asked->namespace_size = (size_t)(comma - asked->namespace) + 1;
     PyObject *name =
         PyUnicode_DecodeUTF8(asked->namespace, (Py_ssize_t)asked->namespace_size - 1, NULL);
-    PyObject *dispatch = name ? PyDict_GetItemWithError(f->lanes, name) : NULL;
+    PyObject *dispatch = name ? Py_XNewRef(PyDict_GetItemWithError(f->lanes, name)) : NULL;
     Py_XDECREF(name);
     if (PyErr_Occurred()) PyErr_Clear(); /* what is wrong is said elsewhere */
     return dispatch;
+}
+
+/* An event of a namespace that has a lane: as lane_take says. */
+static int lane_of_text(Flow *f, Channel *c, PyObject *dispatch, const char *data, size_t size,
+                        Asked *asked)
+{
+    size_t digits = 2 + asked->namespace_size, start = digits;
+    for (; start < size && start <= digits + MAX_DIGITS && data[start] >= '0' && data[start] <= '9';
+         start++)
+        asked->ack_id = asked->ack_id * 10 + (uint64_t)(data[start] - '0');
+    if (start > digits + MAX_DIGITS || start == size || data[start] != '[') return 0;
+    asked->wanted = start > digits;
+    if (may_be_deep(data + start, size - start)) return 0;
+    PyObject *text = PyBytes_FromStringAndSize(data + start, (Py_ssize_t)(size - start));
+    if (!text) return -1;
+    int typed = 0;
+    if (size - start >= LONG && has_nothing_else_to_do(dispatch))
+        typed = handle_typed(f, c, dispatch, data + start, text, asked);
+    if (typed) {
+        Py_DECREF(text);
+        return typed;
+    }
+    PyObject *event = PyObject_CallOneArg(loads, text);
+    Py_DECREF(text);
+    if (!event) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+        PyErr_Clear(); /* what is wrong is said elsewhere */
+        return 0;
+    }
+    int taken = 0;
+    if (is_event(dispatch, event)) {
+        if (has_nothing_else_to_do(dispatch)) taken = handle(f, c, dispatch, event, asked);
+        if (!taken)
+            taken = hand_on(dispatch, event, asked, characters(data + start, size - start));
+    }
+    Py_DECREF(event);
+    return taken;
 }
 
 int lane_take(Flow *f, Channel *c, const char *data, size_t size)
@@ -428,42 +492,12 @@ int lane_take(Flow *f, Channel *c, const char *data, size_t size)
     if (size < 5 || data[0] != '4' || data[1] != '2' || !loads) return 0;
     if (f->awaiting_pong || (f->observer && f->observer != Py_None)) return 0;
     Asked asked = {.namespace = data + 2};
-    PyObject *dispatch = data[2] == '/' ? lane_for(f, &asked, size - 2) : f->lane;
-    if (!dispatch || dispatch == Py_None) return 0;
-    size_t digits = 2 + asked.namespace_size, start = digits;
-    for (; start < size && start <= digits + MAX_DIGITS && data[start] >= '0' && data[start] <= '9';
-         start++)
-        asked.ack_id = asked.ack_id * 10 + (uint64_t)(data[start] - '0');
-    if (start > digits + MAX_DIGITS || start == size || data[start] != '[') return 0;
-    asked.wanted = start > digits;
-    if (may_be_deep(data + start, size - start)) return 0;
-    PyObject *text = PyBytes_FromStringAndSize(data + start, (Py_ssize_t)(size - start));
-    if (!text) return -1;
-    Py_INCREF(dispatch);
-    int typed = 0;
-    if (size - start >= LONG && has_nothing_else_to_do(dispatch))
-        typed = handle_typed(f, c, dispatch, data + start, text, &asked);
-    if (typed) {
-        Py_DECREF(text);
-        Py_DECREF(dispatch);
-        return typed;
-    }
-    PyObject *event = PyObject_CallOneArg(loads, text);
-    Py_DECREF(text);
-    if (!event) {
-        Py_DECREF(dispatch);
-        if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
-        PyErr_Clear(); /* what is wrong is said elsewhere */
-        return 0;
-    }
-    int taken = 0;
-    if (is_event(dispatch, event)) {
-        if (has_nothing_else_to_do(dispatch)) taken = handle(f, c, dispatch, event, &asked);
-        if (!taken)
-            taken = hand_on(dispatch, event, &asked, characters(data + start, size - start));
-    }
+    bool other = data[2] == '/';
+    if (!other && (!f->lane || f->lane == Py_None)) return 0;
+    PyObject *dispatch = other ? lane_for(f, &asked, size - 2) : Py_NewRef(f->lane);
+    if (!dispatch) return 0;
+    int taken = lane_of_text(f, c, dispatch, data, size, &asked);
     Py_DECREF(dispatch);
-    Py_DECREF(event);
     return taken;
 }
 

@@ -3,6 +3,7 @@
  * GIL held.
  *
  *     channel.c   Reactor, Channel: the frames of WebSockets on sockets of our own
+ *     output.c    what a client has not taken yet
  *     flow.c      Flow, Cork: what passes a session, and what waits for the end of a turn
  *     lane.c      the usual event, from its text to its answer
  *     lender.c    a task for coroutines that may not need one
@@ -32,6 +33,30 @@ typedef struct {
 bool bytes_add(Bytes *b, const void *data, size_t size);
 void bytes_drop(Bytes *b);
 
+/* ------------------------------------------------------------------------------- output.c */
+
+/* The rest of a bytes object that others may hold, too, or bytes of our own. */
+typedef struct {
+    PyObject *shared;
+    size_t start; /* of the rest of what is shared */
+    Bytes own;
+} Piece;
+
+/* What waits for a client. */
+typedef struct {
+    Piece *pieces;
+    size_t first, count, capacity;
+    size_t length; /* in bytes */
+} Output;
+
+/* Both set MemoryError if they return false; nothing has changed then. */
+bool output_copy(Output *o, const void *data, size_t size);
+bool output_share(Output *o, PyObject *bytes, size_t start);
+
+/* Sends as much as the client takes; false if the connection is lost. */
+bool output_send(Output *o, int fd);
+void output_drop(Output *o);
+
 /* ------------------------------------------------------------------------------- channel.c */
 
 typedef struct channel Channel;
@@ -39,8 +64,12 @@ typedef struct channel Channel;
 typedef struct {
     PyObject_HEAD
     int epoll_fd;
+    int wake_fd; /* keeps `epoll_fd` readable as long as some channels are behind */
+    bool awake;
     bool polling;
+    unsigned turn;
     Py_ssize_t count;
+    Channel *behind_first, *behind_last; /* have frames that are for a later turn */
     Channel *dead;    /* closed while events were being served, which may still name them */
     Channel **served; /* have read something, and are flushed when all have */
     int served_count;
@@ -55,14 +84,16 @@ struct channel {
     PyObject *session; /* gets messages without a detour; NULL or None: on_message does */
     PyObject *frames;  /* from a packet to its frames; None: those that it keeps */
     Channel *next_dead;
-    Bytes partial; /* a frame that has not come completely */
+    Channel *behind_before, *behind_after; /* neighbours among those of the reactor */
+    Bytes partial; /* a frame that has not come completely; if `behind`, frames before it */
     Bytes message; /* the fragments of a message */
-    Bytes output;
+    Output output;
     size_t answers_start, answers_length; /* of this channel, in those of the reactor */
     uint64_t skip;                        /* so many bytes belong to a frame that nobody wants */
     uint64_t max_size;
     uint32_t fragments;
     uint32_t interest;
+    unsigned turn; /* in which it has fallen behind */
     int fd;
     uint8_t kind;  /* of the message in fragments; 0: there is none */
     char deaf;     /* only a close frame counts */
@@ -70,6 +101,8 @@ struct channel {
     bool watched;  /* by the reactor, which owns a reference */
     bool held;     /* output waits for the first write */
     bool paused;
+    bool behind; /* it is not read: frames that have come are for a later turn */
+    bool listed; /* among the reactor's that are behind */
     bool congested;
     bool finishing; /* closed as soon as everything has been written */
 };
@@ -162,7 +195,8 @@ typedef struct {
 
 bool slot_find(Slot *s, PyTypeObject *type);
 
-/* Where a slot of an object is; NULL if it has no such slot. */
+/* Where a slot of an object is; NULL if it has no such slot. A type that is new here is asked, which
+ * may run Python: whoever holds borrowed references meanwhile may lose them. */
 static inline PyObject **slot_place(Slot *s, PyObject *object)
 {
     if (!Py_IS_TYPE(object, s->type) && !slot_find(s, Py_TYPE(object))) return NULL;

@@ -11,9 +11,8 @@ bool slot_find(Slot *s, PyTypeObject *type)
     bool right = Py_IS_TYPE(found, &PyMemberDescr_Type)
                  && ((PyMemberDescrObject *)found)->d_member->type == T_OBJECT_EX;
     if (right) {
-        Py_XDECREF(s->type);
-        s->type = (PyTypeObject *)Py_NewRef(type);
         s->offset = ((PyMemberDescrObject *)found)->d_member->offset;
+        Py_XSETREF(s->type, (PyTypeObject *)Py_NewRef(type)); /* may run Python: all is in place */
     }
     Py_DECREF(found);
     return right;
