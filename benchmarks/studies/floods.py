@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +184,7 @@ class Client:
 
 
 @contextmanager
-def serving(road: Road) -> Iterator[tuple[int, int]]:
+def serving(road: Road) -> Generator[tuple[int, int]]:
     """A server of this road: its port and its process."""
     with tempfile.TemporaryDirectory() as folder:
         files = ["", ""]

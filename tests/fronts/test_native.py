@@ -324,6 +324,94 @@ class TestFlow:
         assert scene.watch.reactor.count == 0
 
 
+class TestTurns:
+    """A client that sends more than FRAMES frames at once is behind, and not read meanwhile."""
+
+    NUMBERS = tuple(str(number) for number in range(500))
+
+    def write(self, scene: Scene, *more: bytes) -> None:
+        stream = b"".join(frame(TEXT, "4" + number) for number in self.NUMBERS)
+        scene.client.sendall(stream + b"".join(more))
+
+    def behind(self, scene: Scene) -> None:
+        """Let the client fall behind."""
+        self.write(scene)
+        scene.watch.reactor.poll()
+        assert scene.received == list(self.NUMBERS[:128])
+
+    def test_frames_in_a_turn(self, scene: Scene) -> None:
+        self.behind(scene)
+        for end in (256, 384, 500):
+            scene.watch.reactor.poll()
+            assert scene.received == list(self.NUMBERS[:end])
+
+    def test_frames_that_are_no_messages(self, scene: Scene) -> None:
+        scene.sent()
+        scene.client.sendall(frame(PING) * 300)
+        for count in (128, 128, 44):
+            scene.watch.reactor.poll()
+            assert scene.sent() == b"\x8a\x00" * count
+
+    def test_one_that_is_not_read(self, scene: Scene) -> None:
+        self.behind(scene)
+        scene.websocket.pause()
+        scene.settle()
+        assert len(scene.received) == 128
+        scene.websocket.resume()
+        scene.websocket.pause()
+        scene.settle()
+        assert len(scene.received) == 128
+        scene.websocket.resume()
+        scene.settle()
+        assert scene.received == list(self.NUMBERS)
+
+    def test_one_whose_handler_stops_it(self, scene: Scene) -> None:
+        def receive(data: str | bytes, pos: int) -> None:
+            scene.received.append(data[pos:])
+            if len(scene.received) == 7:
+                scene.websocket.pause()
+
+        scene.session.on_message = receive
+        self.write(scene)
+        scene.settle()
+        assert len(scene.received) == 128
+        scene.websocket.resume()
+        scene.settle()
+        assert scene.received == list(self.NUMBERS)
+
+    def test_what_comes_meanwhile_comes_behind(self, scene: Scene) -> None:
+        self.behind(scene)
+        scene.client.sendall(frame(TEXT, "4and") + frame(CLOSE, b"\x03\xe8"))
+        scene.client.shutdown(sockets.SHUT_WR)
+        scene.settle()
+        assert scene.received == [*self.NUMBERS, "and"]
+        assert scene.reasons == ["transport close"]
+
+    def test_one_that_has_gone(self, scene: Scene) -> None:
+        """What it has sent before is still handled."""
+        self.behind(scene)
+        scene.client.close()
+        scene.settle()
+        assert scene.received == list(self.NUMBERS)
+        assert scene.reasons == ["transport close"]
+
+    @pytest.mark.parametrize("how", ["hang up", "close", "end"])
+    def test_one_that_is_sent_away(self, scene: Scene, how: str) -> None:
+        self.behind(scene)
+        if how == "hang up":
+            scene.websocket.hang_up()
+        elif how == "close":
+            scene.session.close()
+        else:
+            scene.session.end("parse error")
+        if how != "hang up":
+            scene.client.sendall(frame(CLOSE, b"\x03\xe8"))
+        scene.settle()
+        assert len(scene.received) == 128
+        assert scene.watch.reactor.count == 0
+        assert scene.driver.leaving == set()
+
+
 class TestLife:
     def test_channels_that_end_each_other(self, loop: asyncio.AbstractEventLoop) -> None:
         """All are ready in one poll, and the first ends the others."""

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from telex.engine.packet import message
 from telex.engine.session import Session
 from telex.fronts.native_websocket import NativeWebSocket
 from telex.native import _telex
+from telex.server.handlers import Handler
 from telex.server.socket import Socket
 from telex.types import Request
 from telex.wire import EncodedPacket
@@ -372,6 +374,114 @@ def _over(server: Server, session: Session) -> Client:
     client.websocket.start(session.start_probe(client.websocket), session)
     server.clients.append(client)
     return client
+
+
+def test_several_that_are_behind(server: Server, four: list[Client]) -> None:
+    """Each has its turn, and one that leaves meanwhile is no obstacle."""
+    heard: dict[str, int] = {}
+
+    @server.root.event
+    def count(socket: Socket) -> None:
+        heard[socket.id] = heard.get(socket.id, 0) + 1
+        if heard[socket.id] == 200 and socket is leader:
+            four[1].websocket.hang_up()
+
+    leader = four[2].socket
+    ids = [client.socket.id for client in four]
+    write_all(four, *['42["count"]'] * 500)
+    server.watch.reactor.poll()
+    assert heard == dict.fromkeys(ids, 128)
+    server.watch.reactor.poll()
+    assert [heard[one] for one in ids] == [256] * 4
+    server.settle()
+    assert [heard[one] for one in ids] == [500, 256, 500, 500]
+
+
+class Meddling(EncodedPacket):
+    """A packet that takes away what it lies in when its frames are made."""
+
+    __slots__ = ("packets",)
+
+    def __init__(self, text: bytes, packets: list[EncodedPacket]) -> None:
+        super().__init__(text)
+        self.packets = packets
+
+    def frames(self) -> bytes:
+        self.packets.clear()
+        gc.collect()
+        return super().frames()
+
+
+def test_packets_that_vanish_while_they_are_sent(server: Server) -> None:
+    client = server.client()
+    client.heard()
+    packets: list[EncodedPacket] = []
+    packets += [EncodedPacket(b"4a"), Meddling(b"4b", packets), EncodedPacket(b"4c")]
+    client.websocket.send(packets)
+    assert client.heard() == ["4a", "4b"]
+
+
+class Peers(type):
+    """A class whose slots nobody knows before they are asked for."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name == "deliver":
+            for peers in EVERYBODY:
+                peers.clear()
+            gc.collect()
+        return super().__getattribute__(name)
+
+
+EVERYBODY: list[list[Any]] = []
+
+
+class Plain:
+    """The same, without surprises."""
+
+    __slots__ = ("deliver",)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("before", [0, 3])
+def test_peers_that_vanish_while_they_are_asked(count: int, before: int) -> None:
+    """Before anything is borrowed of a class that is new to the compiled part, it is asked."""
+    heard: list[Any] = []
+    kind: Any = Peers("Peer", (), {"__slots__": ("deliver",)})
+    peers: list[Any] = [*(Plain() for _ in range(before)), *(kind() for _ in range(count))]
+    for peer in peers:
+        peer.deliver = heard.append
+    EVERYBODY.append(peers)
+    try:
+        vars(_telex)["deliver_all"](peers, message("x"))
+    finally:
+        EVERYBODY.clear()
+    assert len(heard) == before + 1
+
+
+class Generous(Handler):
+    """A handler that makes many arguments out of few."""
+
+    __slots__ = ()
+
+    def fit(self, args: list[Any]) -> list[Any]:
+        return super().fit(args) * 200
+
+
+def test_a_handler_that_makes_more_of_its_arguments(server: Server) -> None:
+    with logged() as lines:
+
+        @server.root.event
+        def generous(socket: Socket, number: int) -> int:
+            return number
+
+        (handler,) = server.root.registry.events.by_event["generous"]
+        handler.__class__ = Generous
+        client = server.client()
+        client.say('421["generous",1]', '422["echo",2]')
+        failed, echoed = client.heard()
+    assert "HandlerError" in str(failed)
+    assert echoed == "432[2]"
+    assert len(lines) == 1
 
 
 def test_a_channel_that_is_not_open_sends_nothing(server: Server) -> None:

@@ -23,6 +23,7 @@ from .driver import Driver
 from .fast_http import EXTENSION, Upgrade
 from .hooks import EngineHooks, GenerateId, allow, generate_id
 from .mount import below_path, not_found
+from .pacing import pace
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -397,6 +398,7 @@ class AsgiFront:
         if upgrade is not None:
             self._take_over(upgrade, request, session, sid, headers)
             return
+        pace(receive)
         message = await receive()
         if message["type"] != "websocket.connect":
             return

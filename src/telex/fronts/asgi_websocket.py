@@ -16,6 +16,9 @@ Begin: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None] | N
 
 TOO_BIG = 1009
 
+MESSAGES, BYTES = 64, 1024 * 1024
+"""How much of one client is handled in a turn of the loop: whichever of both is reached first."""
+
 
 class AsgiWebSocket:
     """Writes one batch at a time: not writable while the host holds it back."""
@@ -131,15 +134,23 @@ class AsgiWebSocket:
     ) -> str:
         """Read to the end; the reason with which the session ends."""
         reason = TRANSPORT_CLOSE
+        messages = size = 0
         while True:
+            if messages >= MESSAGES or size >= BYTES:
+                messages = size = 0
+                await asyncio.sleep(0)  # what has come is there already: nothing else would wait
             await self._readable.wait()
             message = await receive()
             if message["type"] != "websocket.receive":
+                if message.get("code") == TOO_BIG:
+                    reason = TRANSPORT_ERROR
                 break
+            messages += 1
             if self._closed or self.receiver is None:
                 continue
             text = message.get("text")
             data: str | bytes = message["bytes"] if text is None else text
+            size += len(data)
             if _size(data) > limit:
                 self.close(TOO_BIG)
                 reason = TRANSPORT_ERROR

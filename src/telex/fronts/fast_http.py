@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import re
 from abc import ABC, abstractmethod
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections import deque
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import unquote
 
 import httptools
@@ -37,6 +38,7 @@ from ..types import HeaderList, Request, Response, Scope
 from .driver import Driver
 from .fast_polling import PollingConnection, PollingFront, PollingRoad
 from .fast_websocket import FastWebSocket, accept
+from .pacing import Pacer
 from .packed import PackedRequest
 from .timer import LoopTimer
 
@@ -486,8 +488,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             return
         server = self._server
         if _ENGINE_QUERY.search(self.url) is None or (server and server.per_message_deflate):
-            super().handle_websocket_upgrade()
-            self._feed_rest()
+            self._leave_to_host()
             return
         upgrade = Upgrade(self, *_judged(self.parser.get_method(), self.headers))
         scope = self._websocket_scope(upgrade)
@@ -583,11 +584,18 @@ class FastHttpProtocol(HttpToolsProtocol):
             run.send(None)
             raise AssertionError("a handshake without hooks waits for nothing")
 
-    def _feed_rest(self) -> None:
-        """Give uvicorn's WebSocket protocol what came behind the request."""
-        protocol: Any = self.transport.get_protocol()
-        if self.rest and not self.transport.is_closing():
-            protocol.data_received(self.rest)
+    def _leave_to_host(self) -> None:
+        """Let uvicorn's WebSocket protocol have the connection, and what came with the request."""
+        server = self._server
+        if server is not None and _ENGINE_QUERY.search(self.url) is not None:
+            self.config = copy.copy(self.config)
+            # More than a message may have need not be inflated.
+            self.config.ws_max_size = server.front.engine.options.max_http_buffer_size
+        pacer = Pacer(self.transport)
+        self.transport = cast("asyncio.Transport", pacer)
+        super().handle_websocket_upgrade()
+        if self.rest and not pacer.is_closing():
+            pacer.data_received(self.rest)
 
     async def _run_upgrade(self, upgrade: Upgrade, scope: Scope) -> None:
         try:
@@ -603,8 +611,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             if not self._is_http:
                 raise AssertionError("who answers at once has answered")
             self.transport.resume_reading()
-            super().handle_websocket_upgrade()
-            self._feed_rest()
+            self._leave_to_host()
 
     def _websocket_scope(self, upgrade: Upgrade) -> dict[str, Any]:
         raw_path, _, query = self.url.partition(b"?")

@@ -416,6 +416,7 @@ class _Door:
         return getattr(self._transport, name)
 
 
+# What a portion needs, without a look-up for each.
 _get_buffer: Callable[[Any, int], memoryview] = _WSProtocol.get_buffer
 _buffer_updated: Callable[[Any, int], None] = _WSProtocol.buffer_updated
 
@@ -429,7 +430,7 @@ class _PacedProtocol(_WSProtocol):  # type: ignore[misc]  # picows has no types 
     __slots__ = ("_going_on", "_held", "_listener", "_loop", "_wire")
 
     def __init__(self, listener: FastWebSocket, transport: asyncio.Transport, *args: Any) -> None:
-        super().__init__(*args)
+        _WSProtocol.__init__(self, *args)
         self._listener = listener
         self._wire = transport
         self._loop = asyncio.get_running_loop()
@@ -479,7 +480,7 @@ class _PacedProtocol(_WSProtocol):  # type: ignore[misc]  # picows has no types 
     def connection_lost(self, exc: Exception | None) -> None:
         """What has not been handled is lost with the connection."""
         self._held = bytearray()
-        super().connection_lost(exc)
+        _WSProtocol.connection_lost(self, exc)
 
 
 def accept(
