@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,73 @@ class TestPeers:
 
 async def test_event_loops_are_in_debug_mode() -> None:
     assert asyncio.get_running_loop().get_debug()
+
+
+class TestBuild:
+    """The wheel, built where npm is not on PATH."""
+
+    @staticmethod
+    def build(tree: Path, **env: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "hatchling",
+            "build",
+            "-t",
+            "wheel",
+            "-d",
+            str(tree / "out"),
+        ]
+        return subprocess.run(
+            command,
+            cwd=tree,
+            env={"PATH": str(tree), **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @staticmethod
+    def wheels(tree: Path) -> list[list[str]]:
+        """The names of the files of each wheel."""
+        found: list[list[str]] = []
+        for path in (tree / "out").glob("*.whl"):
+            with zipfile.ZipFile(path) as wheel:
+                found.append(wheel.namelist())
+        return found
+
+    @pytest.fixture
+    def tree(self, tmp_path: Path) -> Path:
+        for name in ("src", "tools"):
+            shutil.copytree(
+                ROOT / name,
+                tmp_path / name,
+                ignore=shutil.ignore_patterns("__pycache__", "*.so", "files"),
+            )
+        (tmp_path / "peers").mkdir()
+        for name in ("pyproject.toml", "README.md", "LICENSE", "peers/package-lock.json"):
+            shutil.copy(ROOT / name, tmp_path / name)
+        return tmp_path
+
+    def test_without_the_client_it_fails(self, tree: Path) -> None:
+        """Unless that is wanted: then it says so."""
+        done = self.build(tree)
+        assert done.returncode == 1
+        assert "The JavaScript client would be missing" in done.stdout + done.stderr
+        assert "npm is not on PATH" in done.stdout + done.stderr
+        assert self.wheels(tree) == []
+        done = self.build(tree, TELEX_WITHOUT_CLIENT="1")
+        assert done.returncode == 0, done.stderr
+        assert "The JavaScript client is missing" in done.stdout + done.stderr
+        [names] = self.wheels(tree)
+        assert "telex/app.py" in names
+
+    def test_with_the_client_it_needs_no_npm(self, tree: Path) -> None:
+        """As from a source distribution, which contains it."""
+        folder = client_bundle.directory()
+        assert folder is not None
+        shutil.copytree(folder, tree / "src" / "telex" / "client_bundle" / "files")
+        done = self.build(tree)
+        assert done.returncode == 0, done.stderr
+        [names] = self.wheels(tree)
+        assert {f"telex/client_bundle/files/{name}" for name in client_bundle.FILES} <= set(names)
