@@ -515,7 +515,18 @@ class TestUpgrade:
         probe.receive("5")
         assert waiting.only.body == b"6"
 
-    @pytest.mark.parametrize("data", ["5", "4a", "", "3probe", "2prob", "2", b"2probe", "1"])
+    def test_without_a_probe(self) -> None:
+        _, session, transport = self.start()
+        probe = session.start_probe(transport)
+        assert probe is not None
+        waiting = poll(session)
+        assert probe.receive("5") is True
+        assert waiting.only.body == b"6"
+        session.send(message("a"))
+        session.flush()
+        assert transport.take() == ["4a"]
+
+    @pytest.mark.parametrize("data", ["4a", "", "3probe", "2prob", "2", b"2probe", "1"])
     def test_anything_else_closes_the_new_transport(self, data: str | bytes) -> None:
         scene, session, transport = self.start()
         probe = session.start_probe(transport)

@@ -120,7 +120,7 @@ class Session(Flow):
     def _receive_unusual(self, data: str | bytes) -> None:
         if self.state is not OPEN:
             if self.state is CLOSING and data == CLOSE:
-                self.end(self._close_reason)
+                self._left(self._close_reason)
             return
         if self.observer is not None:
             self.observer.received(data, self._binary_prefix)
@@ -149,7 +149,7 @@ class Session(Flow):
         elif not kind or kind not in TYPES:
             self.end(PARSE_ERROR)
         elif kind == CLOSE:
-            self.end(TRANSPORT_CLOSE)
+            self._left(TRANSPORT_CLOSE)
         elif kind == PONG and self.protocol == 4:
             if self._awaiting_pong:  # others would let a flood postpone the next ping
                 self._awaiting_pong = False
@@ -163,6 +163,12 @@ class Session(Flow):
         elif kind in (PING, PONG):
             self.end(TRANSPORT_ERROR)  # invalid heartbeat direction
         # OPEN, UPGRADE (only a probe can be answered with it) and NOOP mean nothing here.
+
+    def _left(self, reason: str) -> None:
+        """The client has said that it goes: its poll is released, not told the same."""
+        if self.transport.name == "polling" and self.transport.writable:
+            self.transport.send([NOOP_PACKET])
+        self.end(reason)
 
     def _receive_base64(self, data: str) -> None:
         """A client without binary WebSockets writes binary messages as text."""
@@ -359,11 +365,12 @@ class Probe:
     """A transport that is being tried, while the session goes on over polling.
 
     Engine.IO, Upgrade: the client sends ``2probe``, the server answers ``3probe`` and
-    keeps releasing the polls; when the client has stopped polling it sends ``5``. Any
-    other packet, or silence, closes the new transport and harms nobody.
+    keeps releasing the polls; when the client has stopped polling it sends ``5``. Some
+    devices send nothing but the ``5``. Any other packet, or silence, closes the new
+    transport and harms nobody.
     """
 
-    __slots__ = ("_answered", "_done", "_ended", "_heartbeat", "_release", "_transport")
+    __slots__ = ("_done", "_ended", "_heartbeat", "_release", "_transport")
 
     def __init__(
         self,
@@ -376,17 +383,15 @@ class Probe:
         self._heartbeat = heartbeat
         self._release = release
         self._ended = ended
-        self._answered = False
         self._done = False
         heartbeat.upgrade.start(self)
 
     def receive(self, data: str | bytes) -> bool:
         """Take a message from the new transport; whether the session has moved to it."""
         if data == PROBE:
-            self._answered = True
             self._transport.send([PROBE_ANSWER])
             self.release_poll()
-        elif data == UPGRADE and self._answered:
+        elif data == UPGRADE:
             self._finish(upgraded=True)
             return True
         else:

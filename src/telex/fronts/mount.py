@@ -18,8 +18,8 @@ def below_path(path: str, scope: Scope, files: Container[str] = ()) -> str | Non
     asked, start = _asked(scope)
     while start >= 0:
         rest = asked[start:]
-        if rest == path or rest == path + "/":
-            return ""
+        if rest == path or (rest.startswith(path) and not rest[len(path) :].strip("/")):
+            return ""  # with any number of slashes: joined URLs often have one too many
         if rest.startswith(path + "/") and rest[len(path) + 1 :] in files:
             return rest[len(path) + 1 :]
         start = asked.rfind("/", 0, start)
