@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+
+import pytest
 
 from telex.engine.schedule import Lane, Schedule
 from telex.fronts.timer import LATE, LoopTimer
@@ -56,6 +59,20 @@ class TestDeadlines:
         assert scene.loop.timers == 1
         scene.loop.advance(100)
         assert scene.expired == [("fast", 1), ("slow", 10)]
+
+    def test_a_deadline_that_could_not_be_set_stops_no_other(self, loop: VirtualLoop) -> None:
+        """In asyncio's debug mode, `call_later` of another thread raises: the timer goes on."""
+        scene = Scene(loop)
+        fast: Lane[str] = scene.schedule.lane(1, scene._note)
+        loop.set_debug(True)
+        scene.lane.start("slow")
+        with pytest.raises(RuntimeError, match="thread"):
+            loop.run_until_complete(asyncio.to_thread(fast.start, "other"))
+        assert scene.loop.timers == 1
+        fast.start("fast")
+        assert scene.loop.timers == 1
+        scene.loop.advance(100)
+        assert scene.expired == [("other", 1), ("fast", 1), ("slow", 10)]
 
     def test_deadlines_that_were_set_before_there_was_a_loop(self, loop: VirtualLoop) -> None:
         scene = Scene(loop, bound=False)

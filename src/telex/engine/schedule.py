@@ -44,8 +44,12 @@ class Lane(Generic[K]):
             del deadlines[key]
         deadlines[key] = deadline
         if deadline < schedule.armed:
-            schedule.armed = deadline
-            schedule.wake(deadline)
+            armed, schedule.armed = schedule.armed, deadline
+            try:
+                schedule.wake(deadline)
+            except BaseException:
+                schedule.armed = armed  # the next deadline wakes
+                raise
 
     def stop(self, key: K) -> None:
         """Cancel the deadline of ``key``, if it has one."""

@@ -35,11 +35,12 @@ class LoopTimer:
     def _wake(self, deadline: float) -> None:
         if self._loop is None or deadline == NEVER:
             return
+        delay = max(0.0, deadline - self._schedule.clock())
+        timer = self._loop.call_later(delay, self._due, context=self._context.copy())
         if self._timer is not None:
             self._timer.cancel()
+        self._timer = timer
         self._deadline = deadline
-        delay = max(0.0, deadline - self._schedule.clock())
-        self._timer = self._loop.call_later(delay, self._due, context=self._context.copy())
 
     def _due(self) -> None:
         self._timer = None
