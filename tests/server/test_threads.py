@@ -363,10 +363,16 @@ async def test_a_call_that_is_cancelled_before_it_begins(scene: Scene) -> None:
 
 
 def test_before_and_after() -> None:
-    """Without a loop that runs, nothing is taken, and nothing waits for ever."""
+    """Before its first request, a mounted server has no clients; after its end, it refuses."""
     io = Server()
+    io.threadsafe.emit("news").result()
+    io.threadsafe.of("/chat").sockets_join("room").result()
+    assert io.threadsafe.clients() == []
+    assert io.threadsafe.to("room").fetch_sockets() == []
     with pytest.raises(ConfigurationError, match="not running"):
-        io.threadsafe.emit("news")
+        io.threadsafe.timeout(1).emit_with_ack("news")
+    with pytest.raises(ConfigurationError, match="not running"):
+        io.threadsafe.call(asyncio.sleep, 0).result()
 
     async def serve() -> None:
         await io.listen(port=0)

@@ -74,6 +74,11 @@ class Runtime:
             )
 
     @property
+    def is_bound(self) -> bool:
+        """Whether there has been a loop."""
+        return self._loop is not None
+
+    @property
     def is_running(self) -> bool:
         """Whether the loop is known, and running."""
         return self._loop is not None and self._loop.is_running()

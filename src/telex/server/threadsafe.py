@@ -24,7 +24,7 @@ E = TypeVar("E", bound=FlaggedEmitter[Any])
 GLANCE = 1.0
 """How long a thread waits before it looks whether the loop is still running, in seconds."""
 
-NOT_RUNNING = "the event loop is not running: it has not been started, or has ended"
+NOT_RUNNING = "the event loop is not running: the server has not been started, or has ended"
 
 
 class Handed(concurrent.futures.Future[T]):
@@ -84,10 +84,12 @@ def _do(handed: Handed[Any], runtime: Runtime, function: Callable[..., Any], *ar
         if not isinstance(error, Exception):
             raise
     else:
-        if isawaitable(result):
+        if not isawaitable(result):
+            handed.set_result(result)
+        elif runtime.is_bound:
             runtime.start(_settle(handed, result))
         else:
-            handed.set_result(result)
+            _settle_at_once(handed, result)
     finally:
         del handed  # the error refers to this frame: what refers to the error must not stay in it
 
@@ -106,6 +108,19 @@ async def _settle(handed: Handed[Any], awaitable: Awaitable[Any]) -> None:
         del handed
 
 
+def _settle_at_once(handed: Handed[Any], awaitable: Awaitable[Any]) -> None:
+    """Without a loop: what does not wait for anything has its result."""
+    steps = awaitable.__await__()
+    try:
+        next(steps)
+    except StopIteration as done:
+        handed.set_result(done.value)
+    except Exception as error:
+        handed.set_exception(error)
+    else:
+        handed.set_exception(ConfigurationError(NOT_RUNNING))
+
+
 class Threadsafe:
     """Calls on the event loop of a server or client, from any thread, in order."""
 
@@ -121,12 +136,13 @@ class Threadsafe:
     def call(self, function: Callable[..., Any], *args: Any) -> Handed[Any]:
         """Call any function on the event loop: plain, async, or one that returns an awaitable.
 
-        Raises ``ConfigurationError`` if the loop is not running.
+        A server that has not run yet has no loop, and no clients: the call takes effect at
+        once. Raises ``ConfigurationError`` if the loop has ended.
         """
         runtime = self._runtime
         handed = Handed[Any](runtime)
         step = partial(_do, handed, runtime, function, *args)
-        if runtime.runs_here:
+        if runtime.runs_here or not runtime.is_bound:
             step()
         elif not runtime.hand_over(step):
             raise ConfigurationError(NOT_RUNNING)
