@@ -11,8 +11,8 @@ class Backoff:
     """Delays that double from ``low`` to ``high``, each varied by ``jitter`` (0 to 1).
 
     JavaScript's clients all wait exactly ``high`` once they have reached it, and so come
-    back in the same instant. Here the variation is in force at the cap too: downwards, so
-    that no delay is longer than ``high``.
+    back in the same instant. Here every delay varies equally, at the cap too: the delay that
+    is varied stops growing where the longest variation of it is ``high``.
     """
 
     __slots__ = ("attempts", "high", "jitter", "low")
@@ -25,11 +25,10 @@ class Backoff:
 
     def next(self) -> float:
         """The delay before the next attempt, in seconds."""
-        delay = self.low * 2.0 ** min(self.attempts, _MOST_DOUBLINGS)
+        doubled = self.low * 2.0 ** min(self.attempts, _MOST_DOUBLINGS)
         self.attempts += 1
-        if delay >= self.high:
-            return self.high * (1 - self.jitter * random.random())
-        return min(delay * (1 + self.jitter * random.uniform(-1, 1)), self.high)
+        middle = min(doubled, self.high / (1 + self.jitter))
+        return min(middle * (1 + self.jitter * random.uniform(-1, 1)), self.high)
 
     def reset(self) -> None:
         """A connection has been made."""
