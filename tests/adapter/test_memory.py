@@ -108,11 +108,19 @@ class TestMembership:
         def moved(sid: str, room: str, *, joined: bool) -> None:
             moves.append((sid, room, joined))
 
-        adapter = InMemoryAdapter(moved)
+        adapter = InMemoryAdapter()
+        adapter.moved = moved
         adapter.add(RecordingPeer("a"))
         adapter.join("a", ["x", "x", "y"])
         adapter.leave("a", ["x", "z"])
-        assert moves == [("a", "x", True), ("a", "y", True), ("a", "x", False)]
+        adapter.join("a", ["a"])
+        adapter.leave("a", ["a", "a"])
+        adapter.join("a", ["a", "a"])
+        adapter.remove("a")
+        assert moves == [
+            *(("a", "x", True), ("a", "y", True), ("a", "x", False)),
+            *(("a", "a", False), ("a", "a", True)),
+        ]
 
 
 class TestTargets:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
-import hypothesis.strategies as st
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from telex.adapter import recovery
 from telex.adapter.base import Target
-from telex.adapter.memory import InMemoryAdapter
-from telex.adapter.recovery import Kept, RecoveryLog
+from telex.adapter.recovery import Kept, RecoveryLog, RecoveryMemory
+from telex.parser.default import DEFAULT_PARSER
+from telex.parser.packet import EVENT
 from telex.wire import EncodedPacket
-from tests.support.doubles import RecordingPeer, VirtualClock
+from tests.support.doubles import VirtualClock
 
-MAX_DISCONNECTION, DETECTION = 120.0, 45.0
+MAX_DISCONNECTION, RETENTION = 120.0, 185.0
 
 
-def make(clock: VirtualClock | None = None) -> RecoveryLog:
+def make(clock: VirtualClock | None = None, memory: RecoveryMemory | None = None) -> RecoveryLog:
+    clock = clock or VirtualClock()
     return RecoveryLog(
-        clock or VirtualClock(),
+        clock,
         epoch=7,
         max_disconnection=MAX_DISCONNECTION,
-        detection=DETECTION,
+        memory=memory or RecoveryMemory(clock, RETENTION),
     )
 
 
@@ -37,8 +38,14 @@ def emit(log: RecoveryLog, target: Target | None = None) -> tuple[str, EncodedPa
 
 def lose(log: RecoveryLog, pid: str = "pid", *, rooms: tuple[str, ...] = ("a",)) -> None:
     """A socket comes and goes."""
-    since = log.begin(pid, lambda: None, None)
-    log.end(pid, "a", Kept(rooms, {"user": 1}, since))
+    log.begin(pid, "a", cut_nothing, None)
+    log.end(pid, "a", Kept(rooms, {"user": 1}))
+
+
+def missed(log: RecoveryLog, offset: object, pid: str = "pid") -> list[bytes | None] | None:
+    """The packets that a client gets that comes back, unless it begins anew."""
+    stored = log.restore(pid, offset)
+    return None if stored is None else [packet.text for packet in log.missed(stored)]
 
 
 def cut_nothing() -> None:
@@ -49,26 +56,69 @@ class TestRestore:
     def test_gives_back_what_was_kept(self) -> None:
         log = make()
         seen, _ = emit(log)
-        since = log.begin("pid", cut_nothing, None)
-        _, missed = emit(log)
-        log.end("pid", "a", Kept(("a", "x"), {"user": 1}, since))
+        log.begin("pid", "a", cut_nothing, None)
+        _, one = emit(log)
+        log.end("pid", "a", Kept(("a", "x"), {"user": 1}))
         _, more = emit(log)
-        recovered = log.restore("pid", seen)
-        assert recovered is not None
-        assert recovered.packets == [missed, more]
-        session = recovered.session
-        assert session.rooms == {"a", "x"}
-        assert (session.sid, session.data) == ("a", {"user": 1})
+        stored = log.restore("pid", seen)
+        assert stored is not None
+        assert [packet.text for packet in log.missed(stored)] == [one.text, more.text]
+        assert stored.rooms == {"a", "x"}
+        assert (stored.sid, stored.data) == ("a", {"user": 1})
+
+    def test_what_is_sent_while_it_is_let_in_was_missed_too(self) -> None:
+        log = make()
+        lose(log)
+        stored = log.restore("pid", None)
+        assert stored is not None
+        _, packet = emit(log)
+        assert [each.text for each in log.missed(stored)] == [packet.text]
 
     def test_without_an_offset_everything_was_missed(self) -> None:
         log = make()
         emit(log)
-        since = log.begin("pid", cut_nothing, None)
-        _, missed = emit(log)
-        log.end("pid", "a", Kept(("a",), None, since))
-        recovered = log.restore("pid", None)
-        assert recovered is not None
-        assert recovered.packets == [missed]
+        log.begin("pid", "a", cut_nothing, None)
+        _, packet = emit(log)
+        log.end("pid", "a", Kept(("a",), None))
+        assert missed(log, None) == [packet.text]
+
+    def test_what_was_sent_to_the_socket_itself_needs_no_room(self) -> None:
+        log = make()
+        log.begin("pid", "a", cut_nothing, None)
+        log.end("pid", "a", Kept((), None))
+        offset = log.next_offset()
+        log.keep(EncodedPacket(offset.encode()), "a")
+        log.next_offset()
+        log.keep(EncodedPacket(b"other"), "b")
+        assert missed(log, None) == [offset.encode()]
+
+    def test_of_one_who_was_not_let_in(self) -> None:
+        """The client may try again, in the time that it has left."""
+        clock = VirtualClock()
+        log = make(clock)
+        lose(log)
+        for _ in range(3):
+            assert log.awaits("a")
+            stored = log.restore("pid", None)
+            assert stored is not None
+            log.hold("pid", cut_nothing)
+            clock.advance(MAX_DISCONNECTION / 3)
+            log.give_back("pid", stored)
+        clock.advance(1)
+        assert log.restore("pid", None) is None
+        assert not log.awaits("a")
+
+    def test_one_who_was_not_let_in_does_not_outlive_those_before(self) -> None:
+        clock = VirtualClock()
+        log = make(clock)
+        lose(log)
+        stored = log.restore("pid", None)
+        assert stored is not None
+        clock.advance(100)
+        lose(log, "later")
+        log.give_back("pid", stored)
+        clock.advance(100)
+        assert log.restore("pid", None) is None
 
     def test_is_possible_once(self) -> None:
         log = make()
@@ -118,7 +168,7 @@ class TestRestore:
 
     def test_of_one_who_was_sent_away(self) -> None:
         log = make()
-        log.begin("pid", cut_nothing, None)
+        log.begin("pid", "a", cut_nothing, None)
         log.end("pid", "a", None)
         assert log.restore("pid", None) is None
 
@@ -128,9 +178,9 @@ class TestRestore:
 
         def cut() -> None:
             cuts.append(1)
-            log.end("pid", "a", Kept(("a",), None, since))
+            log.end("pid", "a", Kept(("a",), None))
 
-        since = log.begin("pid", cut, None)
+        log.begin("pid", "a", cut, None)
         assert log.restore("pid", None) is not None
         assert cuts == [1]
 
@@ -141,14 +191,13 @@ class TestLimits:
     def test_of_packets(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(recovery, "MAX_PACKETS", 3)
         log = make()
-        offsets = [emit(log)[0] for _ in range(2)]
+        offsets = [emit(log)[0]]
         lose(log, "early")
+        offsets += [emit(log)[0]]
         lose(log, "late")
         offsets += [emit(log)[0] for _ in range(3)]
         assert log.restore("early", offsets[0]) is None
-        recovered = log.restore("late", offsets[1])
-        assert recovered is not None
-        assert len(recovered.packets) == 3
+        assert missed(log, offsets[1], "late") == [each.encode() for each in offsets[2:]]
 
     def test_of_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(recovery, "MAX_BYTES", 10)
@@ -169,159 +218,155 @@ class TestLimits:
             True,
         ]
 
-    def test_packets_that_everybody_has_received_are_dropped(self) -> None:
+    def test_packets_that_are_too_old(self) -> None:
+        """Who may have missed one begins anew; who has answered a later ping has received it."""
         clock = VirtualClock()
         log = make(clock)
-        emit(log)
-        clock.advance(MAX_DISCONNECTION + DETECTION + 1)
+        for pid in ("silent", "answering", "reading"):
+            log.begin(pid, "a", cut_nothing, None)
         offset, _ = emit(log)
+        clock.advance(RETENTION + 1)
+        log.end("silent", "a", Kept(("a",), None, confirmed=0.0))
+        log.end("answering", "a", Kept(("a",), None, confirmed=clock.now - 50))
+        log.end("reading", "a", Kept(("a",), None))
+        _, packet = emit(log)
         assert len(vars(log)["_sent"]) == 1
+        assert missed(log, None, "silent") is None
+        assert missed(log, None, "answering") == [packet.text]
+        assert missed(log, offset, "reading") == [packet.text]
+
+    def test_an_answer_from_before_the_return_confirms_nothing(self) -> None:
+        """The ping was sent while the middlewares had not let the client in yet."""
+        clock = VirtualClock()
+        log = make(clock)
         lose(log)
-        recovered = log.restore("pid", offset)
-        assert recovered is not None
-        assert recovered.packets == []
+        emit(log)
+        stored = log.restore("pid", None)
+        assert stored is not None
+        answered = clock.advance(10)
+        log.begin("pid", "a", cut_nothing, stored)
+        log.end("pid", "a", Kept(("a",), None, answered))
+        clock.advance(MAX_DISCONNECTION)
+        for _ in range(2):  # the second is kept, the one from before is not
+            clock.advance(RETENTION - MAX_DISCONNECTION)
+            emit(log)
+        assert log.restore("pid", None) is None
+
+    def test_of_what_is_forgotten_while_it_is_let_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(recovery, "MAX_PACKETS", 2)
+        log = make()
+        lose(log)
+        stored = log.restore("pid", None)
+        assert stored is not None
+        for _ in range(2):
+            emit(log)
+        assert log.complete(stored)
+        emit(log)
+        assert not log.complete(stored)
+
+    def test_of_all_namespaces_together(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The oldest packets go first, whichever namespace they belong to."""
+        clock = VirtualClock()
+        memory = RecoveryMemory(clock, RETENTION)
+        quiet, busy = make(clock, memory), make(clock, memory)
+        emit(quiet)
+        monkeypatch.setattr(recovery, "MAX_BYTES", 10.5 * memory.bytes)
+        lose(quiet)
+        emit(quiet)
+        for _ in range(8):
+            emit(busy)
+        assert [len(vars(log)["_sent"]) for log in (quiet, busy)] == [2, 8]
+        emit(busy)
+        assert [len(vars(log)["_sent"]) for log in (quiet, busy)] == [1, 9]
+        assert missed(quiet, None) == [b"7-2"]
+        for _ in range(3):
+            emit(busy)
+        lose(quiet)
+        assert [len(vars(log)["_sent"]) for log in (quiet, busy)] == [0, 10]
+        clock.advance(RETENTION + 1)
+        emit(quiet)
+        assert [len(vars(log)["_sent"]) for log in (quiet, busy)] == [1, 0]
+
+    def test_the_number_of_packets_is_that_of_one_namespace(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recovery, "MAX_PACKETS", 3)
+        clock = VirtualClock()
+        memory = RecoveryMemory(clock, RETENTION)
+        quiet, busy = make(clock, memory), make(clock, memory)
+        emit(quiet)
+        for _ in range(20):
+            emit(busy)
+        assert [len(vars(log)["_sent"]) for log in (quiet, busy)] == [1, 3]
+        clock.advance(RETENTION + 1)
+        emit(busy)
+        assert [len(vars(log)["_sent"]) for log in (quiet, busy)] == [0, 1]
+
+    @pytest.mark.parametrize("replayed", [False, True])
+    @pytest.mark.parametrize(
+        "event",
+        [
+            ["e", 1],
+            ["event", {f"key {number}": [number, "text"] for number in range(50)}],
+            ["event", "x" * 3000],
+            ["event", b"y" * 3000, b"z"],
+        ],
+        ids=["tiny", "structured", "text", "binary"],
+    )
+    def test_what_is_counted_is_what_is_held(
+        self, event: list[Any], replayed: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recovery, "MAX_BYTES", 500_000)
+        log = make()
+        tracemalloc.start()
+        try:
+            packet: EncodedPacket | None = None
+            before, _ = tracemalloc.get_traced_memory()
+            for number in range(3000):
+                log.begin("pid", "a", cut_nothing, None)
+                packet = DEFAULT_PARSER.encode(EVENT, "/", [*event, log.next_offset()])
+                packet.event = [*event]
+                log.keep(packet, Target(frozenset((f"room {number}",))))
+                packet.frames()
+                log.end("pid", "a", Kept((f"room {number}",), None))
+                stored = log.restore("pid", None)
+                assert stored is not None
+                if replayed:
+                    for again in log.missed(stored):
+                        again.frames()
+                        again.messages()
+            packet = None
+            gc.collect()  # it empties the lists of free tuples, too
+            held = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert held <= 1.1 * recovery.MAX_BYTES
+        assert held >= 0.4 * recovery.MAX_BYTES, "it counts more than it holds"
 
     @pytest.mark.timeout(60)
     @pytest.mark.parametrize("emits", [False, True])
     def test_a_socket_that_moves_all_the_time(self, emits: bool) -> None:
         log = make()
-        log.begin("pid", cut_nothing, None)
+        log.begin("pid", "a", cut_nothing, None)
         for number in range(100_000):
             for room in "xy":
                 log.moved("a", room, joined=number % 2 == 0)
             if emits and number % 10 == 0:
                 emit(log)
-        moves: dict[str, list[object]] = vars(log)["_moves"]
-        assert len(moves["a"]) <= 4 * len(vars(log)["_sent"])
+        assert len(vars(log)["_moves"]["a"].made) <= recovery.MAX_MOVES
 
-
-class Visitor:
-    """A client, what it is owed, and what it has seen."""
-
-    def __init__(self, sid: str) -> None:
-        self.sid = sid
-        self.pid: str | None = None
-        self.since = 0
-        self.linked = False  # packets reach the client
-        self.known = False  # the server has a socket for it
-        self.rooms: set[str] = set()  # kept while the server has none
-        self.left_at = 0.0
-        self.owed: list[str] = []
-        self.seen = 0
-
-
-class RecoveryMachine(RuleBasedStateMachine):
-    """Clients lose their connections at any moment, and come back to exactly what they missed."""
-
-    SID = st.sampled_from(["a", "b", "c"])
-    ROOMS = st.lists(st.sampled_from(["x", "y"]), max_size=2)
-    TARGETS = st.lists(st.sampled_from(["x", "y", "a", "b"]), max_size=2)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = VirtualClock()
-        self.log = make(self.clock)
-        self.adapter = InMemoryAdapter(self.log.moved)
-        self.visitors = {sid: Visitor(sid) for sid in "abc"}
-        self.count = 0
-
-    def rooms_of(self, visitor: Visitor) -> set[str]:
-        return set(self.adapter.rooms_of(visitor.sid)) if visitor.known else visitor.rooms
-
-    # -- coming and going -------------------------------------------------------------------
-
-    @rule(sid=SID)
-    def begin_anew(self, sid: str) -> None:
-        visitor = self.visitors[sid]
-        if visitor.pid is not None:
-            return
-        self.count += 1
-        visitor.pid = f"pid{self.count}"
-        visitor.linked = visitor.known = True
-        visitor.owed, visitor.seen = [], 0
-        self.adapter.add(RecordingPeer(sid))
-        visitor.since = self.log.begin(visitor.pid, lambda: self.notice(sid), None)
-
-    @rule(sid=SID)
-    def lose_the_link(self, sid: str) -> None:
-        """The client has gone, and the server does not know."""
-        self.visitors[sid].linked = False
-
-    @rule(sid=SID)
-    def notice(self, sid: str) -> None:
-        """The server learns that the client has gone."""
-        visitor = self.visitors[sid]
-        if visitor.known and visitor.pid is not None:
-            visitor.linked = False
-            visitor.rooms = self.rooms_of(visitor)
-            visitor.known = False
-            visitor.left_at = self.clock.now
-            rooms = list(visitor.rooms)
-            self.log.end(visitor.pid, sid, Kept(rooms, sid, visitor.since))
-            self.adapter.remove(sid)
-
-    @precondition(lambda self: any(v.pid and not v.linked for v in self.visitors.values()))
-    @rule(data=st.data())
-    def come_back(self, data: st.DataObject) -> None:
-        away = [sid for sid, v in self.visitors.items() if v.pid and not v.linked]
-        visitor = self.visitors[data.draw(st.sampled_from(away))]
-        pid = visitor.pid
-        assert pid is not None
-        offset = visitor.owed[visitor.seen - 1] if visitor.seen else None
-        recovered = self.log.restore(pid, offset)
-        assert not visitor.known, "the old connection is cut"
-        if self.clock.now - visitor.left_at > MAX_DISCONNECTION:
-            assert recovered is None
-            visitor.pid = None
-            return
-        assert recovered is not None
-        texts = [(packet.text or b"").decode() for packet in recovered.packets]
-        assert texts == visitor.owed[visitor.seen :]
-        assert recovered.session.rooms == visitor.rooms
-        assert recovered.session.data == visitor.sid
-        visitor.seen = len(visitor.owed)
-        visitor.linked = visitor.known = True
-        sid = visitor.sid
-        self.adapter.add(RecordingPeer(sid))
-        self.adapter.join(sid, visitor.rooms - {sid})
-        visitor.since = self.log.begin(pid, lambda: self.notice(sid), recovered.session)
-
-    # -- what happens meanwhile -------------------------------------------------------------
-
-    @rule(sid=SID, rooms=ROOMS)
-    def join(self, sid: str, rooms: list[str]) -> None:
-        self.adapter.join(sid, rooms)
-
-    @rule(sid=SID, rooms=ROOMS)
-    def leave(self, sid: str, rooms: list[str]) -> None:
-        self.adapter.leave(sid, rooms)
-
-    @rule(rooms=st.one_of(st.none(), TARGETS), excluded=TARGETS)
-    def emit(self, rooms: list[str] | None, excluded: list[str]) -> None:
-        target = Target(None if rooms is None else frozenset(rooms), frozenset(excluded))
-        offset, _ = emit(self.log, target)
-        for visitor in self.visitors.values():
-            own = self.rooms_of(visitor)
-            meant = visitor.pid is not None and (rooms is None or own & set(rooms))
-            if meant and not own & set(excluded):
-                visitor.owed.append(offset)
-                if visitor.linked:
-                    assert visitor.seen == len(visitor.owed) - 1
-                    visitor.seen += 1
-
-    @rule(seconds=st.sampled_from([1.0, 10.0, 50.0]))
-    def wait(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-        for sid, visitor in self.visitors.items():
-            if visitor.pid and not visitor.linked and visitor.known and seconds > DETECTION:
-                self.notice(sid)
-
-    @invariant()
-    def nobody_is_forgotten_and_nothing_is_hoarded(self) -> None:
-        known = {visitor.pid for visitor in self.visitors.values() if visitor.known}
-        assert set(vars(self.log)["_live"]) == known
-        assert len(vars(self.log)["_sessions"]) <= len(self.visitors)
-
-
-RecoveryMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50)
-TestRecoveryMachine = RecoveryMachine.TestCase
+    def test_more_moves_than_are_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(recovery, "MAX_MOVES", 2)
+        log = make()
+        log.begin("pid", "a", cut_nothing, None)
+        offsets: list[str] = []
+        for number in range(4):
+            offsets.append(emit(log, Target(frozenset(("x",))))[0])
+            log.moved("a", "x", joined=number % 2 == 0)
+        log.end("pid", "a", Kept((), None))
+        stored = log.restore("pid", offsets[1])
+        assert stored is not None
+        assert [packet.text for packet in log.missed(stored)] == [b"7-4"]
+        log.begin("pid", "a", cut_nothing, stored._replace(since=0))
+        log.end("pid", "a", Kept((), None))
+        assert log.restore("pid", offsets[0]) is None

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from telex import AckTimeout, ConnectError, Disconnected, Server, Socket
+from telex import AckTimeout, ConfigurationError, ConnectError, Disconnected, Server, Socket
+from telex.adapter.memory import InMemoryAdapter
 from tests.features.scripts import Calls, Page, Site
 
 # `lose` cuts the connection without a word, `back` comes back.
@@ -229,6 +230,57 @@ async def test_a_user_who_is_locked_out_meanwhile_receives_nothing(site: Site) -
         const [error] = await once(page.socket, "connect_error");
         return [error.message, packets];
     """) == ["locked out", [4]]
+
+
+async def test_what_is_sent_while_a_middleware_thinks_is_not_lost(site: Site) -> None:
+    io = Server(connection_state_recovery=True)
+    asked, decided = asyncio.Event(), asyncio.Event()
+    decided.set()
+
+    @io.use
+    async def think(socket: Socket) -> None:
+        asked.set()
+        await decided.wait()
+
+    page = await recovering(site, io)
+    only(io).join("room")
+    await lose(io, page)
+    io.to("room").emit("missed", 1)
+    asked.clear()
+    decided.clear()
+    back = await page.begin("return await page.back()")
+    await asked.wait()
+    io.to("room").emit("missed", 2)
+    io.emit("missed", 3)
+    decided.set()
+    assert await back
+    io.emit("done")
+    received = await page.run("return await until(page.socket, 'done')")
+    assert [event[1] for event in received] == [1, 2, 3]
+
+
+async def test_with_an_adapter_of_the_users(site: Site) -> None:
+    """What was sent to a room before the socket had left it was missed; what came later was not."""
+    io = Server(connection_state_recovery=True, adapter=lambda namespace: InMemoryAdapter())
+    page = await recovering(site, io)
+    socket = only(io)
+    socket.join("room")
+    socket.emit("seen", "text")
+    await page.run("await until(page.socket, 'seen')")
+    await page.run("page.socket.io.engine.transport.ws._socket.pause()")
+    io.to("room").emit("before")
+    socket.leave("room")
+    io.to("room").emit("after")
+    await lose(io, page)
+    assert await page.run("return await page.back()")
+    io.emit("done")
+    received = await page.run("return await until(page.socket, 'done')")
+    assert [event[0] for event in received] == ["before"]
+
+
+def test_an_adapter_that_does_not_tell_who_moves() -> None:
+    with pytest.raises(ConfigurationError, match="moved"):
+        Server(connection_state_recovery=True, adapter=lambda namespace: object())
 
 
 async def test_a_session_belongs_to_its_namespace(site: Site) -> None:

@@ -111,10 +111,9 @@ class Scene:
     """A server on the running loop; its deadlines follow a virtual clock."""
 
     def __init__(self, **options: Any) -> None:
-        self.core = Core(read(ServerOptions, options))
-        self.core.runtime.bind(asyncio.get_running_loop())
         self.clock = VirtualClock()
-        self.core.engine.schedule.clock = self.clock
+        self.core = Core(read(ServerOptions, options), self.clock)
+        self.core.runtime.bind(asyncio.get_running_loop())
         self.root = self.core.of("/")
         self.log: list[Any] = []
         self._count = 0

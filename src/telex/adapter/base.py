@@ -12,6 +12,12 @@ Settle = Callable[["list[Any] | None", "Exception | None"], None]
 """Takes an acknowledgement: its arguments, or the error that came instead."""
 
 
+class Moved(Protocol):
+    """Called when a socket joins or leaves a room."""
+
+    def __call__(self, sid: str, room: str, *, joined: bool) -> None: ...
+
+
 class Peer(Protocol):
     """A recipient, as an adapter sees it: the server's Socket."""
 
@@ -75,7 +81,14 @@ class Adapter(Protocol):
 
     What changes sockets or reaches them takes effect at once on this server; awaiting
     the result waits until the cluster has taken it.
+
+    The namespace sets ``moved`` if it has to know who joins and leaves rooms (connection
+    state recovery has to). The adapter calls it for every socket of this server, when that
+    joins a room that it was not in, or leaves one that it was in; not for ``add`` and
+    ``remove``.
     """
+
+    moved: Moved | None
 
     def add(self, peer: Peer) -> None:
         """A socket has been accepted."""

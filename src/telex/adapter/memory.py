@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from .._aio import DONE, FAREWELLS, in_turns
 from ..native import core
 from ..wire import EncodedPacket
-from .base import Peer, Settle, Target
-
-
-class Moved(Protocol):
-    """Told about everyone who joins or leaves a room."""
-
-    def __call__(self, sid: str, room: str, *, joined: bool) -> None: ...
-
+from .base import Moved, Peer, Settle, Target
 
 _NOBODY: dict[str, Peer] = {}
 
@@ -62,12 +55,11 @@ class InMemoryAdapter:
 
     A room maps socket ids to sockets, so that a broadcast needs no look-up per
     recipient. The room that each socket has of its own is implied by its presence and
-    takes no memory; only a socket that has *left* that room is remembered. ``moved`` is
-    told about everyone who joins or leaves a room: ``moved(sid, room, joined=…)``.
+    takes no memory; only a socket that has *left* that room is remembered.
     """
 
-    def __init__(self, moved: Moved | None = None) -> None:
-        self._moved = moved
+    def __init__(self) -> None:
+        self.moved: Moved | None = None
         self._peers: dict[str, Peer] = {}
         self._rooms: dict[str, dict[str, Peer]] = {}
         self._joined: dict[str, dict[str, None]] = {}
@@ -93,14 +85,17 @@ class InMemoryAdapter:
         if peer is not None:
             for room in rooms:
                 if room == sid:
+                    if sid not in self._left_own_room:
+                        continue
                     self._left_own_room.discard(sid)
-                    continue
-                joined = self._joined.setdefault(sid, {})
-                if room not in joined:
+                else:
+                    joined = self._joined.setdefault(sid, {})
+                    if room in joined:
+                        continue
                     joined[room] = None
                     self._rooms.setdefault(room, {})[sid] = peer
-                    if self._moved is not None:
-                        self._moved(sid, room, joined=True)
+                if self.moved is not None:
+                    self.moved(sid, room, joined=True)
         return DONE
 
     def leave(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
@@ -110,10 +105,12 @@ class InMemoryAdapter:
             if room in joined:
                 del joined[room]
                 self._forget(sid, room)
-                if self._moved is not None:
-                    self._moved(sid, room, joined=False)
-            elif room == sid and sid in self._peers:
+            elif room == sid and sid in self._peers and sid not in self._left_own_room:
                 self._left_own_room.add(sid)
+            else:
+                continue
+            if self.moved is not None:
+                self.moved(sid, room, joined=False)
         return DONE
 
     def _forget(self, sid: str, room: str) -> None:

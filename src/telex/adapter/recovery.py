@@ -2,8 +2,9 @@
 
 Every event that is sent is numbered; its *offset* travels as an extra last argument, and
 the client gives the last one back when it returns. What was sent is kept for as long as
-a client may be away, and a little longer: as long as it can take to notice that it has
-gone. So whatever is not kept any more has certainly been received.
+a client may be away, and for as long as it can take to notice that it has gone, unless it
+becomes too much. A client that may have missed something that is not kept any more begins
+a new session.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from sys import getsizeof
 from typing import Any, NamedTuple
 
 from ..ids import new_id
@@ -18,70 +20,166 @@ from ..types import Clock
 from ..wire import EncodedPacket
 from .base import Target
 
-MAX_PACKETS = 20_000
 MAX_BYTES = 32 * 1024 * 1024
-MAX_SESSIONS = 20_000
+"""How much memory the packets that one server keeps may take, in all its namespaces."""
 
+MAX_PACKETS = 20_000
+"""How many packets one namespace keeps."""
+
+MAX_SESSIONS = 20_000
+"""How many lost sessions one namespace keeps."""
+
+MAX_MOVES = 100
+"""How many joins and leaves of one socket are remembered."""
+
+NEVER = float("-inf")
+
+_ENTRY = 240
+_PACKET = 320
 _OFFSET = re.compile(r"([0-9]{1,20})-([0-9]{1,16})\Z", re.ASCII)
 
 
-class Sent(NamedTuple):
-    """A packet that was sent: its number, when, whom it was for."""
+class Sent:
+    """A packet that was sent: its number, when, whom it was for.
 
-    number: int
-    at: float
-    packet: EncodedPacket
-    target: Target
+    ``target`` is the id of a socket if the packet was sent to that one directly. ``size`` is
+    the memory that all of it takes. What is sent again is made when it is first needed, and
+    shared by all clients that have missed it.
+    """
+
+    __slots__ = ("at", "attachments", "compress", "number", "packet", "size", "target", "text")
+
+    def __init__(
+        self, number: int, at: float, packet: EncodedPacket, target: Target | str, *, compress: bool
+    ) -> None:
+        self.number = number
+        self.at = at
+        self.text = packet.text
+        self.attachments = packet.attachments
+        self.target = target
+        self.compress = compress
+        self.packet: EncodedPacket | None = None
+        self.size = _ENTRY + getsizeof(self.text) + _size_of_all(self.attachments)
+        if isinstance(target, Target):
+            self.size += getsizeof(target) + _size_of_all(target.excluded)
+            if target.rooms is not None:
+                self.size += _size_of_all(target.rooms)
+
+    def meant_for(self, sid: str, rooms: set[str]) -> bool:
+        """Whether a socket that was in these rooms was to receive it."""
+        target = self.target
+        if not isinstance(target, Target):
+            return target == sid
+        meant = target.rooms is None or not target.rooms.isdisjoint(rooms)
+        return meant and target.excluded.isdisjoint(rooms)
 
 
-class Session(NamedTuple):
-    """What is kept of a socket that has gone."""
+def _size_of_all(items: tuple[bytes, ...] | frozenset[str]) -> int:
+    return getsizeof(items) + sum(map(getsizeof, items))
+
+
+class StoredSession(NamedTuple):
+    """What is kept of a socket that has gone.
+
+    The client has received everything up to number ``since``, and whatever was sent before
+    the time ``confirmed``. It was lost at the time ``at``. ``moves`` are the joins and leaves
+    ``(number, room, joined)`` after number ``known``.
+    """
 
     sid: str
     rooms: frozenset[str]
     data: Any
     since: int
+    confirmed: float
     at: float
     moves: tuple[tuple[int, str, bool], ...]
+    known: int
 
 
 class Kept(NamedTuple):
-    """What a socket may come back to."""
+    """What a socket may come back to.
+
+    ``confirmed`` is when the last ping was sent that the client has answered.
+    """
 
     rooms: Iterable[str]
     data: Any
+    confirmed: float = NEVER
+
+
+class _Live(NamedTuple):
+    """A socket that is there, or waits for the middlewares; ``cut`` ends its connection."""
+
+    cut: Callable[[], object]
+    began: float
     since: int
+    confirmed: float
 
 
-class Recovered(NamedTuple):
-    """A session that comes back, with the packets that it has missed, in order."""
+class _Moves:
+    """The joins and leaves of a socket that is there, after number ``known``."""
 
-    session: Session
-    packets: list[EncodedPacket]
+    __slots__ = ("known", "made")
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[int, str], bool] = {}
+        self.known = 0
+
+
+class RecoveryMemory:
+    """The memory that the logs of one server share; the oldest packets of all go first.
+
+    ``retention`` is how long packets are kept, in seconds.
+    """
+
+    def __init__(self, clock: Clock, retention: float) -> None:
+        self.clock = clock
+        self.bytes = 0
+        self._retention = retention
+        self._order: deque[RecoveryLog] = deque()
+
+    def added(self, log: RecoveryLog) -> None:
+        """A log keeps one more packet."""
+        self._order.append(log)
+        self.prune()
+
+    def prune(self) -> None:
+        """Forget what has been kept for long enough, and what is too much."""
+        oldest = self.clock() - self._retention
+        order = self._order
+        while order and (order[0].oldest() < oldest or self.bytes > MAX_BYTES):
+            order.popleft().forget_first()
 
 
 class RecoveryLog:
     """The sent packets and the lost sessions of one namespace. All durations in seconds.
 
-    ``max_disconnection`` is how long a client may be away, ``detection`` how long it can
-    take to notice. Numbers of an earlier life of the server have another epoch and are
-    never mistaken for ours.
+    ``max_disconnection`` is how long a client may be away. Numbers of an earlier life of the
+    server have another epoch and are never mistaken for ours. ``memory`` is shared with the
+    server's other logs.
     """
 
     def __init__(
-        self, clock: Clock, *, epoch: int, max_disconnection: float, detection: float
+        self,
+        clock: Clock,
+        *,
+        epoch: int,
+        max_disconnection: float,
+        memory: RecoveryMemory,
     ) -> None:
         self._clock = clock
         self._epoch = epoch
         self._max_disconnection = max_disconnection
-        self._retention = max_disconnection + detection
+        self._memory = memory
         self._number = 0
         self._forgotten = 0
-        self._bytes = 0
+        self._forgotten_at = NEVER
+        self._dropped = 0
         self._sent: deque[Sent] = deque()
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._moves: dict[str, OrderedDict[tuple[int, str], bool]] = {}
-        self._live: dict[str, Callable[[], object]] = {}
+        self._sessions: OrderedDict[str, StoredSession] = OrderedDict()
+        self._away: set[str] = set()
+        self._moves: dict[str, _Moves] = {}
+        self._live: dict[str, _Live] = {}
 
     # -- sending --------------------------------------------------------------------------
 
@@ -91,38 +189,67 @@ class RecoveryLog:
             self._number += 1
         return f"{self._epoch}-{self._number}"
 
-    def keep(self, packet: EncodedPacket, target: Target) -> None:
-        """Keep the event whose offset has just been taken."""
-        self._sent.append(Sent(self._number, self._clock(), packet, target))
-        self._bytes += packet.size
-        self._prune()
+    def keep(self, packet: EncodedPacket, target: Target | str, *, compress: bool = True) -> None:
+        """Keep the event whose offset has just been taken.
 
-    def _prune(self) -> None:
-        """Drop what every client has received, and what is too much."""
-        oldest = self._clock() - self._retention
-        while self._sent:
-            first = self._sent[0]
-            expired = first.at < oldest
-            if not expired and len(self._sent) <= MAX_PACKETS and self._bytes <= MAX_BYTES:
-                return
-            self._sent.popleft()
-            self._bytes -= first.packet.size
-            if not expired:
-                self._forgotten = first.number  # somebody may still have needed it
+        ``target`` is the id of a socket if the event is sent to that one directly.
+        """
+        sent = Sent(self._number, self._clock(), packet, target, compress=compress)
+        self._sent.append(sent)
+        self._memory.bytes += sent.size
+        self._memory.added(self)
+        if len(self._sent) > MAX_PACKETS:
+            self._forget()
+            self._dropped += 1  # its place among the packets of all logs is passed over
+
+    def oldest(self) -> float:
+        """When the packet was sent that is to be forgotten next."""
+        return NEVER if self._dropped or not self._sent else self._sent[0].at
+
+    def forget_first(self) -> None:
+        """The log's first place among the packets of all logs goes, with its packet."""
+        if self._dropped:
+            self._dropped -= 1
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
+        first = self._sent.popleft()
+        self._memory.bytes -= first.size
+        self._forgotten = first.number
+        self._forgotten_at = first.at
+
+    def _again(self, sent: Sent) -> EncodedPacket:
+        if sent.packet is None:
+            sent.packet = EncodedPacket(sent.text, sent.attachments)
+            sent.packet.compress = sent.compress
+            # A transport builds its own form of it, or two; they stay.
+            more = _PACKET + 2 * sent.packet.size
+            sent.size += more
+            self._memory.bytes += more
+        return sent.packet
 
     # -- membership -----------------------------------------------------------------------
 
     def moved(self, sid: str, room: str, *, joined: bool) -> None:
         """A socket has joined or left a room: decides what it was meant to receive."""
-        moves = self._moves.setdefault(sid, OrderedDict())
+        moves = self._moves.get(sid)
+        if moves is None:
+            moves = self._moves[sid] = _Moves()
+        made = moves.made
         move = (self._number, room)
-        if move in moves:
-            del moves[move]  # it is back where it was, and nothing was sent meanwhile
+        if move in made:
+            del made[move]  # it is back where it was, and nothing was sent meanwhile
         else:
-            moves[move] = joined
+            made[move] = joined
         first = self._sent[0].number if self._sent else self._number + 1
-        while moves and next(iter(moves))[0] < first:
-            moves.popitem(last=False)
+        while made:
+            number, _ = oldest = next(iter(made))
+            if number >= first:
+                if len(made) <= MAX_MOVES:
+                    break
+                moves.known = number
+            del made[oldest]
 
     def forget(self, sid: str) -> None:
         """A socket has gone: where it was does not matter any more."""
@@ -130,67 +257,103 @@ class RecoveryLog:
 
     # -- sessions -------------------------------------------------------------------------
 
-    @property
-    def number(self) -> int:
-        """The number of the last event."""
-        return self._number
+    def awaits(self, sid: str) -> bool:
+        """Whether a client that is away may come back to this socket id."""
+        return sid in self._away
 
-    def begin(self, pid: str, cut: Callable[[], object], recovered: Session | None) -> int:
-        """A socket has been accepted; the number after which it receives.
+    def hold(self, pid: str, cut: Callable[[], object]) -> None:
+        """A client has come back and waits for the middlewares; ``cut`` ends its connection."""
+        self._live[pid] = _Live(cut, 0.0, 0, NEVER)
 
-        ``cut`` ends its connection, should its client come back on another one first.
+    def begin(
+        self, pid: str, sid: str, cut: Callable[[], object], stored: StoredSession | None
+    ) -> None:
+        """A socket has been accepted: what is sent from now on is meant for it.
+
+        ``cut`` ends its connection, should its client come back on another one first. With
+        a session that was stored it is in the rooms of that again.
         """
-        self._live[pid] = cut
-        if recovered is None:
-            return self._number
-        # Its rooms are the old ones.
-        self._moves[recovered.sid] = OrderedDict(
-            ((number, room), joined) for number, room, joined in recovered.moves
-        )
-        return recovered.since
+        now = self._clock()
+        if stored is None:
+            self._live[pid] = _Live(cut, now, self._number, NEVER)
+            return
+        self._away.discard(sid)
+        self._live[pid] = _Live(cut, now, stored.since, stored.confirmed)
+        moves = self._moves[sid] = _Moves()
+        moves.made = {(number, room): joined for number, room, joined in stored.moves}
+        moves.known = stored.known
 
     def end(self, pid: str, sid: str, kept: Kept | None) -> None:
         """A socket has gone; ``kept`` is what it may come back to."""
+        live = self._live.pop(pid, None)
+        moves = self._moves.pop(sid, None) or _Moves()
+        self._away.discard(sid)
+        if kept is None or live is None:
+            return
+        # What was answered before the socket had been accepted says nothing about what
+        # was sent to it.
+        confirmed = kept.confirmed if kept.confirmed > live.began else live.confirmed
+        made = tuple([(number, room, joined) for (number, room), joined in moves.made.items()])
+        rooms, now = frozenset(kept.rooms), self._clock()
+        self._store(
+            pid,
+            StoredSession(
+                sid, rooms, kept.data, live.since, confirmed, now, made, known=moves.known
+            ),
+        )
+
+    def give_back(self, pid: str, stored: StoredSession) -> None:
+        """A client that came back was not accepted: it may try again, in the time it has left."""
         self._live.pop(pid, None)
-        moved = self._moves.pop(sid, None)
-        if kept is not None:
-            moves = tuple(
-                [(number, room, joined) for (number, room), joined in (moved or {}).items()]
-            )
-            rooms = frozenset(kept.rooms)
-            session = Session(sid, rooms, kept.data, kept.since, self._clock(), moves)
-            self._sessions[pid] = session
-            self.expire()
+        self._store(pid, stored)
+
+    def _store(self, pid: str, stored: StoredSession) -> None:
+        self._sessions[pid] = stored
+        self._away.add(stored.sid)
+        self.expire()
 
     def expire(self) -> None:
         """Forget the sessions of clients that have been away too long, and too many."""
-        oldest = self._clock() - self._max_disconnection
-        while self._sessions:
-            pid, session = next(iter(self._sessions.items()))
-            if session.at >= oldest and len(self._sessions) <= MAX_SESSIONS:
+        sessions = self._sessions
+        while sessions:
+            pid, stored = next(iter(sessions.items()))
+            if not self._too_late(stored) and len(sessions) <= MAX_SESSIONS:
                 break
-            del self._sessions[pid]
-        self._prune()
+            del sessions[pid]
+            self._away.discard(stored.sid)
+        self._memory.prune()
 
-    def restore(self, pid: object, offset: object) -> Recovered | None:
+    def _too_late(self, stored: StoredSession) -> bool:
+        return stored.at < self._clock() - self._max_disconnection
+
+    def restore(self, pid: object, offset: object) -> StoredSession | None:
         """The session with this secret id, if it can be recovered without a gap.
 
         It is given out once. ``offset`` is the last one that the client has seen,
-        ``None`` if it has seen none.
+        ``None`` if it has seen none. Whoever presents the id takes the session over, even
+        from a connection that lives: that is cut.
         """
         if not isinstance(pid, str):
             return None
-        cut = self._live.get(pid)
-        if cut is not None:
-            cut()  # the old connection is dead and has not noticed yet
+        live = self._live.get(pid)
+        if live is not None:
+            live.cut()  # nearly always the old connection, which is dead and has not noticed yet
         self.expire()
-        session = self._sessions.pop(pid, None)
-        if session is None:
+        stored = self._sessions.pop(pid, None)
+        if stored is None:
             return None
         seen = self._seen(offset)
-        if seen is None or seen < self._forgotten or seen > self._number:
-            return None
-        return Recovered(session, self._missed(session, max(seen, session.since)))
+        if seen is not None and seen <= self._number and not self._too_late(stored):
+            stored = stored._replace(since=max(seen, stored.since))
+            if self.complete(stored):
+                return stored
+        self._away.discard(stored.sid)
+        return None
+
+    def complete(self, stored: StoredSession) -> bool:
+        """Whether everything that its client may have missed is still kept."""
+        kept = stored.since >= self._forgotten or stored.confirmed > self._forgotten_at
+        return kept and stored.since >= stored.known
 
     def _seen(self, offset: object) -> int | None:
         """The number in an offset; 0 if the client has seen none, ``None`` if it is not ours."""
@@ -201,23 +364,20 @@ class RecoveryLog:
             return None
         return int(match[2])
 
-    def _missed(self, session: Session, seen: int) -> list[EncodedPacket]:
-        """What was meant for the session since, judged by its rooms at each moment."""
-        rooms = set(session.rooms)
-        moves = list(session.moves)
-        missed: list[EncodedPacket] = []
+    def missed(self, stored: StoredSession) -> list[EncodedPacket]:
+        """What was meant for the session since, in order, judged by its rooms at each moment."""
+        rooms = set(stored.rooms)
+        moves = list(stored.moves)
+        missed: list[Sent] = []
         for sent in reversed(self._sent):
-            if sent.number <= seen:
+            if sent.number <= stored.since:
                 break
             while moves and moves[-1][0] >= sent.number:  # it happened after this packet
                 _, room, joined = moves.pop()
                 (rooms.discard if joined else rooms.add)(room)
-            target = sent.target
-            meant = target.rooms is None or not target.rooms.isdisjoint(rooms)
-            if meant and target.excluded.isdisjoint(rooms):
-                missed.append(sent.packet)
-        missed.reverse()
-        return missed
+            if sent.meant_for(stored.sid, rooms):
+                missed.append(sent)
+        return [self._again(sent) for sent in reversed(missed)]
 
     @staticmethod
     def new_pid() -> str:

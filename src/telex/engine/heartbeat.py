@@ -45,6 +45,7 @@ class Heartbeat:
 
     __slots__ = (
         "_of_sessions",
+        "clock",
         "close",
         "noop",
         "overflow",
@@ -63,6 +64,7 @@ class Heartbeat:
         ping_timeout: float,
         upgrade_timeout: float,
     ) -> None:
+        self.clock = schedule.clock
         self.ping: Lane[Beating] = schedule.lane(ping_interval, lambda s: s.send_ping())
         self.pong: Lane[Beating] = schedule.lane(ping_timeout, lambda s: s.ping_timed_out())
         self.silence: Lane[Beating] = schedule.lane(

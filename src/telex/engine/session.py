@@ -35,6 +35,8 @@ _TRANSITIONS = {
     (CLOSING, "end"): CLOSED,
 }
 
+_NEVER = float("-inf")
+
 HARD_LIMIT = 8
 """How many times ``send_buffer_limit`` may wait for a moment."""
 
@@ -59,15 +61,21 @@ class Session(Flow):
     by the front at the end of a read, or by whoever drains the *cork*, a callable that
     is told once about every session that has something to say. A front that flushes at
     the end of a read sets ``corked`` for as long as the read lasts.
+
+    ``confirmed`` is when the last ping was sent that the client has answered: whatever was
+    sent before has arrived.
     """
 
     __slots__ = (
         "_close_reason",
         "_ended",
         "_heartbeat",
+        "_late_pongs",
         "_pauses",
+        "_pinged",
         "_volatile_waits",
         "__weakref__",
+        "confirmed",
         "id",
         "on_close",
         "on_upgrade",
@@ -105,6 +113,8 @@ class Session(Flow):
         self._volatile_waits = volatile_waits
         self._binary_prefix = 1 if protocol == 3 else 0
         self._pauses = 0
+        self._pinged = self.confirmed = _NEVER
+        self._late_pongs = 0
         self._close_reason = FORCED_CLOSE
 
     def __repr__(self) -> str:
@@ -151,6 +161,10 @@ class Session(Flow):
         elif kind == CLOSE:
             self._left(TRANSPORT_CLOSE)
         elif kind == PONG and self.protocol == 4:
+            if self._late_pongs:
+                self._late_pongs -= 1  # it answers an earlier ping
+            elif self._awaiting_pong:
+                self.confirmed = self._pinged
             if self._awaiting_pong:  # others would let a flood postpone the next ping
                 self._awaiting_pong = False
                 self._heartbeat.pong.stop(self)
@@ -190,7 +204,9 @@ class Session(Flow):
             if self._pauses == 1:
                 self._heartbeat.forget(self)
                 self._heartbeat.pause.start(self)
-                self._awaiting_pong = False
+                if self._awaiting_pong:
+                    self._awaiting_pong = False
+                    self._late_pongs += 1
                 self.transport.pause()
 
     def resume(self) -> None:
@@ -317,6 +333,7 @@ class Session(Flow):
         """It is time for the next ping (revision 4)."""
         self._awaiting_pong = True
         self._ping_extended = False
+        self._pinged = self._heartbeat.clock()
         self._heartbeat.pong.start(self)
         self.send(PING_PACKET)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from .._log import logger, shown
-from ..adapter.recovery import Recovered
+from ..adapter.recovery import StoredSession
 from ..engine.flow import OPEN
 from ..engine.session import Session
 from ..errors import PacketError
@@ -237,14 +237,14 @@ class Connection:
 
     def _make_socket(self, name: str, namespace: Namespace, auth: dict[str, Any]) -> Socket:
         log = namespace.parts.recovery if self.revision == 5 else None
-        returned: Recovered | None = None
+        returned: StoredSession | None = None
         pid: str | None = None
         if log is not None:
             auth = dict(auth)
             secret = auth.pop("pid", None)
             returned = log.restore(secret, auth.pop("offset", None))
             pid = secret if returned is not None else log.new_pid()
-        sid = self._socket_id(name) if returned is None else returned.session.sid
+        sid = self._socket_id(name) if returned is None else returned.sid
         query = auth if self.revision == 4 else None
         handshake = Handshake(
             self.session.request, auth, self._issued, self._shared.handshake_extra, query

@@ -11,13 +11,14 @@ from .._aio import FAREWELLS, in_turns
 from .._log import logger
 from ..adapter.base import Adapter
 from ..adapter.memory import InMemoryAdapter
-from ..adapter.recovery import RecoveryLog
+from ..adapter.recovery import RecoveryLog, RecoveryMemory
 from ..config import ServerOptions
 from ..engine.engine import Engine, end
 from ..engine.session import Session
 from ..errors import ConfigurationError
 from ..parser.choice import choose
 from ..parser.packet import MAX_NAMESPACE
+from ..types import Clock
 from .connection import Connection, Shared
 from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
@@ -38,16 +39,21 @@ SHUTTING_DOWN = "server shutting down"
 
 
 class Core:
-    """Owns the engine, the connections and the namespaces."""
+    """Owns the engine, the connections and the namespaces. ``clock`` gives seconds."""
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, clock: Clock = time.monotonic) -> None:
         self.options = options
         self.runtime = Runtime(choose(options.parser), lends=True)
-        self.engine = Engine(options, time.monotonic, json_text=True)
+        self.engine = Engine(options, clock, json_text=True)
         self.engine.on_session = self._session_opened
         self.namespaces: dict[str, Namespace] = {}
         self._parents: list[ParentNamespace] = []
         self._adapter: Callable[[Namespace], Adapter] | None = options.adapter
+        # A client that says something else than pong buys the time for a pong once.
+        detection = options.ping_interval + 2 * options.ping_timeout
+        self._recovery_memory = RecoveryMemory(
+            clock, options.recovery.max_disconnection_duration + detection
+        )
         self.opened: list[Callable[[EngineSocket], object]] = []
         self._connections: dict[Session, Connection] = {}
         schedule = self.engine.schedule
@@ -110,7 +116,7 @@ class Core:
         def make_adapter(namespace: Namespace) -> Adapter:
             if self._adapter is not None:
                 return self._adapter(namespace)
-            return InMemoryAdapter(None if log is None else log.moved)
+            return InMemoryAdapter()
 
         namespace = Namespace(
             name,
@@ -137,7 +143,7 @@ class Core:
             self.engine.schedule.clock,
             epoch=time.time_ns() // 1_000_000,
             max_disconnection=recovery.max_disconnection_duration,
-            detection=self.options.ping_interval + self.options.ping_timeout,
+            memory=self._recovery_memory,
         )
 
     def _make_child(self, parent: ParentNamespace, name: str) -> Namespace:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._aio import DONE, All
 from .._log import logger
-from ..adapter.base import Peer, Settle, Target
+from ..adapter.base import Moved, Peer, Settle, Target
 from ..errors import ConfigurationError
 from ..parser.packet import EVENT
 from ..wire import EncodedPacket
@@ -79,6 +79,7 @@ class _Children:
     """The adapter of a parent: passes everything on to those of its children."""
 
     def __init__(self, children: set[Namespace], runtime: Runtime) -> None:
+        self.moved: Moved | None = None
         self._children = children
         self._runtime = runtime
 
@@ -92,11 +93,11 @@ class _Children:
     ) -> EncodedPacket:
         """The same event in the child's own name, which also keeps it for those who come back."""
         if ack_id is None:
-            encoded = child.parts.encode_kept(packet.event or [], target)
+            encoded = child.parts.encode_kept(packet.event or [], target, compress=packet.compress)
         else:
             encoded = self._runtime.parser.encode(EVENT, child.name, packet.event, ack_id)
+            encoded.compress = packet.compress
         encoded.event = packet.event
-        encoded.compress = packet.compress
         return encoded
 
     def broadcast_with_ack(

@@ -9,6 +9,7 @@ from typing import Any
 from .._log import logger, shown
 from ..adapter.base import Adapter, Target
 from ..adapter.recovery import RecoveryLog
+from ..errors import ConfigurationError
 from ..parser.packet import CONNECT, CONNECT_ERROR
 from .dispatch import ExceptionHandlers
 from .face import NamespaceFace
@@ -39,7 +40,7 @@ class Namespace(NamespaceFace):
         skip_middlewares: bool = False,
     ) -> None:
         self.name = name
-        self.adapter = make_adapter(self)
+        self.adapter = _observed(make_adapter(self), recovery)
         self.parts = OperatorParts(name, self.adapter, runtime, count(), recovery)
         self.ever_joined = False
         self._runtime = runtime
@@ -60,7 +61,7 @@ class Namespace(NamespaceFace):
 
     def use_adapter(self, adapter: Adapter) -> None:
         """Replace the adapter; only before the first socket."""
-        self.adapter = adapter
+        self.adapter = _observed(adapter, self.parts.recovery)
         self.parts = self.parts._replace(adapter=adapter)
         self._everybody = BroadcastOperator(self.parts, Target())
 
@@ -134,6 +135,9 @@ class Namespace(NamespaceFace):
             self.check_empty()
 
     def _accept(self, socket: Socket, revision: int, accepted: Callable[[Socket], None]) -> None:
+        if socket.outdated():
+            self.check_empty()
+            return
         self.ever_joined = True
         self._sockets[socket.id] = socket
         self.adapter.add(socket)
@@ -141,6 +145,8 @@ class Namespace(NamespaceFace):
         if answer is not None and socket.pid is not None:
             answer["pid"] = socket.pid
         socket.accepted(self._runtime.parser.encode(CONNECT, self.name, answer))
+        if not socket.connected:  # what it had missed was more than its client may be sent
+            return
         handlers = self._registry.take_own(CONNECTION)
         if handlers:
             socket.greet(handlers)
@@ -159,3 +165,16 @@ class Namespace(NamespaceFace):
         """Tell whoever made the namespace if nobody is in it, or about to be."""
         if self._emptied is not None and not self._sockets and not self._pending:
             self._emptied(self)
+
+
+def _observed(adapter: Adapter, log: RecoveryLog | None) -> Adapter:
+    """The adapter, which tells the log from now on who joins and leaves rooms."""
+    if log is not None:
+        if not hasattr(adapter, "moved"):
+            raise ConfigurationError(
+                f"connection_state_recovery has to know who joins and leaves rooms, and {adapter!r}"
+                " has no attribute `moved`: derive it from InMemoryAdapter, or call"
+                " moved(sid, room, joined=True or False) yourself"
+            )
+        adapter.moved = log.moved
+    return adapter

@@ -49,16 +49,24 @@ class OperatorParts(NamedTuple):
     ack_ids: Iterator[int]
     recovery: RecoveryLog | None = None
 
-    def encode_kept(self, event: list[Any], target: Target) -> EncodedPacket:
-        """Encode an event with its offset, and keep it for those who come back."""
+    def encode_kept(
+        self, event: list[Any], target: Target | str, *, compress: bool = True
+    ) -> EncodedPacket:
+        """Encode an event with its offset, and keep it for those who come back.
+
+        ``target`` is the id of a socket if the event is sent to that one directly.
+        """
         log = self.recovery
         if log is None:
-            return self.runtime.parser.encode(EVENT, self.nsp, event)
-        offset = log.next_offset(kept=not target.volatile)
-        packet = self.runtime.parser.encode(EVENT, self.nsp, [*event, offset])
-        if not target.volatile:
-            log.keep(packet, target)
-        packet.has_offset()
+            packet = self.runtime.parser.encode(EVENT, self.nsp, event)
+        else:
+            volatile = isinstance(target, Target) and target.volatile
+            offset = log.next_offset(kept=not volatile)
+            packet = self.runtime.parser.encode(EVENT, self.nsp, [*event, offset])
+            if not volatile:
+                log.keep(packet, target, compress=compress)
+            packet.has_offset()
+        packet.compress = compress
         return packet
 
     def encode_plain(self, event: list[Any]) -> EncodedPacket:
@@ -180,9 +188,8 @@ class BroadcastOperator:
             self._emit_expecting(event, args, ack)
             return Emitted(self, DONE)
         data = [event, *args]
-        packet = self.parts.encode_kept(data, self._target)
+        packet = self.parts.encode_kept(data, self._target, compress=self._compress)
         packet.event = data
-        packet.compress = self._compress
         return Emitted(self, self.parts.adapter.broadcast(packet, self._target))
 
     def send(self, *args: Any) -> Emitted:

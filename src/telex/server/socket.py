@@ -10,7 +10,7 @@ from typing import Any, Never, Protocol, TypeVar
 
 from .._log import logger
 from ..adapter.base import Adapter, Settle, Target
-from ..adapter.recovery import Kept, Recovered
+from ..adapter.recovery import Kept, RecoveryLog, StoredSession
 from ..config import duration, refuse_keywords
 from ..engine.session import TRANSPORT_CLOSE, Session
 from ..errors import AckTimeout, Disconnected, PacketError
@@ -49,11 +49,15 @@ RECOVERABLE = frozenset(
 )
 """The reasons after which a client may come back to its session."""
 
+REFUSED = "refused"
+"""The reason of a socket that the middlewares have not let in."""
+
 _NO_ROOMS: AbstractSet[str] = frozenset()
 _EMIT, _JOIN, _LEAVE, _DISCONNECT = (
     f"use socket.threadsafe.{call}(), or io.threadsafe for many sockets"
     for call in ("emit", "join", "leave", "disconnect")
 )
+_VOLATILE = Target(volatile=True)
 PENDING, CONNECTED, DISCONNECTED = "pending", "connected", "disconnected"
 
 
@@ -168,7 +172,6 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         "_runtime",
         "_sent",
         "_session",
-        "_since",
         "_tasks",
         "client",
         "deliver",
@@ -204,7 +207,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         self._encode = runtime.parser.encode
         self._closed = closed
         self._data: Any = None
-        self._early: list[EncodedPacket] | None = None
+        self._early: list[tuple[EncodedPacket, bool]] | None = None
         self._early_rooms: list[str] | None = None
         self._last_rooms: AbstractSet[str] = _NO_ROOMS
         self._acks: dict[int, Settle] | None = None
@@ -213,8 +216,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         self._tasks: Tasks | None = None
         self._log = nsp.parts.recovery if client.revision == 5 else None
         self._pid = pid
-        self._since = 0
-        self._returned: Recovered | None = None
+        self._returned: StoredSession | None = None
 
     def __repr__(self) -> str:
         name = self.id
@@ -306,8 +308,11 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             self._runtime.elsewhere("emit", _EMIT)
         if self._log is None:
             packet = self._encode(EVENT, self.nsp.name, [event, *args])
+        elif self.state is PENDING:
+            self._emit_when_accepted([event, *args], compress=True)
+            return self._sent or self._remember_sent()
         else:
-            packet = self.nsp.parts.encode_kept([event, *args], self._myself())
+            packet = self.nsp.parts.encode_kept([event, *args], self.id)
         if self._outgoing is not None:
             packet.event = [event, *args]
         self.deliver(packet)
@@ -345,14 +350,18 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         if get_ident() != self._runtime.thread:
             self._runtime.elsewhere("emit", _EMIT)
         ack_id = None
-        if settle is None and self._log is None:
-            packet = self.nsp.parts.encode_plain([event, *args])
-        elif settle is None:
-            target = self._myself(volatile=volatile)
-            packet = self.nsp.parts.encode_kept([event, *args], target)
-        else:
+        if settle is not None:
             ack_id = next(self.nsp.parts.ack_ids)
             packet = self._encode(EVENT, self.nsp.name, [event, *args], ack_id)
+        elif self._log is None:
+            packet = self.nsp.parts.encode_plain([event, *args])
+        elif volatile:
+            packet = self.nsp.parts.encode_kept([event, *args], _VOLATILE)
+        elif self.state is PENDING:
+            self._emit_when_accepted([event, *args], compress=compress)
+            return None
+        else:
+            packet = self.nsp.parts.encode_kept([event, *args], self.id)
         packet.compress = compress
         if self._outgoing is not None:
             packet.event = [event, *args]
@@ -364,8 +373,12 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             self.deliver(packet)
         return ack_id
 
-    def _myself(self, *, volatile: bool = False) -> Target:
-        return Target(frozenset((self.id,)), volatile=volatile)
+    def _emit_when_accepted(self, event: list[Any], *, compress: bool) -> None:
+        """Keep an event until it can have an offset, which comes after those of what was missed."""
+        packet = self.nsp.parts.encode_plain(event)
+        packet.event = event
+        packet.compress = compress
+        self._wait_for_acceptance(packet, needs_offset=True)
 
     def _remember_sent(self) -> Sent:
         self._sent = Sent(self)
@@ -427,9 +440,21 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
 
     def _deliver_later(self, packet: EncodedPacket) -> None:
         """What is emitted before the socket has been accepted is sent when it is."""
+        self._wait_for_acceptance(packet, needs_offset=False)
+
+    def _wait_for_acceptance(self, packet: EncodedPacket, *, needs_offset: bool) -> None:
         if self._early is None:
             self._early = []
-        self._early.append(packet)
+        self._early.append((packet, needs_offset))
+
+    def _deliver_early(self) -> None:
+        early, self._early = self._early, None
+        for packet, needs_offset in early or ():
+            if needs_offset and packet.event is not None:
+                event = packet.event
+                packet = self.nsp.parts.encode_kept(event, self.id, compress=packet.compress)
+                packet.event = event
+            self.deliver(packet)
 
     def _deliver_watched(self, packet: EncodedPacket) -> None:
         """Show a packet to the outgoing listeners, then send it."""
@@ -614,34 +639,58 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         """The namespace has let the socket in; ``packet`` tells the client."""
         self.state = CONNECTED
         session = self._session
-        returned, self._returned = self._returned, None
-        if returned is not None:
-            # Socket.IO, connection state recovery: what was missed comes before CONNECT.
-            for missed in returned.packets:
-                session.send(missed)
+        if self._log is not None and self._pid is not None:
+            self._begin(self._log, self._pid)
         session.send(packet)
+        if self.state is not CONNECTED:
+            return  # what was missed was too much at once: the session has ended
         if self._outgoing is not None:
             self.deliver = self._deliver_watched
         elif self._log is None and self.nsp.parts.recovery is not None:
             self.deliver = self._deliver_readable
         else:
             self.deliver = session.send
-        early, self._early = self._early, None
-        for waiting in early or ():
-            self.deliver(waiting)
+        self._deliver_early()
         if self._early_rooms:
             self.nsp.adapter.join(self.id, self._early_rooms)
             self._early_rooms = None
-        if self._log is not None and self._pid is not None:
-            old = None if returned is None else returned.session
-            self._since = self._log.begin(self._pid, self._cut, old)
 
-    def restore(self, returned: Recovered) -> None:
+    def _begin(self, log: RecoveryLog, pid: str) -> None:
+        """From now on, what is sent is kept for this socket; one that is back gets its own."""
+        returned, self._returned = self._returned, None
+        if returned is None:
+            log.begin(pid, self.id, self._cut, None)
+            return
+        adapter, wanted = self.nsp.adapter, self._early_rooms or []
+        adapter.join(self.id, returned.rooms - {self.id})
+        if self.id not in returned.rooms:
+            adapter.leave(self.id, (self.id,))
+        log.begin(pid, self.id, self._cut, returned)
+        adapter.leave(self.id, returned.rooms.difference(wanted, (self.id,)))
+        # Socket.IO, connection state recovery: what was missed comes before CONNECT.
+        for missed in log.missed(returned):
+            self._session.send(missed)
+
+    def restore(self, returned: StoredSession) -> None:
         """The client has come back in time: the socket begins where the old one ended."""
         self.recovered = True
         self._returned = returned
-        self._data = returned.session.data
-        self._early_rooms = [room for room in returned.session.rooms if room != self.id]
+        self._data = returned.data
+        self._early_rooms = [room for room in returned.rooms if room != self.id]
+        if self._log is not None and self._pid is not None:
+            self._log.hold(self._pid, self._cut)
+
+    def outdated(self) -> bool:
+        """Whether something was forgotten, while the middlewares ran, that the client has missed.
+
+        Its connection is cut then: it begins a new session with the next one.
+        """
+        returned = self._returned
+        if returned is None or self._log is None or self._log.complete(returned):
+            return False
+        self._returned = None
+        self._cut()
+        return True
 
     def _cut(self) -> None:
         """The client is back on another connection: this one is dead."""
@@ -655,7 +704,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
     def turned_away(self, packet: EncodedPacket) -> None:
         """The namespace has not let the socket in; ``packet`` tells the client."""
         self._session.send(packet)
-        self.closed("refused")
+        self.closed(REFUSED)
 
     def greet(self, handlers: Iterable[Handler]) -> None:
         """Run the handlers of ``connection``; the client's events wait until they are done."""
@@ -692,10 +741,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         if was_connected:
             self._last_rooms = dict.fromkeys(self.nsp.adapter.rooms_of(self.id)).keys()
         if self._log is not None and self._pid is not None:
-            kept = None
-            if was_connected and reason in RECOVERABLE:
-                kept = Kept(self._last_rooms, self._data, self._since)
-            self._log.end(self._pid, self.id, kept)
+            self._keep(self._log, self._pid, reason)
         self.state = DISCONNECTED
         self.deliver = _drop
         self._early = None
@@ -707,6 +753,16 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             self._tasks.cancel()
         if was_connected:
             self.dispatch.leave(reason)
+
+    def _keep(self, log: RecoveryLog, pid: str, reason: str) -> None:
+        """Let the client come back, if it has not left on purpose and was not sent away."""
+        kept = None
+        if reason in RECOVERABLE and self.state is CONNECTED and self.deliver is not _drop:
+            kept = Kept(self._last_rooms, self._data, self._session.confirmed)
+        elif self._returned is not None and (reason in RECOVERABLE or reason == REFUSED):
+            log.give_back(pid, self._returned)
+            return
+        log.end(pid, self.id, kept)
 
     def unheard(self, event: Any) -> None:
         """Nobody listens to an event that has come: is somebody in the wrong place?"""

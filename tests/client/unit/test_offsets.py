@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from telex.adapter.recovery import RecoveryLog
+from telex.adapter.recovery import RecoveryLog, RecoveryMemory
 from telex.client.offsets import is_offset
 from tests.support.node import PEERS, node
 
@@ -78,7 +78,8 @@ def test_times_of_other_days_are_no_offsets(age: float) -> None:
 def test_a_server_of_telex_that_runs_for_years() -> None:
     """Its offsets begin with the time at which it was started."""
     epoch = int(NOW * 1000)
-    log = RecoveryLog(time.monotonic, epoch=epoch, max_disconnection=120, detection=45)
+    memory = RecoveryMemory(time.monotonic, retention=165)
+    log = RecoveryLog(time.monotonic, epoch=epoch, max_disconnection=120, memory=memory)
     assert is_offset(log.next_offset(), NOW)
     assert is_offset(log.next_offset(), NOW + 3 * 365 * DAY)
 
