@@ -324,8 +324,9 @@ class TestLimits:
             before, _ = tracemalloc.get_traced_memory()
             for number in range(3000):
                 log.begin("pid", "a", cut_nothing, None)
-                packet = DEFAULT_PARSER.encode(EVENT, "/", [*event, log.next_offset()])
-                packet.event = [*event]
+                each = [bytes(bytearray(v)) if isinstance(v, bytes) else v for v in event]
+                packet = DEFAULT_PARSER.encode(EVENT, "/", [*each, log.next_offset()])
+                packet.event = each
                 log.keep(packet, Target(frozenset((f"room {number}",))))
                 packet.frames()
                 log.end("pid", "a", Kept((f"room {number}",), None))
