@@ -10,6 +10,9 @@ Scope = MutableMapping[str, Any]
 HeaderList = list[tuple[str, str]]
 Buffer = bytes | bytearray | memoryview
 
+FORWARDED_HOST = "telex.forwarded_host"
+"""Name of the scope extension with the host that clients ask a trusted proxy for."""
+
 
 class Headers(Mapping[str, str]):
     """Request headers: names in lower case, looked up without regard to case.
@@ -95,6 +98,12 @@ class Request:
     def origin(self) -> str | None:
         """The header ``Origin``, if there is one."""
         return self.headers.get("origin")
+
+    @property
+    def host(self) -> str:
+        """The host that was asked for: what a trusted proxy says, or the header ``Host``."""
+        forwarded: str | None = self._seen().get("extensions", {}).get(FORWARDED_HOST)
+        return self.headers.get("host", "") if forwarded is None else forwarded
 
     @property
     def client(self) -> tuple[str, int] | None:

@@ -200,7 +200,7 @@ async def test_origins_of_node(counterparts: Counterparts) -> None:
 
 async def test_extra_headers_of_pages() -> None:
     """They make browsers ask first, so what is answered then counts."""
-    async with serving(Server(origins=[PAGE])) as url:
+    async with serving(Server(cors={"origins": [PAGE], "allowed_headers": ["X-Other"]})) as url:
         found = await diagnose(url, origin=PAGE, headers={"X-Token": "1"})
         assert "x-token is not allowed" in found.all("origin")[0].cause
         assert found.status == 1

@@ -9,7 +9,7 @@ import pytest
 
 from telex.engine.cors import CorsPolicy, legal
 from telex.errors import ConfigurationError
-from telex.types import Request
+from telex.types import FORWARDED_HOST, Request
 from tests.support.doubles import request
 
 ORIGIN = "https://app.example"
@@ -59,6 +59,21 @@ class TestSameOrigin:
     def test_refused(self, origin: str, host: str, scheme: str) -> None:
         assert not CorsPolicy().allows(origin, asked(origin, host, scheme=scheme))
 
+    @pytest.mark.parametrize(
+        ("origin", "scheme", "same"),
+        [
+            ("https://public.example", "https", True),
+            ("https://public.example:443", "https", True),
+            ("http://public.example", "https", False),
+            ("https://app.example", "https", False),
+            ("https://public.example.evil.example", "https", False),
+        ],
+    )
+    def test_a_trusted_proxy_names_the_host(self, origin: str, scheme: str, same: bool) -> None:
+        of = asked(origin, scheme=scheme)
+        of.scope["extensions"] = {FORWARDED_HOST: "public.example"}
+        assert CorsPolicy().allows(origin, of) is same
+
     def test_browsers_are_told_nothing(self) -> None:
         assert CorsPolicy().headers(asked()) == []
 
@@ -80,6 +95,10 @@ class TestLists:
             ("*:443", ["https://a.example", "https://b.example"], ["http://a.example"]),
             ("https://*", ["https://a.example"], ["http://a.example"]),
             ("null", ["null"], ["https://null.example"]),
+            # Programs, and pages without a host.
+            ("file://", ["file://"], ["file:///", "https://a.example", "", "null"]),
+            ("", [""], ["https://a.example", "null", "file://"]),
+            ("https://a.example:443", ["https://a.example:443"], ["https://a.example:80"]),
         ],
     )
     def test_entries(self, entry: str, allowed: list[str], refused: list[str]) -> None:
@@ -121,8 +140,9 @@ class TestLists:
     @pytest.mark.parametrize(
         "entry",
         [
-            "",
             "https://",
+            "http://",
+            "://",
             "https://*.example.com",
             "*.example.com",
             "https://a.example/path",
@@ -221,11 +241,31 @@ class TestHeaders:
             ("access-control-max-age", "600"),
         ]
 
-    def test_preflight_does_not_reflect_what_was_asked_for(self) -> None:
-        of = request(headers={"origin": ORIGIN, "access-control-request-headers": "x-evil"})
-        headers = CorsPolicy([ORIGIN]).preflight_headers(of)
-        assert ("access-control-allow-headers", "content-type") in headers
-        assert "x-evil" not in str(headers)
+    @pytest.mark.parametrize(
+        ("asked_for", "allowed"),
+        [
+            ("authorization", "authorization"),
+            ("Authorization,X-Token , content-type", "Authorization, X-Token, content-type"),
+            (", ".join(["x"] * 32), ", ".join(["x"] * 32)),
+            # No browser asks so.
+            ("", "content-type"),
+            ("x\x01y", "content-type"),
+            ("x y", "content-type"),
+            ("a,,b", "content-type"),
+            ("*", "content-type"),
+            ("x" * 65, "content-type"),
+            (", ".join(["x"] * 33), "content-type"),
+        ],
+    )
+    @pytest.mark.parametrize("origins", ["*", [ORIGIN]])
+    def test_preflight_allows_what_is_asked_for(
+        self, origins: Any, asked_for: str, allowed: str
+    ) -> None:
+        of = request(headers={"origin": ORIGIN, "access-control-request-headers": asked_for})
+        headers = CorsPolicy(origins).preflight_headers(of)
+        assert ("access-control-allow-headers", allowed) in headers
+        listed = CorsPolicy(origins, allowed_headers=["x-token"]).preflight_headers(of)
+        assert ("access-control-allow-headers", "x-token") in listed
 
     @pytest.mark.parametrize("option", ["methods", "allowed_headers", "exposed_headers"])
     @pytest.mark.parametrize("value", ["a b", "a\r\nb: c", ["ok", ""], "é"])

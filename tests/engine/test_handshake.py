@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from typing import Any
 
@@ -117,6 +118,36 @@ class TestOrigin:
             check_origin(asked, CorsPolicy("https://a.example"))
         assert caught.value.message.isascii()
         assert len(caught.value.message) < 400
+
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            *(
+                "https://b.example",
+                "https://b.example:8443",
+                "http://[::1]:80",
+                "null",
+                "",
+                "file://",
+            ),
+            *("HTTPS://B.example", "capacitor://localhost", "app://.", "b.example", "content://"),
+        ],
+    )
+    def test_the_option_that_a_refusal_names_admits_the_origin(self, origin: str) -> None:
+        asked = request(headers={"origin": origin})
+        for policy in (CorsPolicy(), CorsPolicy("https://a.example")):
+            with pytest.raises(Refused) as caught:
+                check_origin(asked, policy)
+            _, _, option = caught.value.message.partition("admits it with origins=")
+            check_origin(asked, CorsPolicy(ast.literal_eval(option)))
+
+    @pytest.mark.parametrize(
+        "origin",
+        ["*", "https://*", "*:443", "https://", "https://a/b", "é", "https://" + "x" * 200],
+    )
+    def test_what_would_admit_more_or_nothing_is_not_named(self, origin: str) -> None:
+        with pytest.raises(Refused, match=r"with a function, origins=check\(origin, request\)"):
+            check_origin(request(headers={"origin": origin}), CorsPolicy("https://a.example"))
 
     def test_a_check_that_fails_refuses(self) -> None:
         def check(origin: str, asked: object) -> bool:

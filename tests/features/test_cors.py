@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
 import pytest
@@ -181,11 +180,11 @@ async def test_without_cors_there_is_no_preflight(site: Site) -> None:
 async def test_options_that_cannot_work() -> None:
     with pytest.raises(ConfigurationError, match="credentials"):
         Server(cors={"origins": "*", "credentials": True})
-    with pytest.raises(ConfigurationError, match="called 'origins' here"):
+    with pytest.raises(ConfigurationError, match="did you mean 'origins'"):
         Server(cors={"origin": "*"})
     with pytest.raises(ConfigurationError, match="not both"):
         Server(origins="*", cors={"origins": "*"})
-    mistakes: list[dict[str, Any]] = [{"origins": re.compile("x")}, {"origins": 5}, {"cors": "*"}]
+    mistakes: list[dict[str, Any]] = [{"origins": 5}, {"cors": "*"}]
     for options in mistakes:
         with pytest.raises(ConfigurationError, match="must be"):
             Server(**options)
@@ -201,7 +200,10 @@ async def test_a_page_of_another_origin_in_a_browser(site: Site, transport: Any)
     def visit() -> list[Any]:
         with JavaScript(4, browser=True) as browser:
             browser.visit(f"{home}/socket.io/?a=page")
-            guest = browser.open(friendly, transport=transport, withCredentials=True)
+            headers = {"Authorization": "Bearer of news"}
+            guest = browser.open(
+                friendly, transport=transport, withCredentials=True, extraHeaders=headers
+            )
             guest.next("connect")
             refused = browser.open(closed, transport=transport)
             [error] = refused.next("connect_error")

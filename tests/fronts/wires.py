@@ -13,6 +13,8 @@ from telex.fronts import serve
 from telex.fronts.asgi import App
 from tests.support.raw import HeaderLines, request, upgrade_request
 
+_SID = re.compile(rb'"sid\\?":\\?"([^"\\]+)')
+
 
 class Wire:
     """A client's connection."""
@@ -90,3 +92,21 @@ def post(target: str, body: str, *lines: str) -> bytes:
 
 def upgrade(target: str, *lines: str) -> bytes:
     return upgrade_request(target, _lines(lines)).replace(b"127.0.0.1", b"here", 1)
+
+
+async def visit(connect: Callable[[], Awaitable[Wire]], *lines: str) -> list[int]:
+    """Asks in every way that a client can; the status of each answer."""
+    target = "/socket.io/?EIO=4&transport=polling"
+    polling = await connect()
+    answers = [await polling.ask(get(target, *lines))]
+    found = _SID.search(answers[0])
+    sid = "" if found is None else f"&sid={found[1].decode()}"
+    answers.append(await polling.ask(post(target + sid, "40", *lines)))
+    answers.append(await polling.ask(get(target + sid, *lines)))
+    websocket = target.replace("polling", "websocket")
+    answers.append(await (await connect()).ask(upgrade(websocket + sid, *lines)))
+    jsonp = target.replace("4", "3") + "&j=0"
+    answers.append(await (await connect()).ask(get(jsonp, *lines)))
+    answers.append(await (await connect()).ask(upgrade(websocket, *lines)))
+    answers.append(await (await connect()).ask(upgrade(websocket.replace("4", "3"), *lines)))
+    return [int(answer.split()[1]) for answer in answers]

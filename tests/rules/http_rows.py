@@ -119,10 +119,16 @@ def not_found(answer: Answer) -> None:
     assert answer.content_type == "text/plain; charset=utf-8"
 
 
+NO_ORIGINS = ("http://\\xe9", "https://evil/https://ok.example", "//ok.example")
+"""What no list of origins can name."""
+
+
 def forbidden_origin(origin: str) -> Expectation:
     """The refusal names the origin, and what a user would have to write."""
-    message = f"origin {origin} is not allowed: the server admits it with origins=[{origin!r}]"
-    return error(4, message)
+    cure = f"origins=[{origin!r}]"
+    if origin in NO_ORIGINS:
+        cure = "a function, origins=check(origin, request)"
+    return error(4, f"origin {origin} is not allowed: the server admits it with {cure}")
 
 
 def preflight(answer: Answer) -> None:

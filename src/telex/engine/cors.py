@@ -20,6 +20,11 @@ Origin = str | re.Pattern[str]
 Origins = Origin | Iterable[Origin] | OriginCheck | None
 
 _ILLEGAL = re.compile(r"[\x00-\x20\x7f]")
+# What programs and pages without a host say: "file://", for example.
+_HOSTLESS = re.compile(r"(?!(?:http|ws)s?:)[a-z][a-z0-9+.-]*://\Z")
+_ASKED = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]{1,64}\Z")
+MOST_ASKED = 32
+"""How many headers a preflight may ask for."""
 _ENTRY = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[^:/\[\]]+)(?::([0-9]+|\*))?/?\Z")
 # An origin as browsers write it: lower case, no port that goes without saying, no path.
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^:/\[\]A-Z]+)(?::([0-9]+))?\Z")
@@ -28,6 +33,7 @@ _METHODS = ("GET", "POST")
 _KEYS = ("origins", "methods", "allowed_headers", "exposed_headers", "credentials", "max_age")
 
 
+LONGEST_NAME = 100
 LONGEST = 300
 """How many characters an origin may have that a pattern is to match."""
 
@@ -48,6 +54,7 @@ class CorsPolicy:
         "_credentials",
         "_entries",
         "_exposed_headers",
+        "_literal",
         "_max_age",
         "_methods",
         "_patterns",
@@ -69,10 +76,13 @@ class CorsPolicy:
         self._callable: OriginCheck | None = None
         self._entries: set[tuple[str | None, str, str | None]] = set()
         self._patterns: list[re.Pattern[str]] = []
+        self._literal: set[str] = set()
         if callable(origins):
             self._callable = origins
         elif origins is not None:
             self._admit(_entries_of(origins))
+            if origins == "":
+                raise ConfigurationError("origins='' names no page: write origins=['…'], or None")
         if self._any and credentials:
             raise ConfigurationError(
                 "origins='*' cannot be combined with credentials: name the origins that may"
@@ -91,7 +101,9 @@ class CorsPolicy:
             elif entry in ("*", "*:*"):
                 self._any = True
             else:
-                self._entries.add(_parse_entry(entry))
+                if not (isinstance(entry, str) and (entry == "" or _HOSTLESS.match(entry))):
+                    self._entries.add(_parse_entry(entry))
+                self._literal.add(entry)
         if not entries:
             logger.warning(
                 "origins=[] refuses every page of a browser, also those of the server itself:"
@@ -142,9 +154,11 @@ class CorsPolicy:
     def _lists(self, origin: str) -> bool:
         if any(len(origin) <= LONGEST and each.fullmatch(origin) for each in self._patterns):
             return True
+        if origin in self._literal:
+            return True
         match = _ORIGIN.match(origin)
         if match is None:
-            return origin == "null" and (None, "null", "*") in self._entries
+            return False
         scheme, host, port = match.groups()
         default = _DEFAULT_PORTS.get(scheme)
         if port is not None and port == default:
@@ -156,6 +170,16 @@ class CorsPolicy:
             and allowed_port in ("*", port)
             for allowed_scheme, allowed_host, allowed_port in self._entries
         )
+
+    @staticmethod
+    def cure(origin: str) -> str:
+        """How a server admits an origin that has been refused, said with the option's name."""
+        try:
+            named = "*" not in origin and len(origin) <= LONGEST_NAME and origin.isascii()
+            named = named and CorsPolicy([origin])._lists(origin)
+        except ConfigurationError:
+            named = False
+        return f"origins=[{origin!r}]" if named else "a function, origins=check(origin, request)"
 
     def headers(self, request: Request) -> HeaderList:
         """What a browser is told about an allowed request."""
@@ -178,10 +202,14 @@ class CorsPolicy:
         return headers
 
     def preflight_headers(self, request: Request) -> HeaderList:
-        """The answer to an OPTIONS request."""
+        """The answer to an OPTIONS request.
+
+        Unless ``allowed_headers`` names some, a page may send the headers it asks for, as
+        with Node: ``Authorization``, for example.
+        """
         headers = self.headers(request)
         headers.append(("access-control-allow-methods", self._methods))
-        allowed = self._allowed_headers or "content-type"
+        allowed = self._allowed_headers or _asked_for(request) or "content-type"
         headers.append(("access-control-allow-headers", allowed))
         if self._max_age is not None:
             headers.append(("access-control-max-age", str(self._max_age)))
@@ -191,6 +219,14 @@ class CorsPolicy:
 def legal(origin: str) -> bool:
     """Whether an ``Origin`` header has only characters that an origin can have."""
     return _ILLEGAL.search(origin) is None
+
+
+def _asked_for(request: Request) -> str:
+    """The headers that a preflight asks for; nothing, if it is none that a browser sends."""
+    names = request.headers.get("access-control-request-headers", "").split(",", MOST_ASKED)
+    names = [name.strip() for name in names]
+    proper = len(names) <= MOST_ASKED and all(map(_ASKED.match, names))
+    return ", ".join(names) if proper else ""
 
 
 def _entries_of(origins: Any) -> list[Any]:
@@ -222,7 +258,7 @@ def _same_origin(origin: str, request: Request) -> bool:
 
     A proxy that ends TLS hides the scheme from us, so it only counts when we see TLS.
     """
-    host = request.headers.get("host", "").lower()
+    host = request.host.lower()
     scheme, _, authority = origin.lower().partition("://")
     if not authority or (request.secure and scheme != "https"):
         return False

@@ -104,10 +104,10 @@ def _judge(origin: str, request: Request, policy: CorsPolicy) -> None:
     except Exception as error:
         raise Refused(FORBIDDEN, name="ORIGIN_CHECK_FAILED", error=error) from error
     if not allowed:
-        name = origin[:100].encode("ascii", "backslashreplace").decode()
+        name = origin[:100].encode("ascii", "backslashreplace").decode() or "''"
         raise Refused(
             FORBIDDEN,
-            f"origin {name} is not allowed: the server admits it with origins=[{name!r}]",
+            f"origin {name} is not allowed: the server admits it with {policy.cure(origin)}",
             name="ORIGIN_NOT_ALLOWED",
             origin=origin,
         )

@@ -36,7 +36,7 @@ from ..engine.session import Probe, Session
 from ..native import core
 from ..types import HeaderList, Request, Response, Scope
 from .driver import Driver
-from .fast_polling import PollingConnection, PollingFront, PollingRoad
+from .fast_polling import PollingConnection, PollingFront, PollingRoad, forwarded_host
 from .fast_websocket import FastWebSocket, accept
 from .pacing import Pacer
 from .packed import PackedRequest
@@ -65,10 +65,10 @@ _USUAL_HEAD = re.compile(
 # What a handshake depends on, in a head in lower case.
 _TELLING = re.compile(
     rb"\n(host|connection|upgrade|sec-websocket-(?:key|version|protocol)|content-length|expect"
-    rb"|transfer-encoding|x-forwarded-(?:for|proto)):[\t ]*+([^\r]*+)"
+    rb"|transfer-encoding|x-forwarded-(?:for|host|proto)):[\t ]*+([^\r]*+)"
 )
 _NEEDED = {b"connection", b"host", b"sec-websocket-key", b"sec-websocket-version", b"upgrade"}
-_FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
+_FORWARDED = {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
 MOST_ADDRESSES = 64
 # 16 bytes in base64.
 _KEY = re.compile(rb"\n(?i:sec-websocket-key):[\t ]*+([0-9A-Za-z+/]{22}==)[\t ]*+(?:\r|\Z)")
@@ -152,7 +152,7 @@ class Way(NamedTuple):
     clear: bool
     """Whether nothing but the engine sees requests, so that they may take a faster road."""
     proxy: ProxyHeadersMiddleware | None
-    """What reads the headers of proxies."""
+    """What reads the headers of proxies, as the HTTP server's own part of the way."""
 
 
 def way_to(app: Any) -> Way:
@@ -169,12 +169,13 @@ def way_to(app: Any) -> Way:
         else:
             clear = False  # each request is logged
         app = app.app
+    proxy = proxies[0] if proxies else None
     if not issubclass(type(app), TelexServer):
-        return Way(None, False, None)
+        return Way(None, False, proxy)
     kinds: tuple[type, ...] = type(app).__mro__
     overrides = any(vars(kind).get("__call__", _OWN_CALL) is not _OWN_CALL for kind in kinds)
     clear = clear and len(proxies) < 2 and not overrides
-    return Way(app, clear, proxies[0] if proxies else None)
+    return Way(app, clear, proxy)
 
 
 class Upgrade:
@@ -350,6 +351,10 @@ class FastHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._heads.stop(self)
         self.limit_concurrency = self._limit()
+        extensions = forwarded_host(self._shared.way.proxy, self.client, self.headers)
+        if extensions:
+            scope: Any = self.scope
+            scope["extensions"] = extensions
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -547,10 +552,12 @@ class FastHttpProtocol(HttpToolsProtocol):
             taken = self._taken_directly(server, head[1], request, upgrade)
         else:
             # In a scope of its own there is what the applications of this server share.
-            upgrade = Upgrade(self, key[1], packed=None if self.app_state else request)
             scope = request.unpacked()
+            extensions = forwarded_host(shared.way.proxy, scope["client"], scope["headers"])
+            packs = not (self.app_state or extensions)
+            upgrade = Upgrade(self, key[1], packed=request if packs else None)
             scope["state"] = self.app_state.copy()
-            scope["extensions"] = {EXTENSION: upgrade}
+            scope["extensions"] = {EXTENSION: upgrade, **extensions}
             taken = server.front.answers_at_once(scope)
             if taken:
                 self._answer_at_once(upgrade, scope)
@@ -627,7 +634,10 @@ class FastHttpProtocol(HttpToolsProtocol):
             "headers": self.headers,
             "subprotocols": [],
             "state": self.app_state.copy(),
-            "extensions": {EXTENSION: upgrade},
+            "extensions": {
+                EXTENSION: upgrade,
+                **forwarded_host(self._shared.way.proxy, self.client, self.headers),
+            },
         }
 
     def taken_by(self, driver: Driver) -> None:

@@ -31,7 +31,7 @@ from ..engine.polling import BAD_REQUEST, DONE, TEXT, PollingTransport
 from ..engine.schedule import Lane, Schedule
 from ..engine.session import TRANSPORT_ERROR, Session
 from ..ids import new_id
-from ..types import HeaderList, Request, Response, Scope, parse_query
+from ..types import FORWARDED_HOST, HeaderList, Request, Response, Scope, parse_query
 from . import bundle, compression
 from .driver import Driver
 from .packed import PackedScope
@@ -305,7 +305,7 @@ class PollingRoad:
         headers: RawHeaders,
     ) -> dict[str, Any]:
         """The scope that the application would see."""
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http",
             "asgi": dict(self._asgi),
             "http_version": "1.1",
@@ -321,6 +321,9 @@ class PollingRoad:
             "query_string": query_string,
         }
         if self._proxy is not None and _forwarded(headers):
+            extensions = forwarded_host(self._proxy, scope["client"], headers)
+            if extensions:
+                scope["extensions"] = extensions
             run = self._proxy(scope, _nobody, _nobody)
             with suppress(StopIteration):
                 run.send(None)
@@ -716,6 +719,21 @@ def _usual(headers: RawHeaders) -> bool:
 def _forwarded(headers: RawHeaders) -> bool:
     """Whether a proxy says for whom it asks."""
     return any(b"forwarded" in name for name, _ in headers)
+
+
+def forwarded_host(
+    proxy: ProxyHeadersMiddleware | None, peer: tuple[str, int] | None, headers: RawHeaders
+) -> dict[str, str]:
+    """The scope extension with the host that a proxy was asked for, if the proxy is trusted.
+
+    Each proxy adds to the header: the first entry is what the client has asked for.
+    """
+    if proxy is None:
+        return {}
+    hosts = [value for name, value in headers if name == b"x-forwarded-host"]
+    if not hosts or (peer[0] if peer else None) not in proxy.trusted_hosts:
+        return {}
+    return {FORWARDED_HOST: hosts[0].partition(b",")[0].strip().decode("latin-1")}
 
 
 def _address(name: Any) -> Any:

@@ -185,6 +185,11 @@ class PackedRequest(Request):
         return None if self._scope is None and not self._foreign else super().origin
 
     @property
+    def host(self) -> str:
+        """The host that was asked for."""
+        return self.headers.get("host", "") if self._scope is None else super().host
+
+    @property
     def client(self) -> tuple[str, int] | None:
         """The peer's host and port, as far as the host server knows them."""
         return self._client if self._scope is None else super().client
