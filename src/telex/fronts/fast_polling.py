@@ -40,6 +40,8 @@ from .timer import LoopTimer
 _errors = logging.getLogger("uvicorn.error")
 _access = logging.getLogger("uvicorn.access")
 
+SHARED = 64 * 1024
+"""Bodies from this size on are written as they are: a broadcast's is that of all who poll."""
 LONGEST_HEAD = 8 * 1024
 MOST_HEADERS = 64
 REMEMBERED = 1024 * 1024
@@ -357,7 +359,9 @@ class PollingRoad:
 
     # -- answers ------------------------------------------------------------------------
 
-    def answer(self, response: Response, lines: bytes, *, last: bool) -> bytes:
+    def answer(
+        self, response: Response, lines: bytes, *, last: bool, head_only: bool = False
+    ) -> bytes:
         """The bytes of an answer; ``last`` says that its connection ends with it.
 
         The first lines of the usual answers are kept for as long as they have the same date.
@@ -374,12 +378,13 @@ class PollingRoad:
             start = self._done
         else:
             start = _started(status, default, headers)
-        if last:
-            return b"%b%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+        if last or head_only:
+            return b"%b%bcontent-length: %d\r\n%b\r\n%b" % (
                 start,
                 lines,
                 len(body),
-                body,
+                b"connection: close\r\n" if last else b"",
+                b"" if head_only else body,
             )
         return b"%b%bcontent-length: %d\r\n\r\n%b" % (start, lines, len(body), body)
 
@@ -648,9 +653,13 @@ class PollingConnection(asyncio.Protocol):
         road = self._road
         lines = head.lines + self.more if self.more else head.lines
         last = head.close or road.stopping
-        self._finish(response.status, road.answer(response, lines, last=last), last=last)
+        if len(response.body) < SHARED:
+            self._finish(response.status, road.answer(response, lines, last=last), last=last)
+        else:
+            answer = road.answer(response, lines, last=last, head_only=True)
+            self._finish(response.status, answer, response.body, last=last)
 
-    def _finish(self, status: int, answer: bytes, *, last: bool) -> None:
+    def _finish(self, status: int, answer: bytes, body: bytes = b"", *, last: bool) -> None:
         road = self._road
         self._head = None
         self.more = b""
@@ -658,6 +667,8 @@ class PollingConnection(asyncio.Protocol):
             _access.info('%s - "%s %s HTTP/%s" %d', *self._line, "1.1", status)
             self._line = None
         self.transport.write(answer)
+        if body:
+            self.transport.write(body)
         road.state.total_requests += 1
         if last:
             self.transport.close()
