@@ -224,6 +224,8 @@ async def test_a_balancer_that_is_not_sticky() -> None:
     assert "code 1" in sticky.summary
     assert 0 < sticky.data["lost"] < sticky.data["requests"] == 20
     assert "ip_hash" in sticky.cure
+    assert "--workers" in sticky.cure
+    assert "broadcasts reaches its own clients only" in sticky.cause
     assert found.one("websocket").status == "ok"
     assert found.one("namespace").status == "ok"
 

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from telex import EngineServer, connect_engine
 from telex.engine.session import Session
 from telex.errors import ConfigurationError, EncodeError
 from telex.parser.default import DEFAULT_PARSER
@@ -123,3 +124,28 @@ class TestClose:
         socket, session, _ = connect()
         assert socket.id == session.id
         assert session.id not in repr(socket)
+
+
+async def test_an_engine_server_spreads_the_disconnections() -> None:
+    """Those who are still there are served while the first have gone."""
+    engine = EngineServer()
+    reasons: list[str] = []
+
+    @engine.on("connection")
+    def connection(socket: EngineSocket) -> None:
+        socket.on("message", socket.send)
+        socket.on("close", reasons.append)
+
+    await engine.listen(port=0)
+    url = f"http://127.0.0.1:{engine.port}/engine.io"
+    clients = [await connect_engine(url, transports=["websocket"]) for _ in range(2)]
+    closing = asyncio.ensure_future(engine.close(drain=1))
+    while all(client.ready_state == "open" for client in clients):
+        await asyncio.sleep(0)
+    left = next(client for client in clients if client.ready_state == "open")
+    left.send("still here")
+    assert await left.receive(timeout=30) == "still here"
+    await closing
+    assert reasons == ["forced close"] * 2
+    for client in clients:
+        await client.close()

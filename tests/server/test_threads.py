@@ -180,6 +180,20 @@ async def test_in_order(scene: Scene) -> None:
     await scene.hears(*(["even", number] for number in range(0, 50, 2)))
 
 
+async def test_callbacks_are_called_on_the_loop(scene: Scene) -> None:
+    scene.client.event("ask")(lambda: 7)
+    answers: asyncio.Queue[Any] = asyncio.Queue()
+    await in_thread(lambda: scene.socket.threadsafe.emit("ask", ack=answers.put_nowait))
+    assert await answers.get() == 7
+
+    def all_have_answered(error: object, responses: list[Any]) -> None:
+        answers.put_nowait(responses)
+
+    safe = scene.io.threadsafe.timeout(30)
+    await in_thread(lambda: safe.emit("ask", ack=all_have_answered))
+    assert await answers.get() == [7]
+
+
 async def test_many_threads_while_sockets_come_and_go(scene: Scene) -> None:
     """Rooms are joined, left and emitted to on the loop while other threads do the same."""
 

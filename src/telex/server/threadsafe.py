@@ -229,13 +229,13 @@ class ThreadsafeOperator(Threadsafe):
         """Set the limit for acknowledgements, in seconds."""
         return ThreadsafeOperator(self._operator.timeout(seconds))
 
-    def emit(self, event: str, *args: Any) -> Handed[None]:
-        """Emit an event to the sockets that were chosen.
+    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> Handed[None]:
+        """Emit an event to the sockets that were chosen; ``ack`` is called on the event loop.
 
         Raises ``EncodeError`` if the arguments cannot be sent, ``ValueError`` if the name is
-        reserved, ``ConfigurationError`` if the server is not running.
+        reserved, ``ConfigurationError`` if the server has ended.
         """
-        return self._done(self._operator.emit, *self._checked(event, args))
+        return self._done(partial(self._operator.emit, ack=ack), *self._checked(event, args))
 
     def send(self, *args: Any) -> Handed[None]:
         """Emit the event ``message``."""
@@ -328,9 +328,9 @@ class ThreadsafeEmitter(Threadsafe, Generic[S, E]):
         """Set the limit for the acknowledgement, in seconds."""
         return self._with(self._emitter.timeout(seconds))
 
-    def emit(self, event: str, *args: Any) -> Handed[None]:
-        """Emit an event. Raises as ``emit`` of ``io.threadsafe`` does."""
-        return self._done(self._emitter.emit, *self._checked(event, args))
+    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> Handed[None]:
+        """Emit an event; ``ack`` is called on the event loop. Raises as ``io.threadsafe.emit``."""
+        return self._done(partial(self._emitter.emit, ack=ack), *self._checked(event, args))
 
     def send(self, *args: Any) -> Handed[None]:
         """Emit the event ``message``."""
