@@ -181,7 +181,7 @@ class TestReading:
         assert host.texts()[-1] == 1009
         host.leave()
         await reading
-        assert host.reasons == ["transport error"]
+        assert host.reasons == ["over max_http_buffer_size"]
 
     async def test_a_pause(self) -> None:
         host = Host()

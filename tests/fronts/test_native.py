@@ -216,8 +216,11 @@ class TestFrames:
         for _ in range(30):
             scene.settle()
         assert scene.received == ["before"]
-        assert scene.sent()[:4] == b"\x88\x02" + code.to_bytes(2, "big")
-        assert scene.reasons == ["transport error"]
+        reason = "over max_http_buffer_size" if code == 1009 else "transport error"
+        text = reason.encode() if code == 1009 else b""
+        closing = bytes((0x88, 2 + len(text))) + code.to_bytes(2, "big") + text
+        assert scene.sent()[: len(closing)] == closing
+        assert scene.reasons == [reason]
 
     def test_close_is_answered_and_told_once(self, scene: Scene) -> None:
         scene.sent()

@@ -64,6 +64,7 @@ class Logged(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = re.sub(r"<Socket \S+ of", "<Socket of", record.getMessage())
+        text = re.sub(r"connection [0-9a-f]{8}", "connection", text)
         error = record.exc_info[1] if record.exc_info else None
         self.lines.append(f"{record.levelname}: {text} {error!r}")
 

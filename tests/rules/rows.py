@@ -14,6 +14,7 @@ PARSE = "parse error"
 FORCED = "forced close"  # what the client sent could not be decoded
 VIOLATION = "forced server close"  # it could be decoded, and was out of place
 TRANSPORT_ERROR = "transport error"
+TOO_BIG = "over max_http_buffer_size"
 TRANSPORT_CLOSE = "transport close"
 
 FAST: tuple[Host, ...] = ("fast",)
@@ -79,7 +80,7 @@ def opened(answer: Answer) -> None:
 
 
 EMPTY_400 = plain(400)
-TOO_LARGE = plain(413)
+TOO_LARGE = plain(413, TOO_BIG.encode())
 
 
 def like(packets: list[str], patterns: list[str]) -> bool:

@@ -55,6 +55,7 @@ class Engine:
             ping_timeout=options.ping_timeout,
             upgrade_timeout=options.upgrade_timeout,
         )
+        self.notes = self.heartbeat.notes
         self.sessions: dict[str, Session] = {}
         self.closing = False
         self.on_session: Callable[[Session], None] = _nobody
@@ -173,6 +174,7 @@ class Engine:
         self.closing = True
         for session in list(self.sessions.values()):
             end(session, reason)
+        self.notes.flush()
 
 
 def end(session: Session, reason: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .schedule import Lane, Schedule
+from .tally import Tally
 
 CLOSE_TIMEOUT = 30.0
 """How long a closing session waits for a poll, or for its client to read, in seconds."""
@@ -41,12 +42,13 @@ class Probing(Protocol):
 
 
 class Heartbeat:
-    """One lane for each kind of deadline; durations in seconds."""
+    """One lane for each kind of deadline (in seconds), and the log of those that have passed."""
 
     __slots__ = (
         "_of_sessions",
         "clock",
         "close",
+        "notes",
         "noop",
         "overflow",
         "pause",
@@ -65,6 +67,7 @@ class Heartbeat:
         upgrade_timeout: float,
     ) -> None:
         self.clock = schedule.clock
+        self.notes = Tally(schedule)
         self.ping: Lane[Beating] = schedule.lane(ping_interval, lambda s: s.send_ping())
         self.pong: Lane[Beating] = schedule.lane(ping_timeout, lambda s: s.ping_timed_out())
         self.silence: Lane[Beating] = schedule.lane(

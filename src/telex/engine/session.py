@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..ids import tag
 from ..types import Request
 from ..wire import EncodedPacket
 from .flow import CLOSED, CLOSING, OPEN, Flow, Transport
@@ -49,6 +50,7 @@ TRANSPORT_CLOSE = "transport close"
 PING_TIMEOUT = "ping timeout"
 FORCED_CLOSE = "forced close"
 SLOW_CONSUMER = "slow consumer"
+TOO_BIG = "over max_http_buffer_size"
 
 
 class Session(Flow):
@@ -218,6 +220,22 @@ class Session(Flow):
                 self.opened()
                 self.transport.resume()
 
+    def note(self, kind: str, text: str = "") -> None:
+        """Log what has happened to the client; ``text`` may quote it."""
+        self._heartbeat.notes.note(kind, f"{text} ({self.name})" if text else self.name)
+
+    @property
+    def name(self) -> str:
+        """What the session is called in logs; its id is a credential."""
+        client = self.request.client
+        return f"connection {tag(self.id)} from {client[0] if client else 'nowhere'}"
+
+    def too_big(self, size: int | None, limit: int) -> str:
+        """A message was larger than ``max_http_buffer_size``: log it; the reason of the end."""
+        came = f"more than {limit}" if size is None else str(size)
+        self.note(TOO_BIG, f"{came} bytes came, {limit} are allowed")
+        return TOO_BIG
+
     @property
     def paused(self) -> bool:
         """Whether the client is not read at present."""
@@ -229,7 +247,7 @@ class Session(Flow):
         if self.transport.writable:
             self.flush()
         elif self.queued > HARD_LIMIT * self._limit:
-            self.end(SLOW_CONSUMER)
+            self._end_slow(f"{HARD_LIMIT} times {self._limit} are allowed for a moment")
             return False
         elif not self._behind:
             self._behind = True
@@ -239,8 +257,12 @@ class Session(Flow):
     def overflow_timed_out(self) -> None:
         """The client has not read what waited for it."""
         if self.queued > self._limit:
-            self.end(SLOW_CONSUMER)
+            self._end_slow(f"{self._limit} are allowed")
         self._behind = False
+
+    def _end_slow(self, allowed: str) -> None:
+        self.note("over send_buffer_limit", f"{self.queued} bytes wait for the client, {allowed}")
+        self.end(SLOW_CONSUMER)
 
     def send_volatile(self, packet: EncodedPacket) -> None:
         """Send a packet if the client can take it now, drop it otherwise.
@@ -338,7 +360,14 @@ class Session(Flow):
         self.send(PING_PACKET)
 
     def ping_timed_out(self) -> None:
-        """The client has not shown that it lives."""
+        """The client has not shown that it lives, or its handlers have been busy for too long."""
+        heartbeat = self._heartbeat
+        if self._pauses:
+            text = f"its handlers have kept it from being read for {heartbeat.pause.delay:g} s"
+            self.note("handlers too busy", text)
+        else:
+            late = heartbeat.pong if self.protocol == 4 else heartbeat.silence
+            self.note("ping_timeout", f"nothing came within {late.delay:g} s")
         self.end(PING_TIMEOUT)
 
     def close_timed_out(self) -> None:
@@ -422,6 +451,8 @@ class Probe:
 
     def timed_out(self) -> None:
         """``upgrade_timeout`` has passed."""
+        upgrade = self._heartbeat.upgrade
+        self._heartbeat.notes.note("upgrade_timeout", f"no upgrade within {upgrade.delay:g} s")
         self.abandon()
 
     def transport_ended(self, transport: Transport, reason: str) -> None:

@@ -14,7 +14,7 @@ from ..engine.flow import Transport
 from ..engine.handshake import BAD_REQUEST as ID_TAKEN
 from ..engine.handshake import FORBIDDEN, Refused, check_origin
 from ..engine.polling import BAD_REQUEST, PollingTransport
-from ..engine.session import TRANSPORT_CLOSE, Probe, Session
+from ..engine.session import TOO_BIG, TRANSPORT_CLOSE, Probe, Session
 from ..ids import new_id
 from ..types import HeaderList, Request, Response, Scope
 from . import bundle, compression
@@ -55,7 +55,7 @@ class AsgiFront:
         self.on_bind: Callable[[asyncio.AbstractEventLoop, Context], None] | None = None
         self._made_in = copy_context()
         self.on_shutdown: Callable[[], Awaitable[None]] | None = None
-        self.hooks = EngineHooks()
+        self.hooks = EngineHooks(engine.notes)
         self._path = engine.options.path
         self._targets = _targets(self._path)
         self._middlewares: list[Callable[[App], App]] = []
@@ -332,6 +332,8 @@ class AsgiFront:
     ) -> Response | None:
         refusal = self._refuse_body(request)
         if refusal is not None:
+            if refusal.status == 413:
+                session.too_big(int(request.headers["content-length"]), self._most)
             if refusal.status == 413 and not refusal.headers:  # the connection goes on
                 await _drain(receive, _DRAIN_FACTOR * self.engine.options.max_http_buffer_size)
             return refusal
@@ -342,13 +344,15 @@ class AsgiFront:
                 body = await _read_body(receive, self.engine.options.max_http_buffer_size)
         except TimeoutError:
             transport.abort_post(session)
+            session.note("a body that did not come in time", f"the limit is {BODY_TIMEOUT:g} s")
             return Response(408, [("connection", "close")], b"")
         except _Disconnected:
             transport.abort_post(session)
             return None
         if body is None:
             transport.refuse_post()
-            return Response(413, [("connection", "close")], b"")
+            session.too_big(None, self._most)
+            return Response(413, [("connection", "close")], TOO_BIG.encode())
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         steps = transport.post(
             session, body, binary=kind == "application/octet-stream", jsonp="j" in request.query
@@ -360,6 +364,10 @@ class AsgiFront:
                 response: Response = done.value
                 return response
             await asyncio.sleep(_PAUSE if session.paused else 0)
+
+    @property
+    def _most(self) -> int:
+        return self.engine.options.max_http_buffer_size
 
     def _refuse_body(self, request: Request) -> Response | None:
         """Refuse a body that will not be read, before it is read."""
@@ -373,8 +381,8 @@ class AsgiFront:
         if not (length.isascii() and length.isdigit()):
             return BAD_REQUEST._replace(headers=[("connection", "close")])
         if len(length) > 15 or int(length) > _DRAIN_FACTOR * limit:
-            return Response(413, [("connection", "close")], b"")
-        return Response(413, [], b"") if int(length) > limit else None
+            return Response(413, [("connection", "close")], TOO_BIG.encode())
+        return Response(413, [], TOO_BIG.encode()) if int(length) > limit else None
 
     # -- WebSocket ------------------------------------------------------------------------
 

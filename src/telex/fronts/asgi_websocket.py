@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeAlias
 
-from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
+from ..engine.session import TOO_BIG, TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..wire import EncodedPacket
 
 Message = MutableMapping[str, Any]
@@ -14,7 +14,7 @@ Message = MutableMapping[str, Any]
 Begin: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None] | None"]
 """Runs a coroutine up to its first suspension now: its task, if it has suspended."""
 
-TOO_BIG = 1009
+MESSAGE_TOO_BIG = 1009
 
 MESSAGES, BYTES = 64, 1024 * 1024
 """How much of one client is handled in a turn of the loop: whichever of both is reached first."""
@@ -97,7 +97,9 @@ class AsgiWebSocket:
             for message in messages:
                 await self._send(message)
             if self._close_code is not None:
-                await self._send({"type": "websocket.close", "code": self._close_code})
+                reason = TOO_BIG if self._close_code == MESSAGE_TOO_BIG else ""
+                close = {"type": "websocket.close", "code": self._close_code, "reason": reason}
+                await self._send(close)
         except Exception:  # the host's way to say that the client has gone; read() notices
             self._closed = True
         if self._writer is not None:  # the host has held it back
@@ -152,8 +154,11 @@ class AsgiWebSocket:
             data: str | bytes = message["bytes"] if text is None else text
             size += len(data)
             if _size(data) > limit:
-                self.close(TOO_BIG)
-                reason = TRANSPORT_ERROR
+                if isinstance(self.receiver, Session):
+                    reason = self.receiver.too_big(_size(data), limit)
+                else:
+                    reason = TOO_BIG
+                self.close(MESSAGE_TOO_BIG)
                 continue  # until the close frame has been sent and answered
             if isinstance(self.receiver, Session):
                 self.receiver.receive(data)

@@ -88,6 +88,7 @@ class Driver:
         "context",
         "leaving",
         "loop",
+        "max_size",
         "watch",
         "websockets",
     )
@@ -102,6 +103,7 @@ class Driver:
         self.leaving: set[Leaving] = set()
         self.websockets = 0
         """How many WebSockets have been taken from the HTTP server and have not ended."""
+        self.max_size = engine.options.max_http_buffer_size
         self.watch: object = None  # of sockets of our own, see native_websocket
         engine.cork = self._cork
 

@@ -33,6 +33,7 @@ from .._log import logger
 from ..engine.flow import Transport
 from ..engine.schedule import Lane, Schedule
 from ..engine.session import Probe, Session
+from ..engine.tally import Tally
 from ..native import core
 from ..types import HeaderList, Request, Response, Scope
 from .driver import Driver
@@ -391,14 +392,20 @@ class FastHttpProtocol(HttpToolsProtocol):
     def _refuse_request(self, error: Exception) -> None:
         self._heads.stop(self)
         if isinstance(error.__context__, HeadTooLarge):
+            limits = f"{MAX_HEADER_SIZE} bytes and {MAX_HEADERS} lines are allowed"
+            self._shared.notes.note("refused with 431, the head of the request", limits)
             self.transport.write(
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
                 b"content-length: 0\r\nconnection: close\r\n\r\n"
             )
             self.transport.close()
             return
-        self.logger.info("%s", INVALID)
+        self._shared.notes.note(INVALID)
         self.send_400_response(INVALID)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """uvicorn's: an upgrade that is not for a WebSocket; served as if it had not been asked."""
+        self._shared.notes.note("Unsupported upgrade request.", level=logging.WARNING)
 
     def shutdown(self) -> None:
         """The server stops: clients that keep connections open for ever are told so."""
@@ -674,6 +681,7 @@ class _Shared:
         "direct",
         "drivers",
         "heads",
+        "notes",
         "way",
     )
 
@@ -697,6 +705,7 @@ class _Shared:
         self.heads: Lane[FastHttpProtocol] = schedule.lane(
             HEADER_TIMEOUT, FastHttpProtocol.head_timed_out
         )
+        self.notes = Tally(schedule, _errors)
         self._timer = LoopTimer(schedule)
         self._timer.bind(loop)
 
@@ -751,6 +760,7 @@ class _Shared:
 
     def stop(self) -> None:
         """Let go of the timer."""
+        self.notes.flush()
         self._timer.stop()
 
 

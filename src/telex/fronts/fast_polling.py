@@ -23,13 +23,14 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from .._log import logger, shown
+from .._log import logger
 from ..engine.cors import CorsPolicy
 from ..engine.engine import Engine
 from ..engine.handshake import Refused, check_page
 from ..engine.polling import BAD_REQUEST, DONE, TEXT, PollingTransport
 from ..engine.schedule import Lane, Schedule
 from ..engine.session import TRANSPORT_ERROR, Session
+from ..engine.tally import Tally
 from ..ids import new_id
 from ..types import FORWARDED_HOST, HeaderList, Request, Response, Scope, parse_query
 from . import bundle, compression
@@ -160,6 +161,7 @@ class PollingRoad:
         self.idle: Lane[PollingConnection] = schedule.lane(
             config.timeout_keep_alive, PollingConnection.idle_timed_out
         )
+        self.notes = Tally(schedule, _errors)
         self._timer = LoopTimer(schedule)
         self._timer.bind(loop)
         self._engine = front.engine
@@ -190,6 +192,7 @@ class PollingRoad:
 
     def stop(self) -> None:
         """Let go of the timer."""
+        self.notes.flush()
         self._timer.stop()
 
     # -- requests -----------------------------------------------------------------------
@@ -465,7 +468,7 @@ class PollingConnection(asyncio.Protocol):
         self._rest += data
         self._listen_not()
         if not _proper(self._rest):
-            _errors.info("%s", shown(_INVALID.body.decode()))
+            self._road.notes.note(_INVALID.body.decode())
             self.transport.write(self._road.answer(_INVALID, b"", last=True))
             self.transport.close()
 

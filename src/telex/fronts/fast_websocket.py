@@ -28,7 +28,7 @@ from picows import picows as _picows
 
 from .._log import logger
 from .._silence import SILENCE
-from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
+from ..engine.session import TOO_BIG, TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..types import HeaderList
 from ..wire import EncodedPacket
 from .driver import Driver
@@ -79,6 +79,7 @@ class FastWebSocket(WSListener):
         "_fragments",
         "_frames",
         "_kind",
+        "_over_size",
         "_patience",
         "_pong",
         "_socket",
@@ -109,6 +110,7 @@ class FastWebSocket(WSListener):
         self._kind: WSMsgType | None = None
         self._fragments: bytearray | None = None
         self._fragment_count = 0
+        self._over_size: int | None = None  # picows does not tell it
         self._pong: bytes | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._stuck = False  # the transport has enough to write
@@ -170,12 +172,12 @@ class FastWebSocket(WSListener):
         if not self._closed and self.reader is not None:
             self.reader.go_on_soon()
 
-    def _close(self, code: WSCloseCode) -> None:
+    def _close(self, code: WSCloseCode, text: bytes | None = None) -> None:
         if not self._closed:
             self._closed = True
             self.writable = False
             self._write(b"")  # picows writes past what waits for the first packets
-            self._behind_unsent(partial(self._socket.send_close, code))
+            self._behind_unsent(partial(self._socket.send_close, code, text))
             self._patience = self._driver.leave(self)
 
     def hang_up(self) -> None:
@@ -295,7 +297,8 @@ class FastWebSocket(WSListener):
             self._close(WSCloseCode.POLICY_VIOLATION)
             return
         if len(fragments) + frame.payload_size > self.max_frame_size:
-            self._close(WSCloseCode.MESSAGE_TOO_BIG)
+            self._over_size = len(fragments) + frame.payload_size
+            self._close(WSCloseCode.MESSAGE_TOO_BIG, TOO_BIG.encode())
             return
         fragments += frame.get_payload_as_memoryview()
         if not frame.fin:
@@ -355,9 +358,14 @@ class FastWebSocket(WSListener):
         if asked and failed:  # unless the client has called it an error itself
             failed = handshake.recv.code != handshake.sent.code
         receiver, self.receiver, self.upgrades = self.receiver, None, None
+        reason = TRANSPORT_ERROR if failed else TRANSPORT_CLOSE
+        if failed and handshake.sent.code == WSCloseCode.MESSAGE_TOO_BIG:
+            reason = TOO_BIG
+            if isinstance(receiver, Session):
+                receiver.too_big(self._over_size, self.max_frame_size)
         self._write = _write_nothing  # let go of the connection, which refers back to us
         if receiver is not None:
-            receiver.transport_ended(self, TRANSPORT_ERROR if failed else TRANSPORT_CLOSE)
+            receiver.transport_ended(self, reason)
 
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from .._log import logger, shown
 from ..config import AllowRequest
-from ..engine.handshake import BAD_REQUEST, FORBIDDEN, Refused
+from ..engine.handshake import BAD_REQUEST, FORBIDDEN, MESSAGES, Refused
+from ..engine.tally import Tally
 from ..errors import ConfigurationError
 from ..ids import new_id
 from ..types import HeaderList, Request
@@ -75,9 +77,10 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 class EngineHooks:
     """What users have registered with ``io.engine``."""
 
-    __slots__ = ("connection_error", "headers", "initial_headers")
+    __slots__ = ("_notes", "connection_error", "headers", "initial_headers")
 
-    def __init__(self) -> None:
+    def __init__(self, notes: Tally) -> None:
+        self._notes = notes
         self.connection_error: list[Callable[[ConnectionErrorInfo], Any]] = []
         self.headers: list[HeaderHook] = []
         self.initial_headers: list[HeaderHook] = []
@@ -86,11 +89,11 @@ class EngineHooks:
         """Tell the ``connection_error`` hooks about a refusal; log it."""
         error = refused.context.get("error")
         if isinstance(error, BaseException):
-            logger.error("%s", shown(refused.context["name"]), exc_info=error)
-        elif refused.code == FORBIDDEN:
-            logger.warning("refused %s: %s", shown(request), shown(refused.message))
+            self._notes.note(refused.context["name"], "", logging.ERROR, error)
         else:
-            logger.info("refused %s: %s", shown(request), shown(refused.message))
+            level = logging.WARNING if refused.code == FORBIDDEN else logging.INFO
+            kind = f"refused ({refused.context.get('name') or MESSAGES[refused.code]})"
+            self._notes.note(kind, f"{shown(request)}: {refused.message}", level)
         info = ConnectionErrorInfo(request, refused.code, refused.message, refused.context)
         for hook in self.connection_error:
             try:

@@ -13,7 +13,7 @@ from binascii import b2a_base64
 from hashlib import sha1
 
 from .._log import logger
-from ..engine.session import TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
+from ..engine.session import TOO_BIG, TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..native._telex import Channel, Reactor
 from ..types import HeaderList
 from ..wire import EncodedPacket
@@ -25,7 +25,8 @@ _HEAD = (
     b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
 )
 _OK, _PROTOCOL_ERROR, _INVALID_TEXT, _INTERNAL_ERROR = 1000, 1002, 1007, 1011
-_ERRORS = frozenset((_PROTOCOL_ERROR, _INVALID_TEXT, 1008, 1009))
+_MESSAGE_TOO_BIG = 1009
+_ERRORS = frozenset((_PROTOCOL_ERROR, _INVALID_TEXT, 1008, _MESSAGE_TOO_BIG))
 _CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
 """The codes below 3000 that may be sent."""
 
@@ -66,9 +67,9 @@ class NativeWebSocket(Channel):
     __slots__ = (
         "_closed",
         "_driver",
-        "_failed",
         "_patience",
         "_pong",
+        "_reason",
         "_rest",
         "_watch",
         "receiver",
@@ -84,7 +85,7 @@ class NativeWebSocket(Channel):
         self._watch = watch
         self._rest: bytes | None = rest
         self._closed = False
-        self._failed = False
+        self._reason = TRANSPORT_CLOSE
         self._pong: bytes | None = None
         self._patience: asyncio.TimerHandle | None = None
 
@@ -94,14 +95,15 @@ class NativeWebSocket(Channel):
         """Send a close frame and wait for the client's."""
         self._close(_OK)
 
-    def _close(self, code: int) -> None:
+    def _close(self, code: int, text: bytes = b"") -> None:
         if self._closed:
             return
         self._closed = True
         self.writable = False
         self.deaf = True
-        self._failed = code in _ERRORS
-        self.write(b"\x88\x02" + code.to_bytes(2, "big"))
+        if code in _ERRORS:
+            self._reason = TRANSPORT_ERROR
+        self.write(bytes((0x88, 2 + len(text))) + code.to_bytes(2, "big") + text)
         self.resume()  # to see the client's close frame
         self._patience = self._driver.leave(self)
 
@@ -151,17 +153,20 @@ class NativeWebSocket(Channel):
             self._closed = True
             self.writable = False
             mistake = _close_mistake(payload)
-            self._failed = mistake != 0
             if mistake:
+                self._reason = TRANSPORT_ERROR
                 payload = mistake.to_bytes(2, "big")
             self.write(bytes((0x88, len(payload))) + payload)
         self._hang_up()
 
-    def on_violation(self, code: int) -> None:
+    def on_violation(self, code: int, size: int) -> None:
         """The client has broken the protocol; nobody waits for its close frame."""
-        if isinstance(self.receiver, Session) and self._rest is None:
-            self.receiver.flush()  # what came before is answered
-        self._close(code)
+        receiver = self.receiver
+        if isinstance(receiver, Session) and self._rest is None:
+            receiver.flush()  # what came before is answered
+        self._close(code, TOO_BIG.encode() if code == _MESSAGE_TOO_BIG else b"")
+        if isinstance(receiver, Session) and code == _MESSAGE_TOO_BIG:
+            self._reason = receiver.too_big(size, self._driver.max_size)
         self._tell()
 
     def on_error(self, error: Exception) -> None:
@@ -197,7 +202,7 @@ class NativeWebSocket(Channel):
     def _tell(self) -> None:
         receiver, self.receiver, self.upgrades, self.session = self.receiver, None, None, None
         if receiver is not None:
-            receiver.transport_ended(self, TRANSPORT_ERROR if self._failed else TRANSPORT_CLOSE)
+            receiver.transport_ended(self, self._reason)
 
 
 def _close_mistake(payload: bytes) -> int:

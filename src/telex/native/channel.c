@@ -11,7 +11,8 @@
  *     on_message(data)     a message, when there is no session that takes it directly
  *     on_ping(data)        the payload of a ping
  *     on_close(payload)    a close frame; nothing is delivered after it
- *     on_violation(code)   the client broke the protocol; only its close frame counts from now on
+ *     on_violation(code, size)  the client broke the protocol with a message of so many bytes; only
+ *                          its close frame counts from now on
  *     on_relieved()        not more than LOW_WATER bytes wait any more; more than HIGH_WATER did,
  *                          and `writable` has been false since
  *     on_lost()            the socket has been closed, unless `finish` has said so already
@@ -334,15 +335,21 @@ static int after_callback(Channel *c, PyObject *result)
     return 0;
 }
 
-static int violated(Channel *c, int code)
+/* The client has broken the protocol with a message of so many bytes, of which some have come. */
+static int violated(Channel *c, int code, uint64_t size)
 {
+    size += c->message.length;
     c->deaf = 1;
     bytes_drop(&c->message);
     c->kind = 0;
     PyObject *number = PyLong_FromLong(code);
-    if (!number) return failed(c);
-    PyObject *result = PyObject_CallMethodOneArg((PyObject *)c, name_on_violation, number);
-    Py_DECREF(number);
+    PyObject *bytes = number ? PyLong_FromUnsignedLongLong(size) : NULL;
+    PyObject *result = NULL;
+    if (bytes) {
+        result = PyObject_CallMethodObjArgs((PyObject *)c, name_on_violation, number, bytes, NULL);
+    }
+    Py_XDECREF(number);
+    Py_XDECREF(bytes);
     return after_callback(c, result);
 }
 
@@ -380,7 +387,7 @@ static int deliver_to(Channel *c, PyObject *session, int kind, const unsigned ch
         if (taken < 0) return failed(c);
     }
     PyObject *message = message_of(kind, data, size);
-    if (!message) return PyErr_Occurred() ? failed(c) : violated(c, INVALID_TEXT);
+    if (!message) return PyErr_Occurred() ? failed(c) : violated(c, INVALID_TEXT, 0);
     PyObject *result = flow ? flow_receive(flow, message)
                             : PyObject_CallMethodOneArg(session, name_receive, message);
     Py_DECREF(message);
@@ -398,7 +405,7 @@ static int deliver(Channel *c, int kind, const unsigned char *data, size_t size,
         return result;
     }
     PyObject *message = message_of(kind, data, size);
-    if (!message) return PyErr_Occurred() ? failed(c) : violated(c, INVALID_TEXT);
+    if (!message) return PyErr_Occurred() ? failed(c) : violated(c, INVALID_TEXT, 0);
     PyObject *result = PyObject_CallMethodOneArg((PyObject *)c, name_on_message, message);
     Py_DECREF(message);
     return after_callback(c, result);
@@ -488,7 +495,7 @@ static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, int 
         }
         if (!c->deaf) {
             int code = mistake(c, p[0], p[1], length, extended);
-            if (code && violated(c, code) < 0) return -1;
+            if (code && violated(c, code, length) < 0) return -1;
             if (code == TOO_BIG || length >> 63) {
                 /* Where this frame ends, if it does, nobody waits for: say that we have ended. */
                 c->skip = UINT64_MAX;

@@ -109,11 +109,14 @@ class TextDecoder:
             raise PacketError("Illegal attachments")
         if len(announced) > 9 or int(announced) > self._max_attachments:
             raise PacketError(
-                f"too many attachments: the limit is {self._max_attachments}"
-                " (option max_attachments)"
+                f"too many attachments: {int(announced)} are announced,"
+                f" the limit is {self._max_attachments} (option max_attachments)"
             )
         if len(text) > self._max_bytes:
-            raise PacketError("the packet is larger than max_http_buffer_size")
+            raise PacketError(
+                f"the packet has {len(text)} characters, the limit is {self._max_bytes}"
+                " (option max_http_buffer_size)"
+            )
         self._expected = int(announced)
         self._header = (kind - 3, ack_id, text)
         self._size = len(text)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from .._log import logger, shown
+from .._log import shown
 from ..adapter.recovery import StoredSession
 from ..engine.flow import OPEN
 from ..engine.session import Session
@@ -313,14 +313,14 @@ class Connection:
         self.session.close()
 
     def _decode_failed(self, error: PacketError) -> None:
-        logger.info("closing a connection: %s", shown(error))
+        self.session.note("closing a connection", shown(error))
         for socket in list(self._sockets.values()):
             socket.decode_failed(error)
         self._decoder.drop()
         self._end("forced close")
 
     def _violated(self, what: str) -> None:
-        logger.info("closing a connection: %s", shown(what))
+        self.session.note("closing a connection", what)
         self._decoder.drop()
         self._end("forced server close")
 
@@ -331,6 +331,7 @@ class Connection:
     def connect_timed_out(self) -> None:
         """The client has not joined any namespace in time."""
         if not any(socket.state is CONNECTED for socket in self._sockets.values()):
+            self.session.note("connect_timeout", "no namespace has been joined in time")
             self._end("forced server close")
 
     def _end(self, reason: str) -> None:

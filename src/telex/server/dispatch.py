@@ -367,7 +367,14 @@ class Dispatch:
         if isinstance(item, str):
             return  # the client has left
         if self._waiting > _HARD_LIMIT:
-            logger.error("too many events of %s wait: it is disconnected", shown(self._recipient))
+            logger.error(
+                "too many events of %s wait for the handler of '%s' (%d bytes, %d are allowed):"
+                " it is disconnected",
+                shown(self._recipient),
+                shown(self._running),
+                self._waiting,
+                _HARD_LIMIT,
+            )
             self._session.end("forced close")
         elif self._waiting > WAITING_LIMIT and not self._recipient.expects_answers:
             self._pause()

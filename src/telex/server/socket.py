@@ -40,6 +40,7 @@ HIGH_WATER = 64 * 1024
 RECOVERABLE = frozenset(
     {
         "transport error",
+        "over max_http_buffer_size",
         "transport close",
         "forced close",
         "forced server close",
