@@ -19,7 +19,7 @@ SOURCE = Path(telex.__file__).parent
 HOSTILE = "a\r\nb\x1b[31m\x9b\u202e\u2066\ud800c"
 RAW = re.compile(r"[^\x20-\x7e…]")
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
-LOGGERS = {"logger", "connections", "packets", "_errors", "_access"}
+LOGGERS = {"logger", "connections", "packets", "_errors", "_access", "_log"}
 PLACEHOLDER = re.compile(r"%(?:%|([-#0 +]*[0-9]*(?:\.[0-9]+)?)([a-zA-Z]))")
 FOREIGN = {"fronts/fast_polling.py: '%s - \"%s %s HTTP/%s\" %d'"}
 """The line of uvicorn's access log, whose parts uvicorn's own formatter takes apart."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from .._log import shown
 from ..config import duration
 from ..errors import ConfigurationError
 from . import fast_http
@@ -83,10 +84,10 @@ def _announce(app: Any, config: uvicorn.Config, sockets: list[socket.socket]) ->
         address = f"file descriptor {config.fd}: "
     else:
         host, port = config.host, sockets[0].getsockname()[1]
-        shown = f"[{host}]" if ":" in host else host
-        address = f"{'https' if config.is_ssl else 'http'}://{shown}:{port}"
+        name = f"[{host}]" if ":" in host else host
+        address = f"{'https' if config.is_ssl else 'http'}://{name}:{port}"
     for line in announcement(front if isinstance(front, AsgiFront) else None, address, host):
-        _log.info("%s", line)
+        _log.info("%s", shown(line))
 
 
 class EmbeddedServer(uvicorn.Server):

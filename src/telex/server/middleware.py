@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._aio import harmless
-from .._log import logger
+from .._log import logger, shown
 from ..errors import ConfigurationError, ConnectError
 from .signature import check_defaults, name_of, signature_of
 
@@ -60,9 +60,9 @@ def explain(function: Any, result: Any, consequence: str, explained: set[str]) -
         logger.warning(
             "%s has returned %s, which %s: return nothing to accept, and raise ConnectError(why) in"
             " a middleware to refuse (this is logged once)",
-            name,
-            returned,
-            consequence,
+            shown(name),
+            shown(returned),
+            shown(consequence),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .._log import logger
+from .._log import logger, shown
 from ..errors import ConfigurationError
 from .handlers import LIFE_CYCLE, Function, Handler, Handlers, check_name
 from .middleware import Middleware, check
@@ -100,11 +100,11 @@ class Registry:
             handler.check_own(event, 1 + LIFE_CYCLE[event])
         elif event in self.events.by_event:
             logger.warning(
-                "%r has a second handler, %s beside %s: both run for every event, one after the"
+                "'%s' has a second handler, %s beside %s: both run for every event, one after the"
                 " other, and the first answer counts; off() or another name is for one only",
-                event,
-                handler.name,
-                self.events.by_event[event][0].name,
+                shown(event),
+                shown(handler.name),
+                shown(self.events.by_event[event][0].name),
             )
         self.events.add(event, handler)
         for child in self.children:

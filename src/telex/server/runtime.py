@@ -106,7 +106,9 @@ class Runtime:
         if get_ident() == self.thread:
             function(*args)
         elif not self.hand_over(partial(function, *args)):
-            logger.warning("%s() was called after the event loop had ended", function.__name__)
+            logger.warning(
+                "%s() was called after the event loop had ended", shown(function.__name__)
+            )
 
     # -- coroutines ---------------------------------------------------------------------
 
