@@ -17,6 +17,7 @@ from .._log import logger, shown
 from ..errors import ConnectError
 from ..parser.packet import RESERVED_EVENTS, event_arguments
 from .acks import Ack
+from .beside import CONCURRENT_LIMIT, Begin, Beside
 from .handlers import Handler, Handlers
 from .middleware import explain
 from .params import InvalidArguments
@@ -101,13 +102,15 @@ class Extras:
 class Dispatch:
     """Finds and runs the handlers of one socket's events.
 
-    A handler that has not finished holds back the next event. What waits is bounded:
-    beyond ``WAITING_LIMIT`` the client is not read, unless it owes an acknowledgement
+    A handler that has not finished holds back the next event, unless it is concurrent. What
+    waits is bounded, and so are the tasks of concurrent handlers: beyond ``WAITING_LIMIT``, or
+    with ``CONCURRENT_LIMIT`` tasks, the client is not read, unless it owes an acknowledgement
     that a handler may be waiting for.
     """
 
     __slots__ = (
         "_at_once",
+        "_beside",
         "_busy",
         "_exceptions",
         "_greeting",
@@ -144,6 +147,7 @@ class Dispatch:
         self._shared = shared
         self._exceptions = exceptions
         self._at_once: tuple[Any, ...] | None = None
+        self._beside: Beside | None = None
         self._busy = False
         self._greeting = False
         self._inbox: deque[tuple[Event | str | Work, int]] | None = None
@@ -209,7 +213,8 @@ class Dispatch:
             self._queue((ack_id, data), weight_of(data) if size < 0 else size)
             return
         if concurrent:
-            self._runtime.begin(self._handle(ack_id, data))
+            weight = size if size >= 0 else None
+            self._begin_beside(partial(self._handle, ack_id, data), name, data, weight)
             return
         if self.extras is None:
             if handlers is None:
@@ -366,18 +371,80 @@ class Dispatch:
             )
         if isinstance(item, str):
             return  # the client has left
-        if self._waiting > _HARD_LIMIT:
-            logger.error(
-                "too many events of %s wait for the handler of '%s' (%d bytes, %d are allowed):"
-                " it is disconnected",
-                shown(self._recipient),
-                shown(self._running),
-                self._waiting,
-                _HARD_LIMIT,
-            )
-            self._session.end("forced close")
-        elif self._waiting > WAITING_LIMIT and not self._recipient.expects_answers:
+        within = self._check_limits(self._running)
+        if within and self._waiting > WAITING_LIMIT and not self._recipient.expects_answers:
             self._pause()
+
+    # -- beside the queue ---------------------------------------------------------------
+
+    def _begin_beside(
+        self, begin: Begin, name: Any, data: list[Any] | None = None, weight: int | None = None
+    ) -> None:
+        """Begin what does not wait for the queue, or keep it until there are fewer tasks.
+
+        It holds ``data`` meanwhile, whose ``weight`` may be known.
+        """
+        beside = self._beside
+        if beside is None:
+            beside = self._beside = Beside()
+        if beside.is_full:
+            beside.wait(begin, ITEM_WEIGHT + (weight_of(data) if weight is None else weight))
+            self._check_limits(name)
+        else:
+            beside.running += 1
+            self._runtime.begin(self._work_beside(begin, beside))
+        if beside.is_full and not self._paused and not self._recipient.expects_answers:
+            self._pause()
+            if f"beside {name}" not in self._runtime.explained:
+                self._runtime.explained.add(f"beside {name}")
+                logger.warning(
+                    "%s has %d tasks of handlers that do not wait for each other, %s the last:"
+                    " it is read no further until one has ended (this is logged once)",
+                    shown(self._recipient),
+                    CONCURRENT_LIMIT,
+                    shown(name),
+                )
+
+    async def _work_beside(self, begin: Begin | None, beside: Beside) -> None:
+        try:
+            while begin is not None:
+                await begin()
+                begin = beside.next()
+        except BaseException:  # the task has been cancelled, or the program ends
+            self._runtime.call_later(_RESUME_AFTER, partial(self._go_on_beside, beside))
+            raise
+        self._read_on_if_possible()
+
+    def _go_on_beside(self, beside: Beside) -> None:
+        """A task beside the queue has gone before its time: another takes its place."""
+        begin = beside.next()
+        if begin is not None:
+            self._runtime.begin(self._work_beside(begin, beside))
+        else:
+            self._read_on_if_possible()
+
+    def _read_on_if_possible(self) -> None:
+        """Read the client again, if few enough of its events are here."""
+        if self._paused and self._waiting < WAITING_LIMIT // 2:
+            beside = self._beside
+            if beside is None or not beside.is_full:
+                self.read_on()
+
+    def _check_limits(self, name: Any) -> bool:
+        """Whether what waits is within the last of the limits; otherwise the client has to go."""
+        waiting = self._waiting if self._beside is None else self._waiting + self._beside.weight
+        if waiting <= _HARD_LIMIT:
+            return True
+        logger.error(
+            "too many events of %s wait for the handler of '%s' (%d bytes, %d are allowed):"
+            " it is disconnected",
+            shown(self._recipient),
+            shown(name),
+            waiting,
+            _HARD_LIMIT,
+        )
+        self._session.end("forced close")
+        return False
 
     def _pause(self) -> None:
         if not self._paused:
@@ -398,7 +465,8 @@ class Dispatch:
                     ack_id, data = item
                     handlers = self.find(data[0])
                     if handlers and handlers[0].concurrent:
-                        self._runtime.begin(self._handle(ack_id, data))
+                        begin = partial(self._handle, ack_id, data)
+                        self._begin_beside(begin, data[0], data)
                     elif (
                         handlers is not None
                         and len(handlers) == 1
@@ -451,12 +519,16 @@ class Dispatch:
     def _drop_waiting(self) -> None:
         if self._inbox is not None:
             self._inbox.clear()
+        if self._beside is not None:
+            self._beside.clear()
         self._waiting = 0
         self._since = None
         self._next()
 
     def forget_waiting(self) -> None:
         """Drop the peer's events that wait; what is our own has its turn."""
+        if self._beside is not None:
+            self._beside.clear()
         inbox = self._inbox
         if inbox:
             kept = [item for item in inbox if item[0].__class__ is not tuple]
@@ -476,8 +548,8 @@ class Dispatch:
         self._waiting -= weight
         if not self._inbox:
             self._since = None
-        if self._paused and self._waiting < WAITING_LIMIT // 2:
-            self.read_on()
+        if self._paused:
+            self._read_on_if_possible()
         if isinstance(item, partial):
             self._running = item.args[0]
         else:
@@ -572,7 +644,7 @@ class Dispatch:
             None,
         )
         if handler is not None:
-            self._runtime.begin(self._explain(handler, event, ack_id, error))
+            self._begin_beside(partial(self._explain, handler, event, ack_id, error), event)
             return
         if isinstance(error, InvalidArguments):
             logger.warning(
@@ -612,6 +684,9 @@ class Dispatch:
             if handler.once and not self._use_up(event, handler):
                 continue
             arguments = (self._recipient, *args) if handler.with_socket else args
+            if handler.is_async:
+                self._begin_beside(partial(self._fired, event, handler, arguments), event)
+                continue
             try:
                 result = handler.call(*handler.most(*arguments))
             except (Exception, SystemExit) as error:
@@ -619,6 +694,12 @@ class Dispatch:
                 continue
             if result.__class__ is CoroutineType:
                 self._runtime.watch(result, f"handler of {event!r}")
+
+    async def _fired(self, event: str, handler: Handler, args: tuple[Any, ...]) -> None:
+        try:
+            await handler.call(*handler.most(*args))
+        except BaseException as error:
+            logger.error("handler of '%s' failed", shown(event), exc_info=harmless(error))
 
     def own(self, event: str, *args: Any) -> None:
         """Run the handlers of an event of our own in its turn, behind what is waiting."""

@@ -51,12 +51,10 @@ async def admit(
 
 def explain(function: Any, result: Any, consequence: str, explained: set[str]) -> None:
     """Log once for each function what follows from what it has returned, and the cure."""
-    kind: Any = type(function)
-    name = getattr(function, "__qualname__", kind.__qualname__)
+    name = str(getattr(function, "__qualname__", "") or type(function).__qualname__)
     if name not in explained:
         explained.add(name)
-        kind_of_result = type(result)
-        returned = result if kind_of_result is bool else f"a {kind_of_result.__name__}"
+        returned = "False" if result is False else f"a {type(result).__name__}"
         logger.warning(
             "%s has returned %s, which %s: return nothing to accept, and raise ConnectError(why) in"
             " a middleware to refuse (this is logged once)",
