@@ -63,19 +63,23 @@ class TransportError(ConnectError):
 
     ``message`` is the JavaScript client's (``xhr poll error``, ``xhr post error``,
     ``websocket error``), ``description`` an HTTP status or the cause in words, ``context``
-    the body of the answer or the exception behind it.
+    the body of the answer or the exception behind it, ``sentence`` what the server says of it.
     """
 
-    def __init__(self, message: str, description: Any = None, context: Any = None) -> None:
+    def __init__(
+        self, message: str, description: Any = None, context: Any = None, sentence: str = ""
+    ) -> None:
         super().__init__(message)
         self.description = description
         self.context = context
+        self.sentence = sentence
 
     def __str__(self) -> str:
         if self.description is None:
             return shown(self.message, LONGEST)
         what = "HTTP status " if isinstance(self.description, int) else ""
-        return shown(f"{self.message}: {what}{self.description}", LONGEST)
+        said = f": {self.sentence}" if self.sentence else ""
+        return shown(f"{self.message}: {what}{self.description}{said}", LONGEST)
 
 
 class Disconnected(TelexError):

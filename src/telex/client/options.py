@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -14,6 +15,10 @@ from ..errors import ConfigurationError
 Auth = Any | Callable[[], Any | Awaitable[Any]]
 Texts = Mapping[str, Any]
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_NO_HEADER_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_PATH = re.compile(r"[\x00-\x20\x7f]")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineClientOptions:
@@ -21,7 +26,8 @@ class EngineClientOptions:
 
     ``protocol`` is Engine.IO's revision: 4, or 3 for servers of Socket.IO 2. ``ssl`` is an
     ``ssl.SSLContext``, or ``False`` to trust any certificate. ``transport_options`` maps a
-    transport to ``headers`` and ``query`` of its own.
+    transport to ``headers`` and ``query`` of its own. Without ``proxy``, ``HTTP_PROXY``,
+    ``HTTPS_PROXY`` and ``NO_PROXY`` say what goes through one, unless ``trust_env`` is off.
     """
 
     path: str = "/engine.io"
@@ -40,10 +46,15 @@ class EngineClientOptions:
     )
     ssl: SSLContext | Literal[False] | None = None
     proxy: str | None = None
+    trust_env: bool = True
     protocol: int = 4
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", path_option(self.path))
+        if _NO_PATH.search(self.path):
+            raise ConfigurationError(
+                f"path {self.path!r} has blanks or control characters: write them as %20 and so on"
+            )
         names = transports_option(self.transports) if self.transports else ()
         object.__setattr__(self, "transports", names)
         for name in ("query", "headers"):
@@ -55,6 +66,8 @@ class EngineClientOptions:
                 raise ConfigurationError(
                     f"transport_options[{name!r}] may have 'headers' and 'query', not {unknown}"
                 )
+            for kind in own:
+                _texts(kind, own[kind])
         if self.ssl is not None and self.ssl is not False and not isinstance(self.ssl, SSLContext):
             raise ConfigurationError("ssl must be an ssl.SSLContext, or False to verify nothing")
         self._check_protocol()
@@ -148,7 +161,23 @@ def _texts(name: str, value: Any) -> dict[str, str]:
         ) from None
     texts: dict[str, str] = {}
     for key, item in items.items():
+        if item is None:
+            raise ConfigurationError(
+                f"{name}: {str(key)!r} is None: leave it out, or give it a text"
+            )
         if isinstance(item, bool):
             item = "true" if item else "false"  # as JavaScript writes them
         texts[str(key)] = str(item)
+        if name == "headers":
+            _check_header(str(key), texts[str(key)])
     return texts
+
+
+def _check_header(name: str, value: str) -> None:
+    """Refuse what would end a header, and begin another one of somebody else's choice."""
+    if not _HEADER_NAME.match(name):
+        raise ConfigurationError(f"headers: {name!r} has characters that no name of a header has")
+    if _NO_HEADER_VALUE.search(value):
+        raise ConfigurationError(
+            f"headers: the value of {name!r} has line breaks or other control characters"
+        )

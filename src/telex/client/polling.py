@@ -11,7 +11,7 @@ from ..engine import payload
 from ..engine.packet import CLOSE_PACKET
 from ..errors import PacketError, TransportError
 from ..wire import EncodedPacket
-from .network import MAX_MESSAGE, Network
+from .network import MAX_MESSAGE, MAX_REDIRECTS, Answer, Network
 from .session import ClientSession
 
 if TYPE_CHECKING:
@@ -84,27 +84,40 @@ class PollingTransport:
         """One GET; ``None`` if it failed."""
         sid = self._session.id
         url = self._network.url(self.name, sid)
+        network = self._network
         try:
-            request: Any = self._client().get(_raw(url), allow_redirects=False)
-            async with request as response:
-                body = await _read(response)
-                status: int = response.status
-                kind: str = response.content_type
+            for _ in range(MAX_REDIRECTS):
+                answer = await self._get(url)
+                moved = None if sid else network.follow(self.name, url, answer.status, answer.moved)
+                if moved is None:
+                    break
+                url = moved
+            else:
+                answer = await self._get(url)
         except Exception as error:
-            self._fail("xhr poll error", self._network.cause(error), error)
+            self._fail("xhr poll error", network.cause(error), error)
             return None
-        if status != 200:
-            self._fail("xhr poll error", status, body.decode("utf-8", "replace"))
+        if answer.status != 200:
+            if not self._ended:
+                self._session.failed(self, network.refusal("xhr poll error", url, answer))
             return None
+        body = answer.body
         if self._session.protocol == 4:
             return payload.decode(body)
-        if kind == "application/octet-stream":
+        if answer.kind == "application/octet-stream":
             return payload.decode3_binary(body)
         try:
             return payload.decode3(body.decode())
         except UnicodeDecodeError as error:
             self._fail("server error", "the payload is not UTF-8", error)
             return None
+
+    async def _get(self, url: str) -> Answer:
+        request: Any = self._client().get(
+            _raw(url), allow_redirects=False, proxy=self._network.proxy()
+        )
+        async with request as response:
+            return await _read(response)
 
     def _take(self, items: Iterator[str | bytes]) -> None:
         """Hand on what one answer contained."""
@@ -170,30 +183,35 @@ class PollingTransport:
         if self._ended:
             return
         if failure is not None:
-            self._fail("xhr post error", *failure)
+            self._session.failed(self, failure)
             return
         self.writable = True
         if self._paused is None:
             self._session.drained(self)
         self._stopped()
 
-    async def _post_now(self, packets: list[EncodedPacket]) -> tuple[Any, Any] | None:
-        """One POST; description and context if it failed."""
+    async def _post_now(self, packets: list[EncodedPacket]) -> TransportError | None:
+        """One POST; why it has failed, if it has."""
         if self._session.protocol == 4:
             body = payload.encode(packets)
         else:
             body = payload.encode3(packets, str)
-        url = self._url or self._network.url(self.name, self._session.id)
+        network = self._network
+        url = self._url or network.url(self.name, self._session.id)
         try:
             request: Any = self._client().post(
-                _raw(url), data=body, headers=_TEXT_TYPE, allow_redirects=False
+                _raw(url),
+                data=body,
+                headers=_TEXT_TYPE,
+                allow_redirects=False,
+                proxy=network.proxy(),
             )
             async with request as response:
                 answer = await _read(response)
-                if response.status != 200:
-                    return response.status, answer.decode("utf-8", "replace")
+            if answer.status != 200:
+                return network.refusal("xhr post error", url, answer)
         except Exception as error:
-            return self._network.cause(error), error
+            return TransportError("xhr post error", network.cause(error), error)
         return None
 
     # -- the end --------------------------------------------------------------------------
@@ -277,8 +295,8 @@ class PollingTransport:
         return self._http
 
 
-async def _read(response: Any) -> bytes:
-    """The body of an answer. Raises ``ValueError`` if it is larger than a message may be."""
+async def _read(response: Any) -> Answer:
+    """An answer with its body. Raises ``ValueError`` if it is larger than a message may be."""
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
@@ -287,7 +305,8 @@ async def _read(response: Any) -> bytes:
             response.close()
             raise ValueError(f"the answer is larger than {MAX_BODY} bytes")
         parts.append(part)
-    return b"".join(parts)
+    moved = response.headers.get("Location", "")
+    return Answer(response.status, moved, b"".join(parts), response.content_type)
 
 
 def _raw(url: str) -> Any:

@@ -52,6 +52,8 @@ def parse(url: str) -> Target:
         raise ConfigurationError(f"{url!r}: the scheme must be http, https, ws or wss")
     if not parts.hostname:
         raise ConfigurationError(f"{url!r} names no server: write it like 'http://localhost:3000'")
+    if not all(char > " " and char != "\x7f" for char in parts.netloc):
+        raise ConfigurationError(f"{url!r} is no URL: the server's name has blanks in it")
     secure = _SECURE[parts.scheme] or (bare and port == 443)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     return Target(secure, parts.hostname, port or (443 if secure else 80), parts.path, query)

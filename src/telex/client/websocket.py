@@ -8,6 +8,7 @@ What picows leaves to its user is done here: reassembly of fragments, UTF-8, siz
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from .._log import logger, shown
 from .._silence import SILENCE
 from ..errors import TransportError
 from ..wire import EncodedPacket
-from .network import MAX_MESSAGE, Network
+from .network import MAX_MESSAGE, MAX_REDIRECTS, Answer, Network
 from .session import ClientSession, Details
 
 READ_BUFFER = 2048
@@ -62,6 +63,7 @@ class WebSocketTransport(WSListener):
         self._keep = keep
         self._protocol: Any = None
         self._socket: WSTransport | None = None
+        self._url = ""
         self._ended = False
         self._corking = False
         self._kind: WSMsgType | None = None
@@ -79,7 +81,7 @@ class WebSocketTransport(WSListener):
             transport: WSTransport = protocol.transport
         except Exception as error:
             if not self._ended:
-                self._session.failed(self, _explain(error, self._network))
+                self._session.failed(self, _explain(error, self._network, self._url))
             return
         try:
             await transport.wait_disconnected()
@@ -90,8 +92,25 @@ class WebSocketTransport(WSListener):
                 transport.disconnect(graceful=False)
 
     async def _connect(self) -> Any:
+        """Open the WebSocket, wherever the server has it."""
+        network, sid = self._network, self._session.id
+        url = self._url = network.url(self.name, sid)
+        for _ in range(MAX_REDIRECTS):
+            try:
+                return await self._open(url)
+            except Exception as error:
+                answer = _answer(error)
+                if answer is None or sid is not None:
+                    raise
+                moved = network.follow(self.name, url, answer.status, answer.moved)
+                if moved is None:
+                    raise
+                url = self._url = moved
+        return await self._open(url)
+
+    async def _open(self, url: str) -> Any:
         network = self._network
-        target, url = network.target, network.url(self.name, self._session.id)
+        target = network.place
         headers = network.headers(self.name)
         cookies = network.cookie_header()
         if cookies:
@@ -123,7 +142,7 @@ class WebSocketTransport(WSListener):
         loop = asyncio.get_running_loop()
         context = network.ssl()
         server = target.host if context is not None else None
-        proxy = network.options.proxy
+        proxy = network.proxy()
         if proxy is None:
             transport, protocol = await loop.create_connection(
                 create, target.host, target.port, ssl=context, server_hostname=server
@@ -306,12 +325,22 @@ class _Broken(Exception):
         self.code = code
 
 
-def _explain(error: Exception, network: Network) -> TransportError:
-    """Why no WebSocket could be opened."""
+def _answer(error: Exception) -> Answer | None:
+    """What a handshake was answered with instead of a WebSocket."""
     response: Any = getattr(error, "response", None)
-    if response is not None:
-        body = response.body or b""
-        return TransportError(
-            "websocket error", int(response.status), body.decode("utf-8", "replace")
-        )
+    if response is None:
+        return None
+    moved = str(response.headers.get("Location", ""))
+    body: bytes = getattr(error, "raw_body", None) or b""  # what has come with the head
+    if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
+        size, _, chunk = body.partition(b"\r\n")
+        body = chunk[: int(size, 16)] if re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size) else b""
+    return Answer(int(response.status), moved, body)
+
+
+def _explain(error: Exception, network: Network, url: str) -> TransportError:
+    """Why no WebSocket could be opened."""
+    answer = _answer(error)
+    if answer is not None:
+        return network.refusal("websocket error", url, answer)
     return TransportError("websocket error", network.cause(error), error)
