@@ -1,6 +1,7 @@
 """telex: Socket.IO for Python."""
 
 from . import sync
+from ._logging import log
 from ._version import __version__
 from .app import EngineServer, Server
 from .client.connect import connect, connect_engine
@@ -58,5 +59,6 @@ __all__ = [
     "__version__",
     "connect",
     "connect_engine",
+    "log",
     "sync",
 ]

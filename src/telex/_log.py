@@ -100,3 +100,9 @@ def _logger(name: str) -> logging.Logger:
 
 logger = _logger("telex")
 """Failures, refusals, limits that were reached."""
+
+connections = _logger("telex.connections")
+"""INFO: connections that are opened, moved to another transport and closed, and their sockets."""
+
+packets = _logger("telex.packets")
+"""DEBUG: every packet."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, ClassVar, Self
 
-from .._log import logger, shown
+from .._log import connections, logger, packets, shown
 from ..engine.packet import message
+from ..engine.trace import contents, told
 from ..errors import ConfigurationError, ConnectError, Disconnected
 from ..server.events import Events
 from ..server.handlers import Handlers
@@ -125,6 +127,8 @@ class ClientEngine(Events):
             elapsed=elapsed,
         )
         self.session.on_message = self._message
+        self._logs = packets.isEnabledFor(logging.DEBUG)
+        self.session.watched = self._logs
 
     def __repr__(self) -> str:
         return f"<ClientEngine {self._network.target.authority} {self.ready_state}>"
@@ -270,6 +274,13 @@ class ClientEngine(Events):
         if event in _WATCHED:
             self.session.watched = True
 
+    def _log_packet(self, event: str, packet: Any) -> None:
+        if event == "packet":
+            packets.debug("%s: received %s", shown(self), shown(told(packet)))
+        else:
+            for data in contents(packet):
+                packets.debug("%s: sending %s", shown(self), shown(told(data)))
+
     # -- what the session asks for ----------------------------------------------------------
 
     def connect(self, name: str, sid: str | None) -> ClientTransport:
@@ -286,15 +297,21 @@ class ClientEngine(Events):
         """The session has something to tell."""
         if event == "drain":
             self._let_go_on()
+        elif self._logs and event in ("packet", "packet_create"):
+            self._log_packet(event, args[0])
         elif event == "open":
+            transport = "websocket" if self._is_websocket() else "polling"
+            connections.info("%s: opened over %s", shown(self), shown(transport))
             self._network.remembered_websocket = self._is_websocket()
             self._settle(None)
         elif event == "upgrade":
+            connections.info("%s: upgraded to websocket", shown(self))
             self._network.remembered_websocket = self._is_websocket()
         elif event == "error":
             self._error = args[0]
             self._network.remembered_websocket = False
         elif event == "close":
+            connections.info("%s: closed, %s", shown(self), shown(args[0]))
             self._closed(args[0])
         if self._observer is not None:
             self._observer(event, args)

@@ -6,8 +6,10 @@ and lends the engine its timer (``schedule.wake``) and its cork.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
+from .._log import connections, packets, shown
 from ..config import EngineOptions
 from ..errors import ConfigurationError
 from ..types import Clock, HeaderList, Request
@@ -31,6 +33,7 @@ from .legacy import LegacyText
 from .polling import PollingTransport
 from .schedule import Schedule
 from .session import Session
+from .trace import PacketLog
 
 
 class Engine:
@@ -151,6 +154,10 @@ class Engine:
             volatile_waits=self.options.slow_consumer == "drop_volatile",
         )
         self.sessions[sid] = session
+        if connections.isEnabledFor(logging.INFO):
+            connections.info("%s: opened over %s", shown(session.name), shown(transport.name))
+        if packets.isEnabledFor(logging.DEBUG):
+            session.observer = PacketLog(session.name)
         session.send(self._open_packet.encode(sid, transport.name))
         session.opened()
         self.on_session(session)

@@ -7,8 +7,10 @@ happened through the callables that were put into ``on_message`` and ``on_close`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
+from .._log import connections, shown
 from ..ids import tag
 from ..types import Request
 from ..wire import EncodedPacket
@@ -331,6 +333,8 @@ class Session(Flow):
         """End the session now. ``on_close`` is called exactly once, whatever happens."""
         if not self._move("end"):
             return
+        if connections.isEnabledFor(logging.INFO):
+            connections.info("%s: closed, %s", shown(self.name), shown(reason))
         self._heartbeat.forget(self)
         self._drop()
         if self.probe is not None:
@@ -400,6 +404,8 @@ class Session(Flow):
         if previous.writable:
             previous.send([NOOP_PACKET])
         previous.close()
+        if connections.isEnabledFor(logging.INFO):
+            connections.info("%s: upgraded to %s", shown(self.name), shown(transport.name))
         if self.on_upgrade is not None:
             self.on_upgrade()
         if self.waiting == [CLOSE_PACKET]:  # over WebSocket, the end needs no packet

@@ -30,6 +30,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from .._log import logger
+from .._logging import SESSION_IDS
 from ..engine.flow import Transport
 from ..engine.schedule import Lane, Schedule
 from ..engine.session import Probe, Session
@@ -44,6 +45,8 @@ from .packed import PackedRequest
 from .timer import LoopTimer
 
 _errors = logging.getLogger("uvicorn.error")
+_errors.addFilter(SESSION_IDS)
+logging.getLogger("uvicorn.access").addFilter(SESSION_IDS)
 
 EXTENSION = "telex.upgrade"
 INVALID = "Invalid HTTP request received."

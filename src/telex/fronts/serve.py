@@ -13,9 +13,11 @@ from collections.abc import Generator
 from typing import Any, Protocol, runtime_checkable
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from .._log import shown
+from .._logging import with_telex
 from ..config import duration
 from ..errors import ConfigurationError
 from . import fast_http
@@ -201,6 +203,8 @@ def run(
             "drain needs a telex.Server that runs in one process, without workers and reload;"
             " an application that contains one closes it by itself: await io.close(drain=…)"
         )
+    if "log_config" not in options:
+        options["log_config"] = with_telex(LOGGING_CONFIG, options.get("log_level"))
     config = _config(target, host, port, workers=workers, reload=reload, **options)
     _calm_collector()
     if config.should_reload or config.workers > 1:

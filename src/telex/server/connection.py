@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from .._log import shown
+from .._log import connections, shown
 from ..adapter.recovery import StoredSession
 from ..engine.flow import OPEN
 from ..engine.session import Session
@@ -228,6 +229,7 @@ class Connection:
     def _join(self, name: str, namespace: Namespace | None, auth: dict[str, Any]) -> None:
         if namespace is None:
             message = "Invalid namespace"
+            self.session.note("refused, there is no such namespace", name)
             data = {"message": message} if self.revision == 5 else message
             self.session.send(self._runtime.parser.encode(CONNECT_ERROR, name, data))
             return
@@ -255,6 +257,8 @@ class Connection:
         return socket
 
     def _socket_accepted(self, socket: Socket) -> None:
+        if connections.isEnabledFor(logging.INFO):
+            connections.info("%s: joined as %s", shown(self.session.name), shown(socket))
         self._shared.joined(self)
         self._choose_lane()
         if self._held is not None and socket.nsp.name == "/":

@@ -6,9 +6,10 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..engine.flow import OPEN
+from ..engine.flow import OPEN, PacketObserver
 from ..engine.packet import TYPES, message
 from ..engine.session import Session
+from ..engine.trace import contents
 from ..types import Buffer, Request
 from ..wire import EncodedPacket
 from .events import Events
@@ -93,7 +94,7 @@ class EngineSocket(Events):
         elif event == "drain":
             self._session.on_drain = self._drained
         elif event in ("packet", "packet_create"):
-            self._session.observer = _Observer(self.fire)
+            self._session.observer = _Observer(self.fire, self._session.observer)
 
     def _drained(self) -> None:
         self.fire("drain")
@@ -120,20 +121,28 @@ class EngineSocket(Events):
 class _Observer:
     """Turns what a session sees into events."""
 
-    __slots__ = ("_fire",)
+    __slots__ = ("_fire", "_log")
 
-    def __init__(self, fire: Callable[..., None]) -> None:
+    def __init__(self, fire: Callable[..., None], log: PacketObserver | None) -> None:
         self._fire = fire
+        self._log = log.log if isinstance(log, _Observer) else log
+
+    @property
+    def log(self) -> PacketObserver | None:
+        """What logs the packets, too."""
+        return self._log
 
     def received(self, data: str | bytes, binary_prefix: int) -> None:
         """A packet has come."""
+        if self._log is not None:
+            self._log.received(data, binary_prefix)
         self._fire("packet", _describe(data, binary_prefix))
 
     def created(self, packet: EncodedPacket) -> None:
         """A packet is about to be sent."""
-        if packet.text is not None:
-            self._fire("packet_create", _describe(packet.text.decode(), 0))
-        for data in packet.attachments:
+        if self._log is not None:
+            self._log.created(packet)
+        for data in contents(packet):
             self._fire("packet_create", _describe(data, 0))
 
 

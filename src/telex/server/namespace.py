@@ -131,6 +131,7 @@ class Namespace(NamespaceFace):
                     data["data"] = refusal.data
             elif refusal.data is not None:
                 data = refusal.data
+            socket.client.session.note("refused by a middleware", f"{self.name}: {refusal.message}")
             socket.turned_away(self._runtime.parser.encode(CONNECT_ERROR, self.name, data))
             self.check_empty()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from _thread import get_ident
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Never, Protocol, TypeVar
 
-from .._log import logger
+from .._log import connections, logger, shown
 from ..adapter.base import Adapter, Settle, Target
 from ..adapter.recovery import Kept, RecoveryLog, StoredSession
 from ..config import duration, refuse_keywords
@@ -739,6 +740,8 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         if self.state is DISCONNECTED:
             return
         was_connected = self.state is CONNECTED
+        if was_connected and connections.isEnabledFor(logging.INFO):
+            connections.info("%s: left, %s", shown(self), shown(reason))
         if was_connected:
             self._last_rooms = dict.fromkeys(self.nsp.adapter.rooms_of(self.id)).keys()
         if self._log is not None and self._pid is not None:
