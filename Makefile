@@ -7,6 +7,8 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MICRO_ARGS ?= --fast
+SOAK_MINUTES ?= 60
+SOAK_ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -25,7 +27,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv peers browser compiler native client demo test lint format types bench micro clean
+.PHONY: help venv peers browser compiler native client demo test lint format types bench micro soak clean
 
 help: ## list the targets
 	@echo "telex: make TARGET"
@@ -84,6 +86,9 @@ bench: venv peers client compiler native ## telex, Node's socket.io and python-s
 
 micro: venv ## what single steps of telex cost, with pyperf (MICRO_ARGS=…)
 	@$(BIN)/python -m benchmarks.micro $(MICRO_ARGS)
+
+soak: venv compiler native ## memory under mixed load for an hour (SOAK_MINUTES=… SOAK_ARGS=…)
+	@$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 clean: ## remove everything that is generated or installed
 	rm -rf .venv peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
