@@ -207,7 +207,7 @@ def namespaces(io: Server) -> None:
 
 
 def dynamic_namespaces(io: Server) -> None:
-    dynamic = io.of(re.compile(r"^/dynamic-\d+$"))
+    dynamic = io.of(re.compile(r"\A/dynamic-[0-9]+\Z"))
 
     @dynamic.on("connect")
     def connect(socket: Socket) -> None:

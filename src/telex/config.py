@@ -145,6 +145,7 @@ class ServerOptions(EngineOptions):
     connect_timeout: float = 45.0
     max_attachments: int = 10
     cleanup_empty_child_namespaces: bool = False
+    max_dynamic_namespaces: int = 10_000
     connection_state_recovery: bool | Mapping[str, Any] = False
     handshake_extra: Callable[[Request], Mapping[str, Any]] | None = None
     id_source: Literal["random", "engine", "random_for_all"] = "random"
@@ -156,6 +157,7 @@ class ServerOptions(EngineOptions):
         for name in ("serve_client", "cleanup_empty_child_namespaces"):
             _flag(name, getattr(self, name))
         _count("max_attachments", self.max_attachments, "attachments")
+        _count("max_dynamic_namespaces", self.max_dynamic_namespaces, "namespaces")
         if self.adapter is not None and not callable(self.adapter):
             raise ConfigurationError("adapter must be callable(namespace) -> adapter")
         if self.handshake_extra is not None and not callable(self.handshake_extra):

@@ -285,3 +285,20 @@ async def test_what_cannot_be_a_pattern() -> None:
     wrong: Any = 5
     with pytest.raises(ConfigurationError, match="regular expression"):
         io.of(wrong)
+
+
+async def test_those_in_use_are_limited(site: Site) -> None:
+    io = Server(max_dynamic_namespaces=2)
+    io.of(re.compile(r"\A/game-[0-9]+\Z"))
+    page = await site.page(io)
+    assert await page.run("""
+        const [first, second] = [await connect("/game-1"), await connect("/game-2")];
+        const [error] = await once(open("/game-3"), "connect_error");
+        first.disconnect();
+        await connect("/game-4");
+        return error.message;
+    """) == ("Invalid namespace")
+    assert [name for name in ("/game-2", "/game-4") if io.of(name).sockets] == [
+        "/game-2",
+        "/game-4",
+    ]

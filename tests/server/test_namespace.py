@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from telex import ConnectError, Namespace, Socket
 from telex.errors import ConfigurationError
+from telex.parser.packet import MAX_NAMESPACE
+from telex.server import core
 from telex.server.class_based import NamespaceHandlers, register
 
 from .scenes import Scene, note, returns, settle
@@ -278,6 +281,63 @@ class TestDynamic:
         await settle()
         assert ("/x" in scene.core.namespaces) is not cleanup
         assert len(parent.children) == (0 if cleanup else 1)
+
+    async def test_the_longest_empty_ones_go_when_there_are_many(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(core, "MAX_EMPTY", 3)
+        scene = Scene()
+        parent = scene.core.dynamic(re.compile(r"\A/x"))
+        scene.core.of("/x-of-the-application")
+        stays = scene.client()
+        stays.say("0/x0,")
+        await settle()
+        for number in range(8):
+            client = scene.client()
+            client.say(f"0/x{number},")
+            await settle()
+            client.say(f"1/x{number},")
+            await settle()
+        left = ["/", "/x-of-the-application", "/x0", "/x5", "/x6", "/x7"]
+        assert list(scene.core.namespaces) == left
+        assert {child.name for child in parent.children} == set(left[1:])
+        assert len(parent.registry.children) == len(left) - 1
+
+    async def test_there_is_a_limit_to_those_in_use(self, caplog: pytest.LogCaptureFixture) -> None:
+        scene = Scene(max_dynamic_namespaces=3)
+        scene.core.dynamic(re.compile(r"\A/x"))
+        clients = [scene.client() for _ in range(6)]
+        for number, client in enumerate(clients):
+            client.say(f"0/x{number},")
+        await settle()
+        said = [str(client.heard()[0])[0] for client in clients]
+        assert said == ["0"] * 3 + ["4"] * 3
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "max_dynamic_namespaces" in caplog.text
+        clients[1].say("1/x1,")  # an empty one makes room
+        clients[5].say("0/x5,")
+        clients[2].say("0/x0,")  # one that exists needs none
+        await settle()
+        assert str(clients[5].heard()[0]).startswith("0/x5,")
+        assert str(clients[2].heard()[0]).startswith("0/x0,")
+        assert list(scene.core.namespaces) == ["/", "/x0", "/x2", "/x5"]
+
+    @pytest.mark.parametrize("name", ["/a\x1b[31m", "/a\u202e", "/" + "a" * MAX_NAMESPACE])
+    async def test_names_that_cannot_be(self, name: str) -> None:
+        """They reach neither patterns nor functions, whatever the parser lets through."""
+        scene = Scene()
+        asked: list[str] = []
+
+        def matches(name: str, auth: object) -> bool:
+            asked.append(name)
+            return True
+
+        scene.core.dynamic(matches)
+        assert scene.core.find(name, {}) is None
+        assert asked == []
+        found = scene.core.find("/a b-ö", {})
+        assert inspect.isawaitable(found)
+        assert await found is scene.core.of("/a b-ö")
 
     async def test_emitting_to_all_children(self) -> None:
         scene = Scene()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from telex import AckTimeout, Disconnected, EncodeError, Socket
+from telex import AckTimeout, ConfigurationError, Disconnected, EncodeError, Socket
 from telex.server.socket import HIGH_WATER
 
 from .scenes import Client, Scene, note_args, settle
@@ -275,6 +278,73 @@ class TestRooms:
         assert seen == [{socket.id, "a"}, set()]
         socket.join("late")
         assert scene.root.adapter.rooms() == {}
+
+    async def test_the_id_of_another_socket_is_no_room_to_join(self) -> None:
+        """A name from a client would let it read what is meant for that one alone."""
+        scene, client, socket = await joined()
+        victim_client, victim = scene.joined()
+        [remote] = await scene.root.in_(socket.id).fetch_sockets()
+        joins: list[Callable[..., object]] = [
+            socket.join,
+            scene.root.in_(socket.id).sockets_join,
+            scene.root.sockets_join,
+            remote.join,
+            socket.threadsafe.join,
+            scene.root.threadsafe.in_(socket.id).sockets_join,
+        ]
+        for join in joins:
+            handed = None
+            with pytest.raises(ConfigurationError, match="other_ids"):
+                handed = join(["a", victim.id])
+                assert isinstance(handed, Future)
+                handed.result()
+        assert socket.rooms == {socket.id}
+        scene.root.to(victim.id).emit("secret")
+        assert client.heard() == []
+        assert victim_client.heard() == ['2["secret"]']
+        socket.join(socket.id)
+        scene.root.in_(victim.id).sockets_join(victim.id)
+        socket.join(victim.id, other_ids=True)
+        assert socket.rooms == {socket.id, victim.id}
+        victim.disconnect()
+        scene.joined()[1].join(victim.id)  # a name like any other now
+
+    async def test_nor_is_that_of_one_who_may_come_back(self) -> None:
+        scene, _, socket = await joined(connection_state_recovery=True)
+        victim_client, victim = scene.joined()
+        victim_client.session.end("transport close")
+        with pytest.raises(ConfigurationError):
+            socket.join(victim.id)
+        returned: list[str] = []
+        decided = asyncio.Event()
+
+        @scene.root.use
+        async def think(newcomer: Socket) -> None:
+            with pytest.raises(ConfigurationError):
+                newcomer.join(socket.id)
+            await decided.wait()
+            returned.append(newcomer.id)
+
+        again = scene.client()
+        again.say(f'0{{"pid":"{victim.pid}"}}')
+        await settle()
+        with pytest.raises(ConfigurationError):
+            socket.join(victim.id)
+        decided.set()
+        await settle()
+        assert returned == [victim.id]
+        scene.root.sockets[victim.id].disconnect()
+        socket.join(victim.id)
+
+    async def test_a_parent_namespace_knows_the_ids_of_its_children(self) -> None:
+        scene = Scene()
+        parent = scene.core.dynamic(re.compile(r"\A/x"))
+        client = scene.client()
+        client.say("0/x,")
+        await settle()
+        [sid] = scene.core.of("/x").sockets
+        with pytest.raises(ConfigurationError):
+            parent.sockets_join(sid)
 
 
 class TestTasks:

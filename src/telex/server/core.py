@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -38,6 +39,10 @@ DRAIN_STEP = 0.05
 SHUTTING_DOWN = "server shutting down"
 
 
+MAX_EMPTY = 1000
+"""How many dynamic namespaces that clients have asked for may be empty."""
+
+
 class Core:
     """Owns the engine, the connections and the namespaces. ``clock`` gives seconds."""
 
@@ -48,6 +53,9 @@ class Core:
         self.engine.on_session = self._session_opened
         self.namespaces: dict[str, Namespace] = {}
         self._parents: list[ParentNamespace] = []
+        self._asked_for: set[Namespace] = set()
+        self._empty: OrderedDict[Namespace, ParentNamespace] = OrderedDict()
+        self._dynamic_limit_explained = False
         self._adapter: Callable[[Namespace], Adapter] | None = options.adapter
         # A client that says something else than pong buys the time for a pong once.
         detection = options.ping_interval + 2 * options.ping_timeout
@@ -93,7 +101,7 @@ class Core:
         if not isinstance(name, str):
             raise ConfigurationError(f"the name of a namespace is text, not {name!r}")
         name = name if name.startswith("/") else "/" + name
-        if "," in name or not name.isprintable() or len(name) > MAX_NAMESPACE:
+        if not _is_possible(name):
             raise ConfigurationError(
                 f"{name[:50]!r} cannot be a namespace: it has a comma, a control character,"
                 f" or more than {MAX_NAMESPACE} characters"
@@ -150,19 +158,58 @@ class Core:
         def emptied(child: Namespace) -> None:
             # A name that nobody was let into leaves nothing behind, whatever the option.
             if self.options.cleanup_empty_child_namespaces or not child.ever_joined:
-                parent.forget(child)
-                if self.namespaces.get(child.name) is child:
-                    del self.namespaces[child.name]
-                    self.runtime.start(child.adapter.close())
+                self._remove_child(parent, child)
+            elif child in self._asked_for:
+                self._child_emptied(parent, child)
 
         child = self._make(name, parent.registry.child(), emptied)
         parent.children.add(child)
         return child
 
+    def _remove_child(self, parent: ParentNamespace, child: Namespace) -> None:
+        parent.forget(child)
+        self._asked_for.discard(child)
+        self._empty.pop(child, None)
+        if self.namespaces.get(child.name) is child:
+            del self.namespaces[child.name]
+            self.runtime.start(child.adapter.close())
+
+    def _child_emptied(self, parent: ParentNamespace, child: Namespace) -> None:
+        """Keep an empty namespace for those who come back, and drop the one empty for longest."""
+        self._empty[child] = parent
+        self._empty.move_to_end(child)
+        if len(self._empty) > MAX_EMPTY:
+            self._drop_empty()
+
+    def _drop_empty(self) -> bool:
+        """Remove the namespace that has been empty for longest; whether there was one."""
+        while self._empty:
+            child, parent = self._empty.popitem(last=False)
+            if child.empty:
+                self._remove_child(parent, child)
+                return True
+        return False
+
+    def _make_for_client(self, parent: ParentNamespace, name: str) -> Namespace | None:
+        limit = self.options.max_dynamic_namespaces
+        if len(self._asked_for) >= limit and not self._drop_empty():
+            if not self._dynamic_limit_explained:
+                self._dynamic_limit_explained = True
+                logger.warning(
+                    "a client has asked for one more than %d dynamic namespaces that are in use,"
+                    " and is refused, as others will be without a word: see the option"
+                    " max_dynamic_namespaces",
+                    limit,
+                )
+            return None
+        child = self._make_child(parent, name)
+        self._asked_for.add(child)
+        return child
+
     def find(self, name: str, auth: Any) -> Namespace | Awaitable[Namespace | None] | None:
         """The namespace that a client asks for, or a dynamic one made for it."""
         namespace = self.namespaces.get(name)
-        if namespace is not None or not self._parents:
+        if namespace is not None or not self._parents or not _is_possible(name):
             return namespace
         return self._find_dynamic(name, auth)
 
@@ -170,7 +217,7 @@ class Core:
         for parent in list(self._parents):
             if await parent.matches(name, auth):
                 # Somebody else may have asked for the same name meanwhile.
-                return self.namespaces.get(name) or self._make_child(parent, name)
+                return self.namespaces.get(name) or self._make_for_client(parent, name)
         return None
 
     # -- connections ------------------------------------------------------------------------
@@ -264,3 +311,9 @@ async def end_all(engine: Engine, reason: str, drain: float) -> None:
         await in_turns(sessions[step::steps], end_one, FAREWELLS)
         if drain > 0 and sessions:
             await asyncio.sleep(drain / steps)
+
+
+def _is_possible(name: str) -> bool:
+    """Whether this can be the name of a namespace."""
+    possible = "," not in name and name.isprintable() and len(name) <= MAX_NAMESPACE
+    return possible and name.startswith("/")

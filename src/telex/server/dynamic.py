@@ -25,7 +25,7 @@ Matcher = Callable[[str, Any], "bool | Awaitable[bool]"]
 
 
 class ParentNamespace(NamespaceFace):
-    """All namespaces whose name matches: ``io.of(re.compile("/game-[0-9]+"))``.
+    r"""All namespaces whose name matches: ``io.of(re.compile(r"\A/game-[0-9]+\Z"))``.
 
     What is registered here holds for each of them, those that exist and those to come;
     what is emitted here reaches the sockets of all of them. ``children`` are those that
@@ -48,7 +48,9 @@ class ParentNamespace(NamespaceFace):
                 " (name, auth) -> bool"
             )
         self.children: set[Namespace] = set()
-        parts = OperatorParts(name, _Children(self.children, runtime), runtime, count())
+        parts = OperatorParts(
+            name, _Children(self.children, runtime), runtime, count(), is_id=self._is_id
+        )
         super().__init__(Registry(), BroadcastOperator(parts, Target()))
 
     def __repr__(self) -> str:
@@ -57,11 +59,13 @@ class ParentNamespace(NamespaceFace):
     def _is_named(self, name: str, auth: Any) -> bool:
         return self.expression is not None and self.expression.search(name) is not None
 
+    def _is_id(self, name: str) -> bool:
+        return any(child.is_id(name) for child in self.children)
+
     def forget(self, child: Namespace) -> None:
         """A child is no more."""
         self.children.discard(child)
-        if child.registry in self._registry.children:
-            self._registry.children.remove(child.registry)
+        self._registry.children.pop(child.registry, None)
 
     async def matches(self, name: str, auth: Any) -> bool:
         """Whether a client may have a namespace of this name."""

@@ -195,9 +195,9 @@ class NamespaceFace:
         """The ids of all sockets, on all servers."""
         return await self._everybody.clients()
 
-    def sockets_join(self, rooms: Rooms) -> Awaitable[None]:
-        """Make all sockets join rooms, on all servers."""
-        return self._everybody.sockets_join(rooms)
+    def sockets_join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]:
+        """Make all sockets join rooms, on all servers (``other_ids``: see ``Socket.join``)."""
+        return self._everybody.sockets_join(rooms, other_ids=other_ids)
 
     def sockets_leave(self, rooms: Rooms) -> Awaitable[None]:
         """Make all sockets leave rooms, on all servers."""

@@ -41,7 +41,7 @@ class Namespace(NamespaceFace):
     ) -> None:
         self.name = name
         self.adapter = _observed(make_adapter(self), recovery)
-        self.parts = OperatorParts(name, self.adapter, runtime, count(), recovery)
+        self.parts = OperatorParts(name, self.adapter, runtime, count(), recovery, self.is_id)
         self.ever_joined = False
         self._runtime = runtime
         self._emptied = emptied
@@ -162,9 +162,19 @@ class Namespace(NamespaceFace):
                 self.parts.recovery.forget(socket.id)
             self.check_empty()
 
+    def is_id(self, name: str) -> bool:
+        """Whether this is the id of a socket that is here, or may come back."""
+        log = self.parts.recovery
+        return name in self._sockets or (log is not None and log.awaits(name))
+
+    @property
+    def empty(self) -> bool:
+        """Whether no socket is here, or waits to be let in."""
+        return not self._sockets and not self._pending
+
     def check_empty(self) -> None:
         """Tell whoever made the namespace if nobody is in it, or about to be."""
-        if self._emptied is not None and not self._sockets and not self._pending:
+        if self._emptied is not None and self.empty:
             self._emptied(self)
 
 

@@ -40,6 +40,10 @@ def check_event(event: str) -> None:
         raise ValueError(f"{event!r} is a reserved event name")
 
 
+def _no_id(name: str) -> bool:
+    return False
+
+
 class OperatorParts(NamedTuple):
     """What every operator of a namespace needs."""
 
@@ -48,6 +52,17 @@ class OperatorParts(NamedTuple):
     runtime: Runtime
     ack_ids: Iterator[int]
     recovery: RecoveryLog | None = None
+    is_id: Callable[[str], bool] = _no_id
+
+    def check_rooms(self, names: Iterable[str], own: str | None) -> None:
+        """Refuse rooms named like the id of another socket than the one with the id ``own``."""
+        for name in names:
+            if name != own and self.is_id(name):
+                raise ConfigurationError(
+                    "a room is named like the id of another socket, and who joins it receives"
+                    " what is meant for that one alone: choose another name, or pass"
+                    " other_ids=True if this is meant"
+                )
 
     def encode_kept(
         self, event: list[Any], target: Target | str, *, compress: bool = True
@@ -271,10 +286,19 @@ class BroadcastOperator:
         self._here("clients")
         return [description["id"] for description in await self.parts.adapter.fetch(self._target)]
 
-    def sockets_join(self, rooms: Rooms) -> Awaitable[None]:
-        """Make the sockets that were chosen join rooms, on all servers."""
+    def sockets_join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]:
+        """Make the sockets that were chosen join rooms, on all servers.
+
+        A room named like the id of another socket is refused, unless ``other_ids``: see
+        ``Socket.join``.
+        """
         self._here("sockets_join")
-        return self.parts.adapter.join_all(self._target, room_names(rooms))
+        names = room_names(rooms)
+        if not other_ids:
+            chosen = self._target.rooms
+            own = next(iter(chosen)) if chosen is not None and len(chosen) == 1 else None
+            self.parts.check_rooms(names, own)
+        return self.parts.adapter.join_all(self._target, names)
 
     def sockets_leave(self, rooms: Rooms) -> Awaitable[None]:
         """Make the sockets that were chosen leave rooms, on all servers."""
@@ -323,9 +347,9 @@ class RemoteSocket:
         """Emit an event and wait for the answer; ``AckTimeout`` if none comes in time."""
         return await self.timeout(timeout).emit_with_ack(event, *args)
 
-    def join(self, rooms: Rooms) -> Awaitable[None]:
-        """Join rooms."""
-        return self._operator.sockets_join(rooms)
+    def join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]:
+        """Join rooms (``other_ids``: see ``Socket.join``)."""
+        return self._operator.sockets_join(rooms, other_ids=other_ids)
 
     def leave(self, rooms: Rooms) -> Awaitable[None]:
         """Leave rooms."""

@@ -41,7 +41,7 @@ class Registry:
         self.own = Handlers()
         self.events = Handlers()
         self.exceptions: dict[type[BaseException], Handler] = {}
-        self.children: list[Registry] = []
+        self.children: dict[Registry, None] = {}
 
     def child(self) -> Registry:
         """A registry that begins with what is here and receives what will come."""
@@ -50,7 +50,7 @@ class Registry:
         child.own.by_event.update(self.own.by_event)
         child.events.by_event.update(self.events.by_event)
         child.exceptions.update(self.exceptions)
-        self.children.append(child)
+        self.children[child] = None
         return child
 
     def add_middleware(self, middleware: Middleware) -> None:

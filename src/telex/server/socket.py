@@ -566,9 +566,15 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
 
     # -- rooms --------------------------------------------------------------------------
 
-    def join(self, rooms: Rooms) -> Sent:
-        """Join a room or several."""
+    def join(self, rooms: Rooms, *, other_ids: bool = False) -> Sent:
+        """Join a room or several.
+
+        A room named like the id of another socket is refused (``ConfigurationError``), since
+        who is in it receives what is sent to that socket alone; ``other_ids`` allows it.
+        """
         names = room_names(rooms)
+        if not other_ids:
+            self.nsp.parts.check_rooms(names, self.id)
         if get_ident() != self._runtime.thread:
             self._runtime.elsewhere("join", _JOIN)
         if self.state is PENDING:

@@ -256,9 +256,10 @@ class ThreadsafeOperator(Threadsafe):
         """The ids of the sockets that were chosen, on all servers."""
         return self._wait(self._operator.clients)
 
-    def sockets_join(self, rooms: Rooms) -> Handed[None]:
+    def sockets_join(self, rooms: Rooms, *, other_ids: bool = False) -> Handed[None]:
         """Make the sockets that were chosen join rooms, on all servers."""
-        return self._done(self._operator.sockets_join, room_names(rooms))
+        join = partial(self._operator.sockets_join, other_ids=other_ids)
+        return self._done(join, room_names(rooms))
 
     def sockets_leave(self, rooms: Rooms) -> Handed[None]:
         """Make the sockets that were chosen leave rooms, on all servers."""
@@ -348,7 +349,7 @@ class ThreadsafeEmitter(Threadsafe, Generic[S, E]):
 class ServerSocket(BroadcastEmitting, Protocol):
     """A socket of a server, as other threads use it."""
 
-    def join(self, rooms: Rooms) -> Awaitable[None]: ...
+    def join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]: ...
 
     def leave(self, rooms: Rooms) -> Awaitable[None]: ...
 
@@ -367,9 +368,9 @@ class ThreadsafeSocket(
         """To everybody in the namespace but this socket."""
         return ThreadsafeOperator(self._emitter.broadcast)
 
-    def join(self, rooms: Rooms) -> Handed[None]:
-        """Join a room or several."""
-        return self._done(self._socket.join, room_names(rooms))
+    def join(self, rooms: Rooms, *, other_ids: bool = False) -> Handed[None]:
+        """Join a room or several (``other_ids``: see ``Socket.join``)."""
+        return self._done(partial(self._socket.join, other_ids=other_ids), room_names(rooms))
 
     def leave(self, rooms: Rooms) -> Handed[None]:
         """Leave a room or several."""
