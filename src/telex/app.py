@@ -178,7 +178,8 @@ class EngineServer(_Served):
         front = AsgiFront(self._engine, other=None if app is None else _asgi(app))
         front.on_bind = self._runtime.bind
         front.on_shutdown = self.close_connections
-        super().__init__(front, EngineFace(self._engine, front, []))
+        self._opened: list[Callable[[EngineSocket], Any]] = []
+        super().__init__(front, EngineFace(self._engine, front, self._opened))
 
     @property
     def clients_count(self) -> int:
@@ -195,9 +196,16 @@ class EngineServer(_Served):
     @overload
     def on(self, event: str, handler: Function) -> EngineServer: ...
     def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler for ``connection``; it receives an engine socket."""
+        """Register a handler: ``connection`` receives an engine socket.
+
+        The other events are those of ``engine``: ``connection_error``, ``initial_headers``
+        and ``headers``.
+        """
         if event != "connection":
-            raise ConfigurationError(f"an engine server has no event {event!r}: use 'connection'")
+            if handler is None:
+                return self.engine.on(event)
+            self.engine.on(event, handler)
+            return self
         add = self._handlers.add
         return registering(self, lambda each: add(event, Handler(each, checked=False)), handler)
 
@@ -205,14 +213,15 @@ class EngineServer(_Served):
         socket = EngineSocket(session, self._runtime)
         session.on_message = socket.received
         session.on_close = socket.closed
-        for handler in self._handlers.by_event.get("connection", ()):
+        handlers = self._handlers.by_event.get("connection", ())
+        for function in [*[handler.function for handler in handlers], *self._opened]:
             try:
-                result = handler.function(socket)
+                result = function(socket)
             except Exception:
                 logger.exception("a connection handler failed; its connection is closed")
                 session.close()
                 return
-            if handler.is_async:
+            if inspect.isawaitable(result):
                 self._runtime.start(_or_close(result, session), held=result)
 
     def close_at_once(self) -> None:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from inspect import iscoroutinefunction
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from .errors import ConfigurationError, UnknownOptionError
@@ -14,6 +15,8 @@ from .types import Request
 
 C = TypeVar("C")
 
+HandleProtocols = Callable[[list[str], Request], str | None]
+"""Chooses one of the WebSocket subprotocols that a client offers (``ws``: ``handleProtocols``)."""
 AllowRequest = Callable[[Request], "bool | str | Awaitable[bool | str]"]
 Origins = (
     str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | Callable[[str, Request], bool] | None
@@ -105,6 +108,7 @@ class EngineOptions:
     cors: Mapping[str, Any] | None = None
     cookie: bool | str | Mapping[str, Any] = False
     allow_request: AllowRequest | None = None
+    handle_protocols: HandleProtocols | None = None
     http_compression: int | Literal[False] = 1024
     per_message_deflate: bool = False
     send_buffer_limit: int = 1024 * 1024
@@ -123,6 +127,11 @@ class EngineOptions:
         _one_of("slow_consumer", self.slow_consumer, ("disconnect", "drop_volatile"))
         if self.allow_request is not None and not callable(self.allow_request):
             raise ConfigurationError("allow_request must be callable(request) -> bool | str")
+        choose: Any = self.handle_protocols
+        if choose is not None and (not callable(choose) or iscoroutinefunction(choose)):
+            raise ConfigurationError(
+                "handle_protocols must be a plain callable(protocols, request) -> str | None"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,11 @@ class Request:
         return str(self._seen().get("method", "GET"))
 
     @property
+    def subprotocols(self) -> list[str]:
+        """The WebSocket subprotocols that the client offers, as the host server gives them."""
+        return list(self._seen().get("subprotocols", ()))
+
+    @property
     def secure(self) -> bool:
         """Whether the request came over TLS, as far as the host server knows."""
         return self._seen().get("scheme") in ("https", "wss")

@@ -10,6 +10,7 @@ import pytest
 
 from telex import ConfigurationError, EngineServer, EngineSocket, Request, Server, Socket
 from tests.features.scripts import Calls, Site
+from tests.support.raw import exchange, request
 
 BOTH = pytest.mark.parametrize("transport", ["polling", "websocket"])
 
@@ -134,6 +135,55 @@ async def test_headers_of_answers(site: Site, transport: str) -> None:
         assert headers_seen["x-test"] == "websocket"
         assert len(every.all) == 1
     assert initial.all == [(None,)]
+
+
+async def test_subprotocols(site: Site) -> None:
+    """JavaScript's `protocols`: a client is answered with one of those it has offered."""
+    code = """
+        const socket = await connect("/", { transports: ["websocket"], protocols: ["v2", "v1"] });
+        return socket.io.engine.transport.ws.protocol;
+    """
+    assert await (await site.page(Server())).run(code) == "v2"
+
+    def last(offered: list[str], request: Request) -> str:
+        return offered[-1] if request.query["transport"] == "websocket" else ""
+
+    assert await (await site.page(Server(handle_protocols=last))).run(code) == "v1"
+
+
+async def test_the_events_of_an_engine_on_its_own() -> None:
+    """An `EngineServer` takes them itself, and through `engine`."""
+    engine = EngineServer(origins=["https://a.example"])
+    seen: list[str] = []
+
+    @engine.on("initial_headers")
+    def initial_headers(headers: list[tuple[str, str]], request: Request) -> None:
+        headers.append(("x-initial", "yes"))
+
+    @engine.on("connection_error")
+    def connection_error(info: Any) -> None:
+        seen.append(info.message)
+
+    def every(headers: list[tuple[str, str]], request: Request) -> None:
+        headers.append(("x-every", "yes"))
+
+    def opened(socket: EngineSocket) -> None:
+        seen.append("opened")
+
+    assert engine.on("headers", every) is engine
+    engine.engine.on("connection", opened)
+    with pytest.raises(ConfigurationError, match="no event 'headres'"):
+        engine.on("headres")
+    await engine.listen(port=0)
+    assert engine.port is not None
+    target = "/engine.io/?EIO=4&transport=polling"
+    answer = await asyncio.to_thread(exchange, engine.port, request("GET", target))
+    assert (answer.header("x-initial"), answer.header("x-every")) == ("yes", "yes")
+    evil = request("GET", target, [("Origin", "https://evil.example")])
+    assert (await asyncio.to_thread(exchange, engine.port, evil)).status == 403
+    await engine.close()
+    assert seen[0] == "opened"
+    assert "https://evil.example is not allowed" in seen[1]
 
 
 async def test_handlers_of_the_engine_are_plain_functions() -> None:

@@ -67,14 +67,18 @@ async def hosting(app: App, **options: Any) -> AsyncGenerator[Callable[[], Await
         stack.push_async_callback(listening.stop)
 
         async def connect() -> Wire:
-            client = socket.socket()
-            stack.callback(client.close)
-            client.setblocking(False)
-            address = ("127.0.0.1", listening.port)
-            await asyncio.get_running_loop().sock_connect(client, address)
-            return Wire(client)
+            return await call(listening.port, stack)
 
         yield connect
+
+
+async def call(port: int, stack: AsyncExitStack) -> Wire:
+    """A connection to a server on this machine, which ends with the stack."""
+    client = socket.socket()
+    stack.callback(client.close)
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+    return Wire(client)
 
 
 def _lines(lines: tuple[str, ...]) -> HeaderLines:

@@ -319,7 +319,9 @@ class WebSocket:
             expected = base64.b64encode(hashlib.sha1((KEY + _GUID).encode()).digest()).decode()
             assert self.handshake.header("sec-websocket-accept") == expected
             assert self.handshake.header("sec-websocket-extensions") is None
-            assert self.handshake.header("sec-websocket-protocol") is None
+            offered = [value for name, value in headers if name == "Sec-WebSocket-Protocol"]
+            first = offered[0].partition(",")[0] if offered else None
+            assert self.handshake.header("sec-websocket-protocol") == first
         except BaseException:
             self.connection.close()
             raise

@@ -113,6 +113,23 @@ def _judge(origin: str, request: Request, policy: CorsPolicy) -> None:
         )
 
 
+def offered_protocols(request: Request) -> list[str]:
+    """The WebSocket subprotocols that a client offers, its favourite first (RFC 6455, 4.1).
+
+    A host accepts only those that it has understood itself, and need not pass on the header.
+    """
+    header = request.headers.get("sec-websocket-protocol")
+    understood: list[str] = request.subprotocols
+    if header is None:
+        names = understood
+    else:
+        names = [name.strip(" \t") for name in header.split(",")]
+    if len(set(names)) < len(names) or not all(map(_TOKEN.match, names)):
+        message = "Sec-WebSocket-Protocol must be a list of different names"
+        raise Refused(BAD_REQUEST, message, name="INVALID_SUBPROTOCOLS")
+    return [name for name in names if name in understood]
+
+
 def check_transport(query: Mapping[str, str], options: EngineOptions) -> str:
     """The transport that a request names, if it is enabled."""
     transport = query.get("transport", "")

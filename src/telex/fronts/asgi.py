@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import Context, copy_context
 from typing import Any
@@ -11,7 +12,7 @@ from .._aio import FAREWELLS, in_turns
 from ..client_bundle import FILES
 from ..engine.engine import Engine
 from ..engine.flow import Transport
-from ..engine.handshake import BAD_REQUEST as ID_TAKEN
+from ..engine.handshake import BAD_REQUEST as BAD_HANDSHAKE
 from ..engine.handshake import FORBIDDEN, Refused, check_origin
 from ..engine.polling import BAD_REQUEST, PollingTransport
 from ..engine.session import TOO_BIG, TRANSPORT_CLOSE, Probe, Session
@@ -21,7 +22,7 @@ from . import bundle, compression
 from .asgi_websocket import AsgiWebSocket
 from .driver import Driver
 from .fast_http import EXTENSION, Upgrade
-from .hooks import EngineHooks, GenerateId, allow, generate_id
+from .hooks import EngineHooks, GenerateId, allow, chosen_protocol, generate_id
 from .mount import below_path, not_found
 from .pacing import pace
 
@@ -32,6 +33,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT = 30.0
 """How long the body of a POST may take, in seconds."""
+
+REFUSAL_TIMEOUT = 1.0
+"""How long the host may take to close a WebSocket that was refused, in seconds."""
 
 _DRAIN_FACTOR = 4
 _PAUSE = 0.05  # between two looks at a session that is not read at present, in seconds
@@ -390,20 +394,21 @@ class AsgiFront:
         upgrade: Upgrade | None = scope.get("extensions", {}).get(EXTENSION)
         request = Request(scope) if upgrade is None else upgrade.request(scope)
         try:
+            if scope.get("http_version") == "1.0":  # RFC 6455, 4.2.1
+                raise Refused(BAD_HANDSHAKE, "a WebSocket is opened with HTTP/1.1")
             session = self.engine.verify(request, upgrade=True)
+            protocol = chosen_protocol(self.engine.options.handle_protocols, request)
             sid = "" if session is not None else await self._admit_websocket(request)
             headers = self._headers(request, initial=session is None)
             if session is None:
                 headers += self.engine.cookie_headers(sid)
         except Refused as refused:
             self.hooks.refused(request, refused)
-            response = refused.response()
-            if upgrade is not None:
-                upgrade.refuse(response)
-            else:
-                await _refuse_websocket(scope, receive, send, response)
+            await _refuse_websocket(scope, receive, send, refused.response())
             return
         if upgrade is not None:
+            if protocol is not None:
+                headers.append(("sec-websocket-protocol", protocol))
             self._take_over(upgrade, request, session, sid, headers)
             return
         pace(receive)
@@ -411,7 +416,8 @@ class AsgiFront:
         if message["type"] != "websocket.connect":
             return
         websocket = AsgiWebSocket(send, self.driver.begin, int(request.query["EIO"]))
-        await send({"type": "websocket.accept", "headers": _encoded(headers)})
+        accept = {"type": "websocket.accept", "subprotocol": protocol, "headers": _encoded(headers)}
+        await send(accept)
         receiver = self._receiver(request, websocket, session, sid)
         await websocket.read(receive, receiver, session, self.engine.options.max_http_buffer_size)
 
@@ -452,7 +458,7 @@ class AsgiFront:
             raise Refused(FORBIDDEN, "the server is shutting down")
         sid = await self.admit(request)
         if sid in self.engine.sessions:
-            raise Refused(ID_TAKEN, name="ID_GENERATION_ERROR")
+            raise Refused(BAD_HANDSHAKE, name="ID_GENERATION_ERROR")
         return sid
 
 
@@ -536,8 +542,25 @@ async def _drain(receive: Receive, limit: int) -> None:
         return
 
 
+async def _refused(receive: Receive) -> None:
+    """Return when the host has closed a connection that was refused, or in a while.
+
+    uvicorn says at once that it is going to, and says it again when the connection has
+    ended. An application that returns earlier is, to uvicorn, one that has not answered.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            await receive()
+        async with asyncio.timeout(REFUSAL_TIMEOUT):
+            await receive()
+
+
 async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
     """Refuse before the 101, with status and body where the host can send them."""
+    upgrade: Upgrade | None = scope.get("extensions", {}).get(EXTENSION)
+    if upgrade is not None:
+        upgrade.refuse(response)
+        return
     await receive()
     if "websocket.http.response" in scope.get("extensions", {}):
         headers = [*_encoded(response.headers), (b"connection", b"close")]
@@ -546,5 +569,6 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response
         start = {"type": "websocket.http.response.start", "status": status, "headers": headers}
         await send(start)
         await send({"type": "websocket.http.response.body", "body": response.body})
+        await _refused(receive)
     else:
         await send({"type": "websocket.close", "code": 1008})

@@ -642,7 +642,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             "raw_path": self.root_path.encode("ascii") + raw_path,
             "query_string": query,
             "headers": self.headers,
-            "subprotocols": [],
+            "subprotocols": _offered(self.headers),
             "state": self.app_state.copy(),
             "extensions": {
                 EXTENSION: upgrade,
@@ -832,6 +832,13 @@ def _judged(method: bytes, headers: RawHeaders) -> tuple[bytes, Response | None]
     if not _is_key(key):
         return key, Response(400, _PLAIN, b"Sec-WebSocket-Key must be 16 bytes in base64")
     return key, None
+
+
+def _offered(headers: RawHeaders) -> list[str]:
+    """The subprotocols that a client offers, as hosts give them to applications."""
+    lists = [value for name, value in headers if name == b"sec-websocket-protocol"]
+    names = b",".join(lists).decode("latin-1").split(",") if lists else []
+    return [name.strip() for name in names]
 
 
 def _asks_for_websocket(told: dict[bytes, bytes]) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from .._log import logger, shown
-from ..config import AllowRequest
-from ..engine.handshake import BAD_REQUEST, FORBIDDEN, MESSAGES, Refused
+from ..config import AllowRequest, HandleProtocols
+from ..engine.handshake import BAD_REQUEST, FORBIDDEN, MESSAGES, Refused, offered_protocols
 from ..engine.tally import Tally
 from ..errors import ConfigurationError
 from ..ids import new_id
@@ -50,6 +50,25 @@ async def generate_id(generate: GenerateId | None, request: Request) -> str:
     except Exception as error:
         raise Refused(BAD_REQUEST, name="ID_GENERATION_ERROR", error=error) from error
     return checked_id(sid)
+
+
+def chosen_protocol(choose: HandleProtocols | None, request: Request) -> str | None:
+    """The subprotocol of a new WebSocket: the user's choice, or the client's first offer."""
+    offered = offered_protocols(request)
+    if not offered or choose is None:
+        return offered[0] if offered else None
+    try:
+        chosen = choose(offered.copy(), request)
+        if not chosen:
+            return None
+        if chosen not in offered:
+            raise ConfigurationError(
+                f"handle_protocols must return one of {shown(offered)}, or None;"
+                f" not {shown(chosen)}"
+            )
+    except Exception as error:
+        raise Refused(BAD_REQUEST, name="PROTOCOL_CHOICE_FAILED", error=error) from error
+    return chosen
 
 
 def checked_id(sid: object) -> str:
