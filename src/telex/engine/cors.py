@@ -30,6 +30,7 @@ _ENTRY = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[^:/\[\]]+)(?:
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^:/\[\]A-Z]+)(?::([0-9]+))?\Z")
 _DEFAULT_PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 _METHODS = ("GET", "POST")
+_PATTERN: Any = re.Pattern  # which type checkers take for one of unknown text
 _KEYS = ("origins", "methods", "allowed_headers", "exposed_headers", "credentials", "max_age")
 
 
@@ -96,12 +97,12 @@ class CorsPolicy:
 
     def _admit(self, entries: list[Any]) -> None:
         for entry in entries:
-            if isinstance(entry, re.Pattern) and isinstance(entry.pattern, str):
+            if isinstance(entry, _PATTERN) and isinstance(entry.pattern, str):
                 self._patterns.append(entry)
             elif entry in ("*", "*:*"):
                 self._any = True
             else:
-                if not (isinstance(entry, str) and (entry == "" or _HOSTLESS.match(entry))):
+                if entry != "" and not (isinstance(entry, str) and _HOSTLESS.match(entry)):
                     self._entries.add(_parse_entry(entry))
                 self._literal.add(entry)
         if not entries:
@@ -237,7 +238,8 @@ def _entries_of(origins: Any) -> list[Any]:
             "origins must be '*', an origin, a compiled pattern, several of them, or a function"
             f" (origin, request) -> bool, not {origins!r}"
         )
-    return list(origins)
+    entries: Iterable[Any] = origins
+    return list(entries)
 
 
 def _parse_entry(entry: Any) -> tuple[str | None, str, str | None]:
