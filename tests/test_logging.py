@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,7 +185,8 @@ def test_the_filters_of_the_loggers_outlast_a_configuration() -> None:
     """An application's `dictConfig` takes handlers away, and not what escapes tracebacks."""
     before = [list(each.filters) for each in (logger, connections, packets)]
     assert all(before)
-    config = {"version": 1, "disable_existing_loggers": False, "loggers": {"telex": {}}}
+    config: dict[str, Any] = {"version": 1, "disable_existing_loggers": False}
+    config["loggers"] = {"telex": {}}
     logging.config.dictConfig(config)
     assert [list(each.filters) for each in (logger, connections, packets)] == before
 

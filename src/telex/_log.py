@@ -77,7 +77,7 @@ def _texts(error: BaseException) -> list[str]:
     for each in found:  # which grows meanwhile
         texts.append(_text_of(each))
         texts.extend(getattr(each, "__notes__", ()))
-        inner = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        inner: tuple[BaseException, ...] = getattr(each, "exceptions", ())  # of a group
         for more in (each.__cause__, each.__context__, *inner):
             if more is not None and more not in found:
                 found.append(more)

@@ -443,6 +443,7 @@ async def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     for name in ("asyncio", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("telex.connections").setLevel(logging.WARNING)
     if options.servers == "limits":
         # Here the application fails on purpose: a traceback is nothing to wonder at.
         one_line = OneLine("%(levelname)s %(name)s %(message)s")

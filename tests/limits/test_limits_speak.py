@@ -10,6 +10,7 @@ import pytest
 from telex import Server, Socket
 from telex.engine.schedule import Schedule
 from telex.engine.tally import FEW, PERIOD, Tally
+from telex.native import core
 from telex.wire import EncodedPacket
 from tests.engine.scenes import Scene
 from tests.features.scripts import Calls
@@ -52,7 +53,10 @@ async def test_a_message_that_is_too_big(caplog: pytest.LogCaptureFixture) -> No
             assert closing.opcode == CLOSE
             return closing.payload
 
-    assert await in_thread(whole) == (1009).to_bytes(2, "big") + OVER.encode()
+    closing = await in_thread(whole)
+    assert closing[:2] == (1009).to_bytes(2, "big")
+    # picows tells the sizes in words of its own.
+    assert closing[2:] == OVER.encode() or (core is None and b"1001 > 1000" in closing)
     assert (await left.next())[-1] == OVER
     (line,) = said(caplog)
     assert f"{OVER}: 1001 bytes came, 1000 are allowed" in line or "more than 1000" in line

