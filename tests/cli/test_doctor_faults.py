@@ -19,6 +19,7 @@ from telex.cli.doctor import Case, Finding, Findings, network, to_json
 from telex.cli.values import json_text
 from tests.cli.balancer import Balancer
 from tests.cli.diagnosis import Diagnosis, diagnose, serving
+from tests.client.ports import forward_proxy, refusing_port
 from tests.support.proxy import Answer, Fault, Instead, Phase, Proxy
 
 PAGE = "https://app.example"
@@ -53,6 +54,26 @@ async def test_a_proxy_without_a_server(port: int) -> None:
     assert found.status == 2
     assert found.problem("server").summary == "/socket.io/ answers 502 (from nginx)"
     assert "cannot reach the server" in found.problem("server").cause
+
+
+async def test_the_proxy_of_the_environment(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It alone knows the name of the server."""
+    async with forward_proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        found = await diagnose(f"http://server.test:{port}")
+    assert found.status == 0
+    assert found.one("proxy").summary.startswith("Requests go through 127.0.0.1:")
+    assert {found.checks[name] for name in ("polling", "websocket", "namespace")} == {"ok"}
+
+
+async def test_a_proxy_of_the_environment_that_is_not_there(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with refusing_port() as nowhere:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{nowhere}")
+        found = await diagnose(f"http://server.test:{port}")
+    assert found.status == 2
+    assert "name server.test in NO_PROXY" in found.problem("proxy").cure
 
 
 async def test_a_redirect(port: int) -> None:

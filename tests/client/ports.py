@@ -38,7 +38,7 @@ class ForwardProxy:
         assert task is not None
         self._tasks.add(task)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._forward(reader, writer)
         finally:
             self._tasks.discard(task)
@@ -61,7 +61,8 @@ class ForwardProxy:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
             # One request for each connection: the next one has a URL of its own.
-            rest = rest.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+            if b"\r\nupgrade:" not in rest.lower():
+                rest = rest.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
             to_server.write(b" ".join([method, path.encode(), rest]))
         try:
             back = asyncio.create_task(_copy(reader, to_server))

@@ -17,9 +17,7 @@ __all__ = ["Case", "Finding", "Findings", "Lines", "examine", "to_json"]
 
 async def examine(case: Case) -> int:
     """Look at everything; findings come one by one. The exit status of the command."""
-    addresses = await network.resolve(case)
-    address = await network.connect(case, addresses) if addresses else None
-    if address is None or not await network.secure(case, address):
+    if not await network.reach(case):
         return case.findings.status
     if not await server.find_engine(case):
         return case.findings.status

@@ -16,8 +16,8 @@ from .wire import Open, Visitor
 class Case:
     """One examination. The first block is asked for by the user, the second is found out.
 
-    ``tls`` is what connections verify with; ``intermediary`` what stands before the server, as
-    far as its answers tell.
+    ``tls`` is what connections verify with, ``proxy`` what they go through; ``intermediary`` is
+    what stands before the server, as far as its answers tell.
     """
 
     place: Place
@@ -31,6 +31,7 @@ class Case:
     sessions: int = 4
 
     tls: ssl.SSLContext | bool = True
+    proxy: str | None = None
     revision: int = 4
     opened: Open | None = None
     polling: bool = False
@@ -50,6 +51,7 @@ class Case:
             fresh=fresh,
             cookies=cookies,
             revision=self.revision,
+            proxy=self.proxy,
         )
 
     def move(self, place: Place) -> None:

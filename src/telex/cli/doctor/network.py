@@ -6,6 +6,10 @@ import asyncio
 import socket
 import ssl
 import time
+from urllib.parse import urlsplit
+
+from telex.client.network import environment_proxy
+from telex.client.url import Target
 
 from .case import Case
 
@@ -47,6 +51,41 @@ _VERIFY = {
 }
 _VERIFY[21] = _VERIFY[20]
 _VERIFY[64] = _VERIFY[_HOST_MISMATCH]  # the same for an IP address
+
+
+async def reach(case: Case) -> bool:
+    """Whether the server can be reached, or the proxy that the environment names for it."""
+    place = case.place
+    proxy = environment_proxy(Target(place.secure, place.host, place.port, "", {}))
+    if proxy is not None:
+        return await _through(case, proxy)
+    addresses = await resolve(case)
+    address = await connect(case, addresses) if addresses else None
+    return address is not None and await secure(case, address)
+
+
+async def _through(case: Case, proxy: str) -> bool:
+    """Whether the proxy takes connections: names and certificates are then its business."""
+    case.proxy = proxy
+    case.tls = not case.insecure
+    variable = "HTTPS_PROXY" if case.place.secure else "HTTP_PROXY"
+    try:
+        parts = urlsplit(proxy)
+        host, port = parts.hostname or "", parts.port or 80
+        async with asyncio.timeout(min(case.timeout, 5.0)):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = "no answer" if isinstance(error, TimeoutError) else str(error)
+        case.findings.unreachable(
+            "proxy",
+            f"The proxy that {variable} names cannot be reached: {reason}",
+            "It is not there, or this machine is in another network.",
+            f"Correct {variable}, or name {case.place.host} in NO_PROXY.",
+        )
+        return False
+    await _close(writer)
+    case.findings.add("proxy", "ok", f"Requests go through {host}:{port} ({variable})")
+    return True
 
 
 async def resolve(case: Case) -> list[str]:

@@ -134,6 +134,7 @@ class Visitor:
     fresh: bool = False
     cookies: bool = True
     revision: int = 4
+    proxy: str | None = None
     _http: aiohttp.ClientSession = field(init=False)
 
     async def __aenter__(self) -> Self:
@@ -145,6 +146,7 @@ class Visitor:
             headers={"Accept": "*/*", "User-Agent": "telex doctor", **self.headers},
             max_line_size=32768,
             max_field_size=32768,
+            proxy=self.proxy,
         )
         return self
 
