@@ -330,7 +330,7 @@ class TestFlow:
 class TestTurns:
     """A client that sends more than FRAMES frames at once is behind, and not read meanwhile."""
 
-    NUMBERS = tuple(str(number) for number in range(500))
+    NUMBERS = tuple(str(number) for number in range(1000))
 
     def write(self, scene: Scene, *more: bytes) -> None:
         stream = b"".join(frame(TEXT, "4" + number) for number in self.NUMBERS)
@@ -340,18 +340,18 @@ class TestTurns:
         """Let the client fall behind."""
         self.write(scene)
         scene.watch.reactor.poll()
-        assert scene.received == list(self.NUMBERS[:128])
+        assert scene.received == list(self.NUMBERS[:256])
 
     def test_frames_in_a_turn(self, scene: Scene) -> None:
         self.behind(scene)
-        for end in (256, 384, 500):
+        for end in (512, 768, 1000):
             scene.watch.reactor.poll()
             assert scene.received == list(self.NUMBERS[:end])
 
     def test_frames_that_are_no_messages(self, scene: Scene) -> None:
         scene.sent()
-        scene.client.sendall(frame(PING) * 300)
-        for count in (128, 128, 44):
+        scene.client.sendall(frame(PING) * 600)
+        for count in (256, 256, 88):
             scene.watch.reactor.poll()
             assert scene.sent() == b"\x8a\x00" * count
 
@@ -359,11 +359,11 @@ class TestTurns:
         self.behind(scene)
         scene.websocket.pause()
         scene.settle()
-        assert len(scene.received) == 128
+        assert len(scene.received) == 256
         scene.websocket.resume()
         scene.websocket.pause()
         scene.settle()
-        assert len(scene.received) == 128
+        assert len(scene.received) == 256
         scene.websocket.resume()
         scene.settle()
         assert scene.received == list(self.NUMBERS)
@@ -377,7 +377,7 @@ class TestTurns:
         scene.session.on_message = receive
         self.write(scene)
         scene.settle()
-        assert len(scene.received) == 128
+        assert len(scene.received) == 256
         scene.websocket.resume()
         scene.settle()
         assert scene.received == list(self.NUMBERS)
@@ -410,7 +410,7 @@ class TestTurns:
         if how != "hang up":
             scene.client.sendall(frame(CLOSE, b"\x03\xe8"))
         scene.settle()
-        assert len(scene.received) == 128
+        assert len(scene.received) == 256
         assert scene.watch.reactor.count == 0
         assert scene.driver.leaving == set()
 

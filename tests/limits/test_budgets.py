@@ -32,8 +32,9 @@ EVENTS = 3000
 COMPRESSED = 4
 """The reserved bit of a compressed message."""
 
-PICOWS = fast_websocket.FRAMES + fast_websocket.PORTION // 7
-COMPILED = 128  # FRAMES in channel.c
+SMALLEST = len(frame(TEXT, '42["noise",0]'))
+PICOWS = fast_websocket.FRAMES + fast_websocket.LARGEST_PORTION // SMALLEST
+COMPILED = 256  # FRAMES in channel.c
 MOST = {
     "fast": PICOWS if native.core is None else COMPILED,
     "tls": PICOWS,

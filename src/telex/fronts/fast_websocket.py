@@ -36,11 +36,12 @@ from .driver import Driver
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""
 
-FRAMES, BYTES = 64, 64 * 1024
+FRAMES, BYTES = 64, 256 * 1024
 """How much of one client is handled in a turn of the loop: whichever of both is reached first."""
 
-PORTION = 512
-"""Reads up to this size go straight to picows; of larger ones, so much at a time."""
+PORTION, LARGEST_PORTION = 1024, 8192
+"""Reads up to this size go straight to picows; of larger ones, so much at a time, and more, up to
+the other, within a large frame."""
 
 PIECE = 64 * 1024
 """So many bytes are written at a time: what the transport cannot send of them is copied."""
@@ -460,27 +461,30 @@ class _PacedProtocol(_WSProtocol):  # type: ignore[misc]  # picows has no types 
             self._go_on()
 
     def go_on_soon(self) -> None:
-        """The client is read again, after what it has sent already."""
-        if not self._held:
-            if not self._wire.is_closing():
-                self._wire.resume_reading()
-        elif not self._going_on:
+        """The client is read again in the next turn, after what it has sent already."""
+        if not self._going_on:
             self._going_on = True
             self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         self._going_on = False
         listener, held = self._listener, self._held
+        if not held:
+            if not (listener.paused or self._wire.is_closing()):
+                self._wire.resume_reading()
+            return
         last = listener.frames_taken + FRAMES
-        done, most = 0, min(len(held), BYTES)
+        done, most, portion = 0, min(len(held), BYTES), PORTION
         while done < most and listener.frames_taken < last and not listener.paused:
+            taken = listener.frames_taken
             buffer = _get_buffer(self, -1)
-            size = min(len(buffer), PORTION, most - done)
+            size = min(len(buffer), portion, most - done)
             buffer[:size] = held[done : done + size]
             done += size
             _buffer_updated(self, size)
+            portion = PORTION if listener.frames_taken > taken else LARGEST_PORTION
         del held[:done]
-        if held and not self._wire.is_closing():
+        if not self._wire.is_closing():  # uvloop would read again in this turn
             self._wire.pause_reading()
         if not listener.paused:
             self.go_on_soon()

@@ -38,7 +38,7 @@
 #define READ_SIZE (64 * 1024)
 #define READ_LEAST 4096 /* with less room than this, what has been read is handled first */
 #define EVENTS 64 /* sockets that are served before the loop has its turn again */
-#define FRAMES 128 /* of one socket, before the others have their turn */
+#define FRAMES 256 /* of one socket, before the others have their turn */
 #define PATIENCE 1000000 /* nanoseconds that an answer may wait for those of other sockets */
 #define KEPT (256 * 1024) /* the most that is kept of the buffer of answers */
 #define HIGH_WATER (64 * 1024)
