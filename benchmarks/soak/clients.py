@@ -156,7 +156,10 @@ class Load:
 
     async def _visit(self) -> None:
         self.visits += 1
-        kinds = (self._polite, self._rude, self._rude, self._slow, self._nonsense, self._garbage)
+        kinds = (
+            *(self._polite, self._rude, self._rude, self._slow, self._nonsense, self._garbage),
+            self._many_namespaces,
+        )
         with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
             async with asyncio.timeout(GIVE_UP):
                 await random.choice(kinds)()
@@ -193,6 +196,12 @@ class Load:
         async with raw_websocket(self._port) as raw:
             raw.say("40", '42["enter","room 1"]', *['42["flood"]'] * 10)
             await asyncio.sleep(random.uniform(1, 8))
+
+    async def _many_namespaces(self) -> None:
+        async with raw_websocket(self._port) as raw:
+            for _ in range(20):
+                raw.say(f"40/game-{random.randrange(1_000_000)},")
+                await raw.receive()
 
     async def _nonsense(self) -> None:
         async with raw_websocket(self._port) as raw:

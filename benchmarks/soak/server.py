@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -23,7 +24,6 @@ def make(*, recovery: bool, max_disconnection: float) -> Server:
         ping_interval=5,
         ping_timeout=5,
         connection_state_recovery=duration if recovery else False,
-        cleanup_empty_child_namespaces=True,
     )
 
     @io.on("connection")
@@ -46,6 +46,10 @@ def make(*, recovery: bool, max_disconnection: float) -> Server:
     def flood(socket: Socket) -> None:
         for _ in range(20):
             socket.emit("flood", "x" * 10_000)
+
+    @io.of(re.compile(r"\A/game-[0-9]+\Z")).on("connection")
+    def joined(socket: Socket) -> None:
+        socket.emit("welcome", {"name": socket.nsp.name, "text": "z" * 1000})
 
     return io
 

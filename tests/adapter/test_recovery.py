@@ -20,13 +20,11 @@ MAX_DISCONNECTION, RETENTION = 120.0, 185.0
 
 
 def make(clock: VirtualClock | None = None, memory: RecoveryMemory | None = None) -> RecoveryLog:
-    clock = clock or VirtualClock()
-    return RecoveryLog(
-        clock,
-        epoch=7,
-        max_disconnection=MAX_DISCONNECTION,
-        memory=memory or RecoveryMemory(clock, RETENTION),
-    )
+    return RecoveryLog(memory or shared(clock or VirtualClock()), epoch=7)
+
+
+def shared(clock: VirtualClock) -> RecoveryMemory:
+    return RecoveryMemory(clock, MAX_DISCONNECTION, RETENTION - MAX_DISCONNECTION)
 
 
 def emit(log: RecoveryLog, target: Target | None = None) -> tuple[str, EncodedPacket]:
@@ -267,8 +265,8 @@ class TestLimits:
     def test_of_all_namespaces_together(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The oldest packets go first, whichever namespace they belong to."""
         clock = VirtualClock()
-        memory = RecoveryMemory(clock, RETENTION)
-        quiet, busy = make(clock, memory), make(clock, memory)
+        memory = shared(clock)
+        quiet, busy = make(memory=memory), make(memory=memory)
         emit(quiet)
         monkeypatch.setattr(recovery, "MAX_BYTES", 10.5 * memory.bytes)
         lose(quiet)
@@ -292,8 +290,8 @@ class TestLimits:
     ) -> None:
         monkeypatch.setattr(recovery, "MAX_PACKETS", 3)
         clock = VirtualClock()
-        memory = RecoveryMemory(clock, RETENTION)
-        quiet, busy = make(clock, memory), make(clock, memory)
+        memory = shared(clock)
+        quiet, busy = make(memory=memory), make(memory=memory)
         emit(quiet)
         for _ in range(20):
             emit(busy)
@@ -301,6 +299,22 @@ class TestLimits:
         clock.advance(RETENTION + 1)
         emit(busy)
         assert [len(vars(log)["_sent"]) for log in (quiet, busy)] == [0, 1]
+
+    def test_sessions_of_quiet_namespaces_go_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = VirtualClock()
+        memory = shared(clock)
+        quiet, busy = make(memory=memory), make(memory=memory)
+        lose(quiet)
+        clock.advance(MAX_DISCONNECTION + 1)
+        lose(busy, "first")
+        assert [len(vars(log)["_sessions"]) for log in (quiet, busy)] == [0, 1]
+        assert not quiet.awaits("a")
+        monkeypatch.setattr(recovery, "MAX_SESSIONS", 2)
+        lose(quiet)
+        assert busy.restore("first", None) is not None
+        lose(busy, "first")
+        lose(busy, "second")
+        assert [list(vars(log)["_sessions"]) for log in (quiet, busy)] == [[], ["first", "second"]]
 
     @pytest.mark.parametrize("replayed", [False, True])
     @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ MAX_PACKETS = 20_000
 """How many packets one namespace keeps."""
 
 MAX_SESSIONS = 20_000
-"""How many lost sessions one namespace keeps."""
+"""How many lost sessions one server keeps, in all its namespaces."""
 
 MAX_MOVES = 100
 """How many joins and leaves of one socket are remembered."""
@@ -127,15 +127,18 @@ class _Moves:
 
 
 class RecoveryMemory:
-    """The memory that the logs of one server share; the oldest packets of all go first.
+    """What the logs of one server share; the oldest packets and sessions of all go first.
 
-    ``retention`` is how long packets are kept, in seconds.
+    ``max_disconnection`` is how long a client may be away, ``detection`` how long it usually
+    takes to notice that it has gone. Packets are kept for both, in seconds.
     """
 
-    def __init__(self, clock: Clock, retention: float) -> None:
+    def __init__(self, clock: Clock, max_disconnection: float, detection: float) -> None:
         self.clock = clock
         self.bytes = 0
-        self._retention = retention
+        self.sessions: OrderedDict[tuple[RecoveryLog, str], float] = OrderedDict()
+        self._max_disconnection = max_disconnection
+        self._retention = max_disconnection + detection
         self._order: deque[RecoveryLog] = deque()
 
     def added(self, log: RecoveryLog) -> None:
@@ -143,40 +146,40 @@ class RecoveryMemory:
         self._order.append(log)
         self.prune()
 
+    def too_late(self, at: float) -> bool:
+        """Whether a client that was lost at this time has been away for too long."""
+        return at < self.clock() - self._max_disconnection
+
     def prune(self) -> None:
         """Forget what has been kept for long enough, and what is too much."""
         oldest = self.clock() - self._retention
-        order = self._order
+        order, sessions = self._order, self.sessions
         while order and (order[0].oldest() < oldest or self.bytes > MAX_BYTES):
             order.popleft().forget_first()
+        while sessions:
+            log, pid = first = next(iter(sessions))
+            if not self.too_late(sessions[first]) and len(sessions) <= MAX_SESSIONS:
+                break
+            log.drop(pid)
 
 
 class RecoveryLog:
     """The sent packets and the lost sessions of one namespace. All durations in seconds.
 
-    ``max_disconnection`` is how long a client may be away. Numbers of an earlier life of the
-    server have another epoch and are never mistaken for ours. ``memory`` is shared with the
-    server's other logs.
+    Numbers of an earlier life of the server have another epoch and are never mistaken for
+    ours. ``memory`` is shared with the server's other logs.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        *,
-        epoch: int,
-        max_disconnection: float,
-        memory: RecoveryMemory,
-    ) -> None:
-        self._clock = clock
+    def __init__(self, memory: RecoveryMemory, *, epoch: int) -> None:
+        self._clock = memory.clock
         self._epoch = epoch
-        self._max_disconnection = max_disconnection
         self._memory = memory
         self._number = 0
         self._forgotten = 0
         self._forgotten_at = NEVER
         self._dropped = 0
         self._sent: deque[Sent] = deque()
-        self._sessions: OrderedDict[str, StoredSession] = OrderedDict()
+        self._sessions: dict[str, StoredSession] = {}
         self._away: set[str] = set()
         self._moves: dict[str, _Moves] = {}
         self._live: dict[str, _Live] = {}
@@ -310,21 +313,20 @@ class RecoveryLog:
     def _store(self, pid: str, stored: StoredSession) -> None:
         self._sessions[pid] = stored
         self._away.add(stored.sid)
-        self.expire()
-
-    def expire(self) -> None:
-        """Forget the sessions of clients that have been away too long, and too many."""
-        sessions = self._sessions
-        while sessions:
-            pid, stored = next(iter(sessions.items()))
-            if not self._too_late(stored) and len(sessions) <= MAX_SESSIONS:
-                break
-            del sessions[pid]
-            self._away.discard(stored.sid)
+        self._memory.sessions[self, pid] = stored.at
         self._memory.prune()
 
-    def _too_late(self, stored: StoredSession) -> bool:
-        return stored.at < self._clock() - self._max_disconnection
+    def _take(self, pid: str) -> StoredSession | None:
+        stored = self._sessions.pop(pid, None)
+        if stored is not None:
+            del self._memory.sessions[self, pid]
+        return stored
+
+    def drop(self, pid: str) -> None:
+        """Forget a session: its client has been away for too long, or there are too many."""
+        stored = self._take(pid)
+        if stored is not None:
+            self._away.discard(stored.sid)
 
     def restore(self, pid: object, offset: object) -> StoredSession | None:
         """The session with this secret id, if it can be recovered without a gap.
@@ -338,12 +340,12 @@ class RecoveryLog:
         live = self._live.get(pid)
         if live is not None:
             live.cut()  # nearly always the old connection, which is dead and has not noticed yet
-        self.expire()
-        stored = self._sessions.pop(pid, None)
+        self._memory.prune()
+        stored = self._take(pid)
         if stored is None:
             return None
         seen = self._seen(offset)
-        if seen is not None and seen <= self._number and not self._too_late(stored):
+        if seen is not None and seen <= self._number and not self._memory.too_late(stored.at):
             stored = stored._replace(since=max(seen, stored.since))
             if self.complete(stored):
                 return stored

@@ -59,9 +59,8 @@ class Core:
         self._adapter: Callable[[Namespace], Adapter] | None = options.adapter
         # A client that says something else than pong buys the time for a pong once.
         detection = options.ping_interval + 2 * options.ping_timeout
-        self._recovery_memory = RecoveryMemory(
-            clock, options.recovery.max_disconnection_duration + detection
-        )
+        away = options.recovery.max_disconnection_duration
+        self._recovery_memory = RecoveryMemory(clock, away, detection)
         self.opened: list[Callable[[EngineSocket], object]] = []
         self._connections: dict[Session, Connection] = {}
         schedule = self.engine.schedule
@@ -144,15 +143,9 @@ class Core:
         return namespace
 
     def _recovery_log(self) -> RecoveryLog | None:
-        recovery = self.options.recovery
-        if not recovery.enabled:
+        if not self.options.recovery.enabled:
             return None
-        return RecoveryLog(
-            self.engine.schedule.clock,
-            epoch=time.time_ns() // 1_000_000,
-            max_disconnection=recovery.max_disconnection_duration,
-            memory=self._recovery_memory,
-        )
+        return RecoveryLog(self._recovery_memory, epoch=time.time_ns() // 1_000_000)
 
     def _make_child(self, parent: ParentNamespace, name: str) -> Namespace:
         def emptied(child: Namespace) -> None:

@@ -78,8 +78,7 @@ def test_times_of_other_days_are_no_offsets(age: float) -> None:
 def test_a_server_of_telex_that_runs_for_years() -> None:
     """Its offsets begin with the time at which it was started."""
     epoch = int(NOW * 1000)
-    memory = RecoveryMemory(time.monotonic, retention=165)
-    log = RecoveryLog(time.monotonic, epoch=epoch, max_disconnection=120, memory=memory)
+    log = RecoveryLog(RecoveryMemory(time.monotonic, 120, 45), epoch=epoch)
     assert is_offset(log.next_offset(), NOW)
     assert is_offset(log.next_offset(), NOW + 3 * 365 * DAY)
 
