@@ -133,7 +133,7 @@ def _binary3(data: bytes) -> bytes:
 
 def longest(body: Body) -> tuple[float, int]:
     """The longest step of a body in milliseconds, and how many steps it took."""
-    world = World(ServerOptions(allow_eio3=True, parser=body.parser))
+    world = World(ServerOptions(parser=body.parser, id_source="random_for_all"))
     world.root.on("b", _nothing)
     query = f"EIO={body.revision}&transport=polling{'&j=0' if body.jsonp else ''}"
     scope = {

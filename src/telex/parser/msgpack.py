@@ -9,7 +9,9 @@ the forms with a length, whatever it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -189,18 +191,18 @@ def _read(packet: dict[Any, Any], *, deep: bool) -> Packet:
 
 def _check_depth(level: list[Any]) -> None:
     for _ in range(MAX_DEPTH + 2):  # level by level, which takes no stack and less time
-        within: list[Any] = []
-        for container in level:
-            items = container
-            if container.__class__ is dict:
-                items = container.values()
-                within += [key for key in container if isinstance(key, tuple)]  # an array as key
-            if not _CONTAINERS.isdisjoint(map(type, items)):
-                within += [item for item in items if item and item.__class__ in _CONTAINERS]
-        if not within:
+        if _CONTAINERS.isdisjoint(map(type, _within(level))):
             return
-        level = within
+        level = [item for item in _within(level) if item and item.__class__ in _CONTAINERS]
     raise PacketError(f"invalid payload: nested deeper than {MAX_DEPTH} levels")
+
+
+def _within(level: list[Any]) -> Iterator[Any]:
+    """What arrays and objects hold; an array may be a key of an object, as a tuple."""
+    objects: list[dict[Any, Any]] = [each for each in level if each.__class__ is dict]
+    arrays = level if not objects else [each for each in level if each.__class__ is not dict]
+    values = chain.from_iterable(map(dict[Any, Any].values, objects))
+    return chain(chain.from_iterable(arrays), chain.from_iterable(objects), values)
 
 
 class MsgpackParser:
