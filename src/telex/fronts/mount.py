@@ -43,13 +43,20 @@ def not_found(path: str, scope: Scope) -> Response:
     text = "Not Found"
     if "EIO" in parse_query(scope.get("query_string", b"").decode("latin-1")):
         asked, start = _asked(scope)
-        mount = _printable(asked[:start])
+        right = _reached_at(path, _printable(asked[:start]))
         text = (
-            f"Not Found: the server answers at {mount}{path}/, not here. Clients find it with the"
-            f' option path: "{mount}{path}"; or the server takes the path of the clients:'
+            f"Not Found: the server answers at {right}/, not here. Clients find it with the"
+            f' option path: "{right}"; or the server takes the path of the clients:'
             ' Server(path="…"), the mount point included.'
         )
     return Response(404, [("content-type", "text/plain; charset=utf-8")], text.encode())
+
+
+def _reached_at(path: str, mount: str) -> str:
+    """The shortest path at which the engine answers below a mount point."""
+    starts = [i for i, character in enumerate(mount) if character == "/"]
+    shared = [start for start in starts if f"{path}/".startswith(f"{mount[start:]}/")]
+    return mount[: shared[0]] + path if shared else mount + path
 
 
 def _printable(mount: str) -> str:
