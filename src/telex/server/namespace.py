@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -41,12 +42,14 @@ class Namespace(NamespaceFace):
     ) -> None:
         self.name = name
         self.adapter = _observed(make_adapter(self), recovery)
+        self._sockets: dict[str, Socket] = {}
+        self.is_id = partial(_is_id, self._sockets, recovery)
+        """Whether a name is the id of a socket that is here, or may come back."""
         self.parts = OperatorParts(name, self.adapter, runtime, count(), recovery, self.is_id)
         self.ever_joined = False
         self._runtime = runtime
         self._emptied = emptied
         self._skip_middlewares = skip_middlewares
-        self._sockets: dict[str, Socket] = {}
         self._pending = 0
         self._explained: set[object] = {CONNECTION, "new_namespace"}
         super().__init__(registry, BroadcastOperator(self.parts, Target()))
@@ -162,11 +165,6 @@ class Namespace(NamespaceFace):
                 self.parts.recovery.forget(socket.id)
             self.check_empty()
 
-    def is_id(self, name: str) -> bool:
-        """Whether this is the id of a socket that is here, or may come back."""
-        log = self.parts.recovery
-        return name in self._sockets or (log is not None and log.awaits(name))
-
     @property
     def empty(self) -> bool:
         """Whether no socket is here, or waits to be let in."""
@@ -176,6 +174,11 @@ class Namespace(NamespaceFace):
         """Tell whoever made the namespace if nobody is in it, or about to be."""
         if self._emptied is not None and self.empty:
             self._emptied(self)
+
+
+def _is_id(sockets: Mapping[str, Socket], log: RecoveryLog | None, name: str) -> bool:
+    # Without the namespace, which would belong to a reference cycle.
+    return name in sockets or (log is not None and log.awaits(name))
 
 
 def _observed(adapter: Adapter, log: RecoveryLog | None) -> Adapter:
