@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import telex
 from telex import Server, Socket
 from telex.engine.schedule import Schedule
 from telex.engine.tally import FEW, PERIOD, Tally
@@ -60,6 +61,22 @@ async def test_a_message_that_is_too_big(caplog: pytest.LogCaptureFixture) -> No
     assert (await left.next())[-1] == OVER
     (line,) = said(caplog)
     assert f"{OVER}: 1001 bytes came, 1000 are allowed" in line or "more than 1000" in line
+    await io.close()
+
+
+async def test_a_client_is_told_what_was_too_big() -> None:
+    """The details of `disconnect` have the code and the words of the close frame."""
+    io = Server(max_http_buffer_size=LIMIT)
+    port = await listening(io)
+    gone = Calls()
+    url = f"http://127.0.0.1:{port}"
+    async with telex.connect(url, transports=["websocket"], reconnection=False) as socket:
+        socket.on("disconnect", gone)
+        socket.emit("big", "x" * LIMIT)
+        reason, details = await gone.next()
+    assert reason == "transport close"
+    assert details.description.startswith("websocket connection closed: code 1009, ")
+    assert OVER in details.description or core is None
     await io.close()
 
 

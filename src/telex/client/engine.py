@@ -311,7 +311,10 @@ class ClientEngine(Events):
             self._error = args[0]
             self._network.remembered_websocket = False
         elif event == "close":
-            connections.info("%s: closed, %s", shown(self), shown(args[0]))
+            reason, details = args
+            said = getattr(details, "description", None)
+            why = reason if said is None else f"{reason} ({said})"
+            connections.info("%s: closed, %s", shown(self), shown(why))
             self._closed(args[0])
         if self._observer is not None:
             self._observer(event, args)

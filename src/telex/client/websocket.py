@@ -25,6 +25,9 @@ from .session import ClientSession, Details
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""
 
+_QUIET = (WSCloseCode.OK.value, WSCloseCode.NO_INFO.value, 1005)
+"""Close codes that say nothing."""
+
 GOODBYE_TIMEOUT = 2.0
 """How long the server may take to answer our close frame, in seconds."""
 
@@ -188,7 +191,7 @@ class WebSocketTransport(WSListener):
             what = f"the server broke the rules of WebSockets (code {handshake.sent.code.value})"
             self._session.failed(self, TransportError("websocket error", what))
         else:
-            self._session.closed(self, Details("websocket connection closed", self._protocol.lost))
+            self._session.closed(self, Details(_told(handshake), self._protocol.lost))
 
     def close(self) -> None:
         """Send a close frame, and give the server a moment to answer it."""
@@ -315,6 +318,16 @@ class WebSocketTransport(WSListener):
         if self._socket is not None:
             self._socket.send_close(error.code)
         self._session.failed(self, TransportError("websocket error", str(error)))
+
+
+def _told(handshake: Any) -> str:
+    """How a connection has ended, with what the server has said about it."""
+    told = "websocket connection closed"
+    said = handshake and handshake.recv
+    code: Any = said and getattr(said.code, "value", said.code)
+    if not said or code in _QUIET:
+        return told
+    return shown(f"{told}: code {code}" + (f", {said.reason}" if said.reason else ""))
 
 
 class _Broken(Exception):
