@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
-from contextvars import Context
 from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
 from typing import Any, Generic, TypeVar
@@ -15,38 +14,6 @@ T = TypeVar("T")
 
 FAREWELLS = 128
 """How many clients are sent away before the loop has its turn."""
-
-_future: Any = asyncio.Future
-_tasks: Any = asyncio.tasks
-
-
-class _Capture:
-    """Stands for the loop while a task is made, and keeps what would be its first step.
-
-    One for each task: threads may make some at the same time.
-    """
-
-    __slots__ = ("context", "step")
-
-    get_debug = bool  # says no
-
-    def call_soon(self, step: Callable[[], None], context: Context) -> None:
-        self.step = step
-        self.context = context
-
-
-def make_task(
-    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]
-) -> tuple[asyncio.Task[T], Callable[[], None], Context]:
-    """A task that nothing has begun; its first step, and the context to run that in.
-
-    It is made with a loop that begins nothing, and given its real one before it has asked
-    for anything.
-    """
-    capture: Any = _Capture()
-    task = asyncio.Task(coro, loop=capture, name="telex")
-    _future.__init__(task, loop=loop)
-    return task, capture.step, capture.context
 
 
 if sys.version_info >= (3, 12):
@@ -63,24 +30,8 @@ if sys.version_info >= (3, 12):
 else:
 
     def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run ``coro`` as a task, up to its first suspension now.
-
-        A loop that is not running begins it later, and one that has a task factory when that does.
-        """
-        if not loop.is_running() or loop.get_task_factory() is not None:
-            return loop.create_task(coro)
-        # Python 3.11 has no eager tasks: the task's own first step begins it.
-        task, step, context = make_task(loop, coro)
-        if loop not in _tasks._current_tasks:
-            context.run(step)
-            return task
-        current = asyncio.current_task(loop)
-        _tasks._leave_task(loop, current)
-        try:
-            context.run(step)
-        finally:
-            _tasks._enter_task(loop, current)
-        return task
+        """Run ``coro`` as a task, which begins in the loop's next turn: there are no others yet."""
+        return loop.create_task(coro)
 
 
 def discard(coro: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -47,8 +48,11 @@ class Hall:
 
 
 @pytest.fixture
-async def hall() -> Hall:
-    return Hall()
+async def hall() -> AsyncIterator[Hall]:
+    hall = Hall()
+    yield hall
+    hall.gate.set()
+    await settle()
 
 
 class TestLimit:
@@ -112,6 +116,7 @@ class TestLimit:
         assert not hall.paused()
         for gate in gates:
             gate.set()
+        await settle()
 
     async def test_events_in_turn_are_still_handled(self, hall: Hall) -> None:
         hall.scene.root.event("x")(note(hall.log, "x"))

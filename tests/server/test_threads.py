@@ -319,7 +319,9 @@ async def test_later_changes_are_not_sent(scene: Scene) -> None:
 async def test_on_the_loop_itself(scene: Scene) -> None:
     """What waits for nothing takes effect at once; what waits would stop everything."""
     safe = scene.io.threadsafe
-    assert safe.emit("news", 1).done()
+    handed = safe.emit("news", 1)
+    await asyncio.sleep(0)
+    assert handed.done()
     scene.io.emit("news", 2)
     await scene.hears(["news", 1], ["news", 2])
     with pytest.raises(ConfigurationError, match="block the event loop"):

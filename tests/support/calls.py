@@ -14,6 +14,9 @@ import telex
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+EAGER = sys.version_info >= (3, 12)
+"""Whether coroutines begin at once; on Python 3.11 they begin in the loop's next turn."""
+
 PACKAGE = str(Path(telex.__file__).parent)
 
 
@@ -40,8 +43,10 @@ class Calls:
             file = code.co_filename.removeprefix(PACKAGE + "/")
             self.names.append(f"{file}:{code.co_qualname}")
             if (file, code.co_name) == ("_aio.py", "start"):
-                self.tasks.append(self._cause(frame))  # an eager task, without create_task
+                self.tasks.append(self._cause(frame))  # an eager one does not pass create_task
         elif code.co_name == "create_task" and "asyncio" in code.co_filename:
+            if frame.f_back is not None and frame.f_back.f_code.co_filename.endswith("/_aio.py"):
+                return  # counted above
             cause = self._cause(frame)
             if cause:
                 self.tasks.append(cause)

@@ -56,7 +56,7 @@ class AsgiFront:
         self.other = other
         self.serve_client = serve_client
         self.generate_id: GenerateId | None = None
-        self.on_bind: Callable[[asyncio.AbstractEventLoop, Context], None] | None = None
+        self.on_bind: Callable[[asyncio.AbstractEventLoop], None] | None = None
         self._made_in = copy_context()
         self.on_shutdown: Callable[[], Awaitable[None]] | None = None
         self.hooks = EngineHooks(engine.notes)
@@ -81,7 +81,7 @@ class AsgiFront:
         if loop is not self.driver.loop:
             self.driver.bind(loop, context)
             if self.on_bind is not None:
-                self.on_bind(loop, self.driver.context)
+                self.on_bind(loop)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .. import _lending
+from .._aio import start
 from .._log import logger
 from ..engine.engine import Engine
 from ..engine.session import TRANSPORT_ERROR, Session
@@ -83,7 +83,6 @@ class Driver:
     __slots__ = (
         "_cork",
         "_left_over",
-        "_lender",
         "_timer",
         "context",
         "leaving",
@@ -97,7 +96,6 @@ class Driver:
         self._cork = Cork(self._wake)
         self._left_over: deque[Session] = deque()
         self._timer = LoopTimer(engine.schedule)
-        self._lender: object = None
         self.context = Context()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaving: set[Leaving] = set()
@@ -115,12 +113,12 @@ class Driver:
             self._cork.take()
             self._left_over.clear()
             self._timer.bind(loop, self.context)
-            self._lender = _lending.lender(loop, self.context)
 
     def begin(self, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
-        """Run a coroutine up to its first suspension now: its task, if it has suspended."""
+        """Run a coroutine: its task, unless that is done already."""
         assert self.loop is not None
-        return _lending.begin(self._lender, self.loop, coro)
+        task = start(self.loop, coro)
+        return None if task.done() else task
 
     def _wake(self) -> None:
         """The first session of this turn has something to send: flush at the end of it."""

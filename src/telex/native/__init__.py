@@ -18,7 +18,6 @@ SOURCES = (
     "channel.c",
     "flow.c",
     "lane.c",
-    "lender.c",
     "module.c",
     "output.c",
     "slot.c",

@@ -31,7 +31,7 @@ typedef struct {
 
 static PyObject *loads, *dumps, *dumps_hook, *dumps_options, *reserved, *struct_type; /* see configure */
 static PyObject *name_fit, *name_raised, *name_returned, *name_answer, *name_deliver,
-    *name_suspended, *name_ended, *name_go_on, *name_take;
+    *name_take;
 
 static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
             slot_handlers = {"handlers", NULL, 0}, slot_shared = {"_shared", NULL, 0},
@@ -39,9 +39,7 @@ static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
             slot_direct = {"direct", NULL, 0}, slot_ack = {"ack", NULL, 0},
             slot_typed = {"typed", NULL, 0}, slot_limit = {"limit", NULL, 0},
             slot_required = {"required", NULL, 0}, slot_with_socket = {"with_socket", NULL, 0},
-            slot_call = {"call", NULL, 0}, slot_decode = {"decode", NULL, 0},
-            slot_runtime = {"_runtime", NULL, 0}, slot_lender = {"lender", NULL, 0},
-            slot_running = {"_running", NULL, 0}, slot_inbox = {"_inbox", NULL, 0};
+            slot_call = {"call", NULL, 0}, slot_decode = {"decode", NULL, 0};
 
 /* ------------------------------------------------------------------------------- the answer */
 
@@ -157,78 +155,6 @@ static int returned(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, 
     return sent;
 }
 
-static void put_slot(PyObject **place, PyObject *value)
-{
-    Py_XSETREF(*place, Py_NewRef(value));
-}
-
-/* The handler of an event has ended: the next one that waits has its turn. */
-static int go_on(PyObject *dispatch, PyObject **busy)
-{
-    PyObject *inbox = slot_get(&slot_inbox, dispatch);
-    if (inbox == Py_None || (inbox && PyObject_Size(inbox) == 0)) {
-        put_slot(busy, Py_False);
-        return 0;
-    }
-    PyObject *done = PyObject_CallMethodNoArgs(dispatch, name_go_on);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
-/* The task is not lent any more: dispatch.suspended(…) gives it what the coroutine waits for, or
- * dispatch.ended(…) what has come of it. */
-static int hand_over(PyObject *dispatch, PyObject *handler, PyObject *name, const Asked *asked,
-                     int how, PyObject *coro, PyObject *value, Loan *loan)
-{
-    PyObject *error = how == RAISED ? take_error() : NULL, *id = id_object(asked), *done = NULL;
-    bool over = how != SUSPENDED;
-    if (id)
-        done = PyObject_CallMethodObjArgs(dispatch, over ? name_ended : name_suspended, handler,
-                                          name, id, over ? (value ? value : Py_None) : coro,
-                                          over ? (error ? error : Py_None) : value, loan->task,
-                                          loan->step, loan->context, loan->box, NULL);
-    Py_XDECREF(error);
-    Py_XDECREF(id);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
-/* The handler has returned a coroutine: as Dispatch.returned, with a task that is lent. */
-static int begin(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObject *name,
-                 PyObject *socket, const Asked *asked, PyObject *coro)
-{
-    PyObject *runtime = slot_get(&slot_runtime, dispatch);
-    PyObject *lender = runtime ? slot_get(&slot_lender, runtime) : NULL;
-    PyObject **busy = slot_place(&slot_busy, dispatch);
-    PyObject **running = slot_place(&slot_running, dispatch);
-    if (!c || !lender || !Py_IS_TYPE(lender, &LenderType) || !busy || !running)
-        return returned(f, c, dispatch, handler, name, socket, asked, coro);
-    put_slot(busy, Py_True);
-    put_slot(running, name);
-    PyObject *value;
-    Loan loan;
-    Py_INCREF(lender);
-    int how = lend((Lender *)lender, coro, &value, &loan), done = 0;
-    Py_DECREF(lender);
-    if (how == NOT_LENT) return returned(f, c, dispatch, handler, name, socket, asked, coro);
-    if (loan.task) {
-        done = hand_over(dispatch, handler, name, asked, how, coro, value, &loan);
-        loan_drop(&loan);
-        Py_XDECREF(value);
-        return done;
-    }
-    if (how == RAISED) done = raised(dispatch, name, asked);
-    else if (asked->wanted) done = answer(f, c, socket, asked, value);
-    Py_XDECREF(value);
-    PyObject *error = take_error();
-    if (go_on(dispatch, busy) < 0) {
-        Py_XDECREF(error);
-        return -1;
-    }
-    set_error(error);
-    return done;
-}
-
 /* Whether a value is sent as it is, and never awaited. */
 static bool is_data(PyObject *value)
 {
@@ -335,8 +261,6 @@ static int run(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObj
     PyObject *result = call(handler, socket, event, count);
     int done = 0;
     if (!result) done = raised(dispatch, name, asked);
-    else if (PyCoro_CheckExact(result))
-        done = begin(f, c, dispatch, handler, name, socket, asked, result);
     else if (!is_data(result)) done = returned(f, c, dispatch, handler, name, socket, asked, result);
     else if (asked->wanted) done = answer(f, c, socket, asked, result);
     Py_XDECREF(result);
@@ -516,10 +440,7 @@ bool lane_ready(void)
 {
     return (name_fit = PyUnicode_InternFromString("fit"))
         && (name_raised = PyUnicode_InternFromString("raised"))
-        && (name_suspended = PyUnicode_InternFromString("suspended"))
-        && (name_ended = PyUnicode_InternFromString("ended"))
         && (name_take = PyUnicode_InternFromString("take"))
-        && (name_go_on = PyUnicode_InternFromString("go_on"))
         && (name_returned = PyUnicode_InternFromString("returned"))
         && (name_answer = PyUnicode_InternFromString("answer"))
         && (name_deliver = PyUnicode_InternFromString("deliver"));

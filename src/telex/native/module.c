@@ -22,13 +22,12 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__telex(void)
 {
-    if (!channel_ready() || !flow_ready() || !lane_ready() || !lender_ready()) return NULL;
+    if (!channel_ready() || !flow_ready() || !lane_ready()) return NULL;
     PyObject *m = PyModule_Create(&module);
     if (!m) return NULL;
     if (PyModule_AddObjectRef(m, "Reactor", (PyObject *)&ReactorType) < 0
         || PyModule_AddObjectRef(m, "Channel", (PyObject *)&ChannelType) < 0
         || PyModule_AddObjectRef(m, "Flow", (PyObject *)&FlowType) < 0
-        || PyModule_AddObjectRef(m, "Lender", (PyObject *)&LenderType) < 0
         || PyModule_AddObjectRef(m, "Cork", (PyObject *)&CorkType) < 0
         || PyModule_AddObject(m, "SOURCE", PyLong_FromUnsignedLong(TELEX_SOURCE)) < 0) {
         Py_DECREF(m);

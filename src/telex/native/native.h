@@ -6,7 +6,6 @@
  *     output.c    what a client has not taken yet
  *     flow.c      Flow, Cork: what passes a session, and what waits for the end of a turn
  *     lane.c      the usual event, from its text to its answer
- *     lender.c    a task for coroutines that may not need one
  *     slot.c      slots of Python objects
  *
  * Each is a second form of something that telex also has in Python (named at its beginning), and
@@ -152,37 +151,6 @@ bool is_send(PyObject *deliver);
 
 PyObject *flush_all(PyObject *module, PyObject *args);
 PyObject *deliver_all(PyObject *module, PyObject *args);
-
-/* ------------------------------------------------------------------------------- lender.c */
-
-/* A task that is lent: its first step, the context to run that in, and the box that takes what it
- * is to run. */
-typedef struct {
-    PyObject *task, *step, *context, *box;
-} Loan;
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *loop, *spare;
-    PyObject *enter, *leave; /* called with the loop and the task */
-    PyObject *add, *remove;  /* called with the key: the task is in all_tasks() as long as it is lent */
-    Loan loan;
-    PyObject *base; /* pairs: the variables of the context, and their values */
-    PyObject *name, *attributes, *key;
-    Py_ssize_t task_references, context_references; /* if nobody else has any */
-} Lender;
-
-extern PyTypeObject LenderType;
-
-bool lender_ready(void);
-void loan_drop(Loan *loan);
-
-enum { NOT_LENT, RETURNED, RAISED, SUSPENDED };
-
-/* Begins a coroutine. RETURNED: `*value` is what it returned. RAISED: an exception is set.
- * SUSPENDED: `*value` is what it waits for. If there is a task in the loan then, it is the
- * caller's: somebody knows it, and expects that it goes on. NOT_LENT: nothing has been done. */
-int lend(Lender *l, PyObject *coro, PyObject **value, Loan *loan);
 
 /* ------------------------------------------------------------------------------- slot.c */
 

@@ -48,7 +48,7 @@ class Core:
 
     def __init__(self, options: ServerOptions, clock: Clock = time.monotonic) -> None:
         self.options = options
-        self.runtime = Runtime(choose(options.parser), lends=True)
+        self.runtime = Runtime(choose(options.parser))
         self.engine = Engine(options, clock, json_text=True)
         self.engine.on_session = self._session_opened
         self.namespaces: dict[str, Namespace] = {}

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from msgspec.msgpack import Ext
 
-from .. import _json, _lending
+from .. import _json
 from .._aio import cancelled_from_outside, harmless
 from .._log import logger, shown
 from ..errors import ConnectError
@@ -226,7 +226,7 @@ class Dispatch:
                 return
         self._busy = True
         self._running = name
-        self._runtime.begin(self._work((ack_id, data)))
+        self._runtime.start(self._work((ack_id, data)))
 
     def _receive_typed(self, ack_id: int | None, text: str) -> bool:
         """Handle an event whose handler has types to decode it into; whether that was possible.
@@ -294,38 +294,10 @@ class Dispatch:
             self._busy = True
             self._running = name
             self._at_once = _NOT_YET
-            self._runtime.begin(self._finish(handler, name, ack_id, ack, result), held=result)
+            self._runtime.start(self._finish(handler, name, ack_id, ack, result), held=result)
             answer, self._at_once = self._at_once, None
             return answer or None
         return (result,) if wanted else None
-
-    def suspended(
-        self,
-        handler: Handler,
-        name: Any,
-        ack_id: int | None,
-        coro: Coroutine[Any, Any, Any],
-        yielded: Any,
-        *loan: Any,
-    ) -> None:
-        """The coroutine of an event's only handler was begun with a task that it needs now."""
-        rest = _lending.rest(coro, yielded)
-        self._at_once = None
-        self._runtime.keep(self._finish(handler, name, ack_id, None, rest), *loan)
-
-    def ended(
-        self,
-        handler: Handler,
-        name: Any,
-        ack_id: int | None,
-        result: Any,
-        error: BaseException | None,
-        *loan: Any,
-    ) -> None:
-        """The same for one that has not suspended, but whose task somebody knows now."""
-        self._at_once = None
-        work = _lending.ended(result, error)
-        self._runtime.keep(self._finish(handler, name, ack_id, None, work), *loan)
 
     async def _finish(
         self, handler: Handler, name: Any, ack_id: int | None, ack: Ack | None, work: Any
@@ -392,7 +364,7 @@ class Dispatch:
             self._check_limits(name)
         else:
             beside.running += 1
-            self._runtime.begin(self._work_beside(begin, beside))
+            self._runtime.start(self._work_beside(begin, beside))
         if beside.is_full and not self._paused and not self._recipient.expects_answers:
             self._pause()
             if f"beside {name}" not in self._runtime.explained:
@@ -419,7 +391,7 @@ class Dispatch:
         """A task beside the queue has gone before its time: another takes its place."""
         begin = beside.next()
         if begin is not None:
-            self._runtime.begin(self._work_beside(begin, beside))
+            self._runtime.start(self._work_beside(begin, beside))
         else:
             self._read_on_if_possible()
 
@@ -560,7 +532,7 @@ class Dispatch:
         """The running handler has ended: begin with the next event, if one waits."""
         item = self._next()
         if item is not None:
-            self._runtime.begin(self._work(item))
+            self._runtime.start(self._work(item))
 
     async def _handle(self, ack_id: int | None, data: list[Any]) -> None:
         name, args = data[0], data[1:]
@@ -711,7 +683,7 @@ class Dispatch:
         else:
             self._busy = True
             self._running = event
-            self._runtime.begin(self._work(work))
+            self._runtime.start(self._work(work))
 
     async def _own(self, event: str, args: tuple[Any, ...]) -> None:
         for handler in self.find(event) or ():
@@ -743,7 +715,7 @@ class Dispatch:
                 break
             if result.__class__ is CoroutineType:
                 work = partial(self._greet, handler, result, rest, failed)
-                self._runtime.begin(self._work(work), held=result)
+                self._runtime.start(self._work(work), held=result)
                 return
             if result is False:
                 self._refuse(handler, failed)
@@ -782,7 +754,7 @@ class Dispatch:
         elif self.find("disconnecting") or self.find("disconnect"):
             self._busy = True
             self._running = "disconnect"
-            self._runtime.begin(self._work(reason))
+            self._runtime.start(self._work(reason))
         else:
             self._recipient.ended()
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from _thread import get_ident
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context, copy_context
 from functools import partial
 from types import CoroutineType
 from typing import Any
 
-from .. import _lending
 from .._aio import discard, harmless, start
 from .._log import logger, shown
 from ..errors import ConfigurationError
@@ -20,20 +18,17 @@ from ..parser.packet import Parser
 class Runtime:
     """Starts coroutines of handlers and keeps them until they are done.
 
-    One that ``lends`` does so in the context that it was bound in, unless a task is running.
     ``thread`` identifies the thread that the loop runs in, to compare it with ``get_ident()``;
     ``explained`` names the functions whose mistakes the log has explained.
     """
 
-    __slots__ = ("_lends", "_loop", "explained", "lender", "parser", "server", "tasks", "thread")
+    __slots__ = ("_loop", "explained", "parser", "server", "tasks", "thread")
 
-    def __init__(self, parser: Parser, *, lends: bool = False) -> None:
+    def __init__(self, parser: Parser) -> None:
         self.parser = parser
-        self._lends = lends
         self.server: Any = None
         self.tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.lender: object = None
         self.thread = get_ident()
         self.explained: set[str] = set()
 
@@ -44,14 +39,11 @@ class Runtime:
             raise ConfigurationError("the server is not running: start it first")
         return self._loop
 
-    def bind(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
-        """Run on this loop from now on; what is lent has this context, or the current one."""
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run on this loop from now on."""
         if loop is not self._loop:
             self._loop = loop
             self.thread = get_ident()
-            if self._lends:
-                chosen = copy_context() if context is None else context
-                self.lender = _lending.lender(loop, chosen)
 
     # -- threads ------------------------------------------------------------------------
 
@@ -112,39 +104,6 @@ class Runtime:
 
     # -- coroutines ---------------------------------------------------------------------
 
-    def keep(
-        self,
-        coro: Coroutine[Any, Any, Any],
-        task: asyncio.Task[Any],
-        step: Callable[[], None],
-        context: Context,
-        box: _lending.Box,
-    ) -> None:
-        """Run a coroutine in a task that was lent."""
-        _lending.keep(task, step, context, box, coro)
-        if not task.done():
-            self._remember(task)
-
-    def _remember(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    def begin(self, coro: Coroutine[Any, Any, Any], held: Any = None) -> None:
-        """As ``start``, with a task that is lent if ``coro`` needs none of its own."""
-        if self.lender is None or not self._begin_with_loan(coro):
-            self.start(coro, held)
-
-    def _begin_with_loan(self, coro: Coroutine[Any, Any, Any]) -> bool:
-        loop = self._loop
-        if loop is None or not loop.is_running() or asyncio.current_task(loop) is not None:
-            return False
-        task = _lending.lend(self.lender, coro)
-        if task is False:
-            return False
-        if task is not None:
-            self._remember(task)
-        return True
-
     def start(self, coro: Coroutine[Any, Any, Any], held: Any = None) -> asyncio.Task[Any]:
         """Run a coroutine; its first step runs at once, unless the loop has it otherwise.
 
@@ -158,7 +117,8 @@ class Runtime:
             loop = self.loop  # says what is missing
         task = start(loop, coro)
         if not task.done():
-            self._remember(task)
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
             if held.__class__ is CoroutineType and not held.cr_suspended:
                 task.add_done_callback(lambda _: discard(held))
         return task
