@@ -561,3 +561,24 @@ def test_what_has_expired_before_a_silent_death_was_noticed() -> None:
         model.nothing_is_missing()
     finally:
         model.teardown()
+
+
+async def test_more_was_missed_than_a_client_may_be_sent() -> None:
+    """It is a slow consumer then, and leaves nothing behind."""
+    scene = Scene(connection_state_recovery=True, send_buffer_limit=1000)
+    client, socket = scene.joined()
+    client.session.end("transport close")
+    for _ in range(20):
+        scene.root.emit("x", "y" * 1000)
+    greeted: list[Socket] = []
+    scene.root.on("connection", greeted.append)
+    again = scene.client()
+    again.transport.writable = False
+    again.say(f'0{{"pid":"{socket.pid}"}}')
+    await settle()
+    assert again.reasons == ["slow consumer"]
+    assert scene.root.sockets == {}
+    assert greeted == []
+    log: Any = scene.root.parts.recovery
+    assert log._live == {}
+    assert not log.awaits(socket.id)
