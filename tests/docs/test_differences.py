@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from telex import Ack, Server, Socket
-from tests.rules.clients import PollingClient, WebSocketClient, start_upgrade, target
+from tests.rules.clients import PollingClient, WebSocketClient, target
 from tests.support.node import node
 from tests.support.raw import (
     CLOSE,
@@ -336,16 +336,6 @@ async def test_a_websocket_that_says_polling(
         return websocket_status(port, target("polling"))
 
     assert await both(node_servers.port(), telex_server, run) == (101, 400)
-
-
-async def test_upgrade_without_probe(node_servers: NodeServers, telex_server: Server) -> None:
-    def run(port: int) -> object:
-        with PollingClient(port) as polling, start_upgrade(polling) as client:
-            client.send("5", "40")
-            received = client.websocket.receive()
-            return "closed" if received.opcode == CLOSE else "upgraded"
-
-    assert await both(node_servers.port(), telex_server, run) == ("upgraded", "closed")
 
 
 async def test_upgrades_that_are_not_allowed(node_servers: NodeServers) -> None:
