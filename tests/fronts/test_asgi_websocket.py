@@ -33,9 +33,9 @@ class Host:
         self.broken = False
         self.reasons: list[str] = []
         self.engine = Engine(EngineOptions(), VirtualClock(), json_text=False)
-        driver = Driver(self.engine)
-        driver.bind(asyncio.get_running_loop())
-        self.websocket = AsgiWebSocket(self.send, driver.begin, revision)
+        self.driver = Driver(self.engine)
+        self.driver.bind(asyncio.get_running_loop())
+        self.websocket = AsgiWebSocket(self.send, self.driver, revision)
         self.revision = revision
 
     async def send(self, sent: Message) -> None:

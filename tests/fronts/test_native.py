@@ -71,7 +71,7 @@ class Scene:
         self.websocket = NativeWebSocket(self.driver, self.watch, b"")
         frames = EncodedPacket.frames3 if revision == 3 else None
         self.websocket.open(self.watch.reactor, server.detach(), b"HEAD", frames, LIMIT)
-        self.watch.opened()
+        self.watch.opened(self.websocket)
         self.received: list[str | bytes] = []
         self.reasons: list[str] = []
         self.session = self.engine.open(asked(f"EIO={revision}"), self.websocket, "sid")
@@ -237,7 +237,7 @@ class TestFrames:
         scene.send(frame(TEXT, b"4late") + frame(CLOSE, b"\x03\xe8"))
         assert scene.client.recv(100) == b""
         assert scene.received == []
-        assert scene.driver.leaving == set()
+        assert not scene.driver.leaving.deadlines
 
     def test_a_handler_that_fails(self, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
         scene.sent()
@@ -412,7 +412,7 @@ class TestTurns:
         scene.settle()
         assert len(scene.received) == 256
         assert scene.watch.reactor.count == 0
-        assert scene.driver.leaving == set()
+        assert scene.driver.leaving .deadlines == {}
 
 
 class TestLife:

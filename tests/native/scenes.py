@@ -137,7 +137,7 @@ class Client:
         self.websocket = NativeWebSocket(server.driver, server.watch, b"")
         frames = EncodedPacket.frames3 if revision == 3 else None
         self.websocket.open(server.watch.reactor, other.detach(), b"", frames, 1_000_000)
-        server.watch.opened()
+        server.watch.opened(self.websocket)
         scope = {
             "type": "http",
             "method": "GET",

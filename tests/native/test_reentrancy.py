@@ -370,7 +370,7 @@ def _over(server: Server, session: Session) -> Client:
     client.raw.setblocking(False)
     client.websocket = NativeWebSocket(server.driver, server.watch, b"")
     client.websocket.open(server.watch.reactor, other.detach(), b"", None, 1_000_000)
-    server.watch.opened()
+    server.watch.opened(client.websocket)
     client.websocket.start(session.start_probe(client.websocket), session)
     server.clients.append(client)
     return client

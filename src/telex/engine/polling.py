@@ -7,6 +7,7 @@ answer to its poll, so the transport is writable while a poll is pending.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
 
 from ..errors import PacketError
 from ..types import HeaderList, Response
@@ -18,6 +19,15 @@ from .packet import CLOSE_PACKET
 from .session import PARSE_ERROR, TRANSPORT_ERROR, Session
 
 Respond = Callable[[Response], None]
+
+
+class Unread(Protocol):
+    """An answer that the client has not read completely."""
+
+    def leave(self) -> None:
+        """The session has gone: wait for the client, but not for long."""
+        ...
+
 
 BAD_REQUEST = Response(400, [], b"")
 DONE = Response(200, [("content-type", "text/html"), ("cache-control", "no-store")], b"ok")
@@ -42,7 +52,7 @@ class PollingTransport:
     poll is pending.
     """
 
-    __slots__ = ("_base64", "_jsonp", "_legacy", "_posting", "_respond", "writable")
+    __slots__ = ("_base64", "_jsonp", "_legacy", "_posting", "_respond", "_unread", "writable")
 
     name = "polling"
 
@@ -50,6 +60,7 @@ class PollingTransport:
         self._base64 = base64
         self._legacy = legacy
         self._respond: Respond | None = None
+        self._unread: Unread | None = None
         self.writable = False
         self._jsonp: str | None = None
         self._posting = False
@@ -83,7 +94,10 @@ class PollingTransport:
         return Response(200, TEXT, payload.encode3(packets, legacy.write))
 
     def close(self) -> None:
-        """Tell a waiting client that the session has ended."""
+        """Tell a waiting client that the session has ended; wait no longer for one that reads."""
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            unread.leave()
         if self._respond is not None:
             self.send([CLOSE_PACKET])
 
@@ -115,6 +129,23 @@ class PollingTransport:
             self._respond = None
             self.writable = False
             session.transport_ended(self, TRANSPORT_ERROR)
+
+    def reading(self, session: Session, answer: Unread) -> None:
+        """The client has not read an answer completely."""
+        if session.transport is self and session.state is not CLOSED:
+            self._unread = answer
+        else:
+            answer.leave()
+
+    def read(self, answer: Unread) -> None:
+        """The client has read an answer completely."""
+        if self._unread is answer:
+            self._unread = None
+
+    def cut(self, session: Session) -> None:
+        """An answer has not reached the client: what was in it is lost."""
+        self._unread = None
+        session.transport_ended(self, TRANSPORT_ERROR)
 
     def start_post(self, session: Session) -> bool:
         """A POST begins; ``False`` (and the end of the session) if one is running."""

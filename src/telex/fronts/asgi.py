@@ -9,6 +9,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from .._aio import FAREWELLS, in_turns
+from .._log import logger
 from ..client_bundle import FILES
 from ..engine.engine import Engine
 from ..engine.flow import Transport
@@ -38,6 +39,8 @@ REFUSAL_TIMEOUT = 1.0
 """How long the host may take to close a WebSocket that was refused, in seconds."""
 
 _DRAIN_FACTOR = 4
+WATCHED = 64 * 1024
+"""The size from which an answer to a poll may have to wait for the client, in bytes."""
 _PAUSE = 0.05  # between two looks at a session that is not read at present, in seconds
 
 
@@ -86,10 +89,7 @@ class AsgiFront:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
-            if self.other is not None:
-                await self.other(scope, self._closing_at_shutdown(receive), send)
-            else:
-                await self._lifespan(self._closing_at_shutdown(receive), send)
+            await self._lifespan(scope, self._closing_at_shutdown(receive), send)
             return
         self.bind(self._made_in)  # not in what somebody has set for the first request
         rest = self.below_path(scope)
@@ -187,23 +187,50 @@ class AsgiFront:
 
         return receive_and_close
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start and stop with the host, whether the other application takes part or not."""
+        came: set[str] = set()
+        said: set[str] = set()
+
+        async def receive_and_note() -> Message:
             message = await receive()
-            if message["type"] == "lifespan.startup":
-                self.bind()
-                self.engine.closing = False
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await send({"type": "lifespan.shutdown.complete"})
+            came.add(message["type"])
+            return message
+
+        async def send_and_note(message: Message) -> None:
+            said.add(message["type"])
+            await send(message)
+
+        if self.other is not None:
+            try:
+                await self.other(scope, receive_and_note, send_and_note)
+            except Exception as error:
+                if said - {"lifespan.startup.complete"} or "lifespan.shutdown" in came:
+                    raise
+                if said:
+                    logger.exception("the lifespan of the other application has failed")
+                else:
+                    logger.debug("the other application has no lifespan: %.200r", error)
+            if any(kind.endswith(("failed", "shutdown.complete")) for kind in said):
                 return
+        if "lifespan.startup" not in came:
+            await receive_and_note()
+        if not said:
+            self.bind()
+            self.engine.closing = False
+            await send({"type": "lifespan.startup.complete"})
+        if "lifespan.shutdown" not in came:
+            await receive_and_note()
+        await send({"type": "lifespan.shutdown.complete"})
 
     # -- the end ------------------------------------------------------------------------
 
     async def hang_up(self) -> None:
-        """Wait no longer for clients that have not answered a close frame."""
+        """Wait no longer for the clients of connections that are to end."""
         driver = self.driver
-        await in_turns(list(driver.leaving), lambda websocket: websocket.hang_up(), FAREWELLS)
+        await asyncio.sleep(0)  # uvloop writes at the end of a turn
+        leaving = list(driver.leaving.deadlines)
+        await in_turns(leaving, lambda connection: connection.hang_up(), FAREWELLS)
         driver.hang_up()
 
     # -- HTTP ---------------------------------------------------------------------------
@@ -317,6 +344,9 @@ class AsgiFront:
         finally:
             if gone is not None:
                 gone.cancel()
+        if gone is not None and gone.done():
+            transport.cut(session)
+            return
         response = answered.result()
         if "msie" in request.headers.get("user-agent", "").lower():
             headers.append(("x-xss-protection", "0"))
@@ -329,7 +359,10 @@ class AsgiFront:
             and bundle.accepts_gzip(request)
         ):
             response = await compression.packed(response)
-        await _respond(send, response)
+        if len(response.body) < WATCHED:
+            await _respond(send, response)
+        elif not await _delivered(receive, send, response):
+            transport.cut(session)
 
     async def _post(
         self, session: Session, transport: PollingTransport, request: Request, receive: Receive
@@ -415,7 +448,7 @@ class AsgiFront:
         message = await receive()
         if message["type"] != "websocket.connect":
             return
-        websocket = AsgiWebSocket(send, self.driver.begin, int(request.query["EIO"]))
+        websocket = AsgiWebSocket(send, self.driver, int(request.query["EIO"]))
         accept = {"type": "websocket.accept", "subprotocol": protocol, "headers": _encoded(headers)}
         await send(accept)
         receiver = self._receiver(request, websocket, session, sid)
@@ -496,12 +529,32 @@ def _safe_cors(engine: Engine, request: Request) -> HeaderList:
     return engine.cors.headers(request)
 
 
-async def _respond(send: Send, response: Response) -> None:
+async def _start(send: Send, response: Response) -> None:
     headers = _encoded(response.headers)
     if response.status not in (204, 304):
         headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
+
+
+async def _respond(send: Send, response: Response) -> None:
+    await _start(send, response)
     await send({"type": "http.response.body", "body": response.body})
+
+
+async def _delivered(receive: Receive, send: Send, response: Response) -> bool:
+    """Send a large answer; whether the client was there until the host had written it."""
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.sleep(0)  # has it gone already?
+        await _start(send, response)
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        # A host that holds back what the client does not read takes this when it has been written.
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return not gone.done()
+    except OSError:  # the host's way to say that the client has gone
+        return False
+    finally:
+        gone.cancel()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 from ..engine.session import TOO_BIG, TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
 from ..wire import EncodedPacket
+from .driver import Driver
 
 Message = MutableMapping[str, Any]
 
-Begin: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None] | None"]
-"""Runs a coroutine up to its first suspension now: its task, if it has suspended."""
 
 MESSAGE_TOO_BIG = 1009
 
@@ -27,8 +26,11 @@ class AsgiWebSocket:
         "_begin",
         "_close_code",
         "_closed",
+        "_driver",
+        "_hung_up",
         "_prefix",
         "_readable",
+        "_reading",
         "_send",
         "_writer",
         "receiver",
@@ -39,13 +41,16 @@ class AsgiWebSocket:
     def __init__(
         self,
         send: Callable[[Message], Awaitable[None]],
-        begin: Begin,
+        driver: Driver,
         protocol: int,
     ) -> None:
         # Engine.IO 3: binary messages begin with their packet type.
         self._prefix = b"\x04" if protocol == 3 else b""
         self._send = send
-        self._begin = begin
+        self._begin = driver.begin
+        self._driver = driver
+        self._hung_up = False
+        self._reading: asyncio.Task[Any] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._readable = asyncio.Event()
         self._readable.set()
@@ -80,6 +85,14 @@ class AsgiWebSocket:
         self._close_code = code
         if self._writer is None:
             self._start([])
+        self._driver.leave(self)
+
+    def hang_up(self) -> None:
+        """Wait no longer for the client: the host closes the connection of a call that returns."""
+        self._hung_up = True
+        for task in (self._writer, self._reading):
+            if task is not None:
+                task.cancel()
 
     def pause(self) -> None:
         """Take nothing more from the host until ``resume``."""
@@ -121,13 +134,20 @@ class AsgiWebSocket:
         A probe that succeeds makes way for the ``session`` that it belongs to.
         """
         self.receiver = receiver
+        self._reading = task = asyncio.current_task()
         if receiver is None:
             self.close()
         reason = TRANSPORT_ERROR
         try:
             reason = await self._read(receive, session, limit)
+        except asyncio.CancelledError:
+            if not self._hung_up or task is None:
+                raise
+            task.uncancel()
         finally:  # also when the host cancels us
             self._closed = True
+            self._reading = None
+            self._driver.left(self)
             if self.receiver is not None:
                 self.receiver.transport_ended(self, reason)
 

@@ -11,23 +11,32 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .._aio import start
 from .._log import logger
 from ..engine.engine import Engine
+from ..engine.schedule import Lane, Schedule
 from ..engine.session import TRANSPORT_ERROR, Session
 from ..native import core
 from .timer import LoopTimer
 
 CLOSE_TIMEOUT = 10.0
-"""How long a client may take to answer a close frame, in seconds."""
+"""How long a connection that is to end may stay open, in seconds.
+
+A client has this time to read what was written, and over WebSocket to answer the close frame.
+"""
 
 FLUSHES = 256
 """How many sessions are flushed before the loop has its turn."""
 
 
 class Leaving(Protocol):
-    """A WebSocket whose close frame has not been answered yet."""
+    """A connection that is to end, and waits for its client."""
 
     def hang_up(self) -> None:
-        """Close the connection once everything has been written."""
+        """Wait no longer: end the connection, and drop what the client has not read."""
         ...
+
+
+def leaving_lane(schedule: Schedule) -> Lane[Leaving]:
+    """The deadlines of connections that are to end."""
+    return schedule.lane(CLOSE_TIMEOUT, lambda connection: connection.hang_up())
 
 
 class Cork:
@@ -98,7 +107,7 @@ class Driver:
         self._timer = LoopTimer(engine.schedule)
         self.context = Context()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.leaving: set[Leaving] = set()
+        self.leaving = leaving_lane(engine.schedule)
         self.websockets = 0
         """How many WebSockets have been taken from the HTTP server and have not ended."""
         self.max_size = engine.options.max_http_buffer_size
@@ -137,22 +146,24 @@ class Driver:
                 self.loop.call_soon(self._flush, context=self.context.copy())
         _flush_all(dirty, _failed)
 
-    def leave(self, websocket: Leaving) -> asyncio.TimerHandle | None:
-        """A close frame has been sent: wait for the client's, but not for ever."""
-        if self.loop is None:
-            return None
-        self.leaving.add(websocket)
-        return self.loop.call_later(CLOSE_TIMEOUT, websocket.hang_up)
+    def leave(self, connection: Leaving) -> None:
+        """A connection is to end: wait for its client ``CLOSE_TIMEOUT`` seconds from now on."""
+        if connection not in self.leaving:
+            self.leaving.start(connection)
+
+    def left(self, connection: Leaving) -> None:
+        """A connection has ended, or its client has read everything."""
+        self.leaving.stop(connection)
 
     def gone(self, websocket: Leaving) -> None:
         """The connection of a WebSocket has ended."""
-        self.leaving.discard(websocket)
+        self.left(websocket)
         self.websockets -= 1
 
     def hang_up(self) -> None:
-        """Wait no longer for clients that have not answered a close frame."""
-        for websocket in list(self.leaving):
-            websocket.hang_up()
+        """Wait no longer for the clients of connections that are to end."""
+        for connection in list(self.leaving.deadlines):
+            connection.hang_up()
 
     def stop(self) -> None:
         """Let go of the timer."""

@@ -37,7 +37,8 @@ from ..engine.session import Probe, Session
 from ..engine.tally import Tally
 from ..native import core
 from ..types import HeaderList, Request, Response, Scope
-from .driver import Driver
+from .driver import Driver, Leaving, leaving_lane
+from .farewell import ClosingTransport, Farewell
 from .fast_polling import PollingConnection, PollingFront, PollingRoad, forwarded_host
 from .fast_websocket import FastWebSocket, accept
 from .pacing import Pacer
@@ -56,6 +57,10 @@ MAX_HEADERS = 256
 MAX_HEADER_SIZE = 16 * 1024
 HEADER_TIMEOUT = 10.0
 """How long the head of a request may take, in seconds."""
+
+UNREAD_TIMEOUT = 30.0
+LEAST_READ = 0.05
+"""The part of what waits for a client that it must read in ``UNREAD_TIMEOUT`` seconds."""
 
 GREETINGS = 64
 """How many new connections are served before the loop has its turn."""
@@ -240,12 +245,15 @@ class Upgrade:
 
     def refuse(self, response: Response) -> None:
         """Answer with a refusal and close the connection."""
+        if self._protocol is None:
+            raise AssertionError("an upgrade is decided once")
+        leaving = self._protocol.leaving
         transport = self._settle()
         lines = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Refused')}"]
         lines += [f"{name}: {value}" for name, value in response.headers]
         lines += [f"content-length: {len(response.body)}", "connection: close", "", ""]
         transport.write("\r\n".join(lines).encode("latin-1") + response.body)
-        transport.close()
+        Farewell(transport, leaving)
 
     @staticmethod
     def leave(request: Request) -> None:
@@ -266,11 +274,14 @@ class Upgrade:
 class FastHttpProtocol(HttpToolsProtocol):
     """HTTP by uvicorn; WebSockets of Engine.IO by picows."""
 
+    _unread = 0
     _upgrade_task: asyncio.Task[None] | None = None
     _complete = False
     _head_size = 0
     _heads: Lane[FastHttpProtocol]
     _server: TelexServer[Any] | None = None
+    _closing: ClosingTransport | None = None
+    leaving: Lane[Leaving]
     _is_http = False
     rest = b""
 
@@ -296,13 +307,15 @@ class FastHttpProtocol(HttpToolsProtocol):
         )
         self._server = shared.way.server
         self._heads = shared.heads
+        self.leaving = shared.leaving
         shared.heads.start(self)
 
     def _become_http(self) -> None:
         """Let uvicorn have the connection."""
         transport, self._is_http = self.transport, True
         super().__init__(self.config, self.server_state, self.app_state, self.loop)
-        self.transport = transport
+        self._closing = closing = ClosingTransport(transport, self.leaving)
+        self.transport = cast("asyncio.Transport", closing)
         self.flow = FlowControl(transport)
         self.server, self.client, self.scheme = self._addresses()
 
@@ -316,7 +329,9 @@ class FastHttpProtocol(HttpToolsProtocol):
         self._heads.stop(self)
         if self._upgrade_task is not None:
             self._upgrade_task.cancel()
-        if self._is_http:
+        if self._closing is not None:
+            self._closing.lost()
+            self._shared.unread.stop(self)
             super().connection_lost(exc)
         else:
             self.connections.discard(self)
@@ -331,9 +346,36 @@ class FastHttpProtocol(HttpToolsProtocol):
         """The client takes too long for the head of its request."""
         self.transport.close()
 
+    def eof_received(self) -> None:
+        """The client says no more: what it does not read soon is dropped."""
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        """The client does not read: it is waited for as long as it reads something."""
+        self._unread = self.transport.get_write_buffer_size()
+        self._shared.unread.start(self)
+        if self._is_http:
+            super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._shared.unread.stop(self)
+        if self._is_http:
+            super().resume_writing()
+
+    def unread_for_long(self) -> None:
+        """The client has had time to read what was written."""
+        unread = self.transport.get_write_buffer_size()
+        if unread > self._unread * (1 - LEAST_READ):
+            self.transport.abort()
+        else:
+            self._unread = unread
+            self._shared.unread.start(self)
+
     def on_message_begin(self) -> None:
         self._head_size = 0
         self._complete = False
+        if self._closing is not None:
+            self._closing.complete = False
         if self not in self._heads:
             self._heads.start(self)
         super().on_message_begin()
@@ -365,6 +407,8 @@ class FastHttpProtocol(HttpToolsProtocol):
         """As uvicorn's, but nothing behind an upgrade request is lost, and heads are bounded."""
         if not self._is_http:
             self._shared.greet(self, data)
+        elif self._closing is not None and self._closing.closed:
+            return  # nothing more is answered
         elif not (self._at_rest and self._polls(data)):
             self._receive(data)
 
@@ -402,9 +446,10 @@ class FastHttpProtocol(HttpToolsProtocol):
                 b"content-length: 0\r\nconnection: close\r\n\r\n"
             )
             self.transport.close()
-            return
-        self._shared.notes.note(INVALID)
-        self.send_400_response(INVALID)
+        else:
+            self._shared.notes.note(INVALID)
+            self.send_400_response(INVALID)
+        super().connection_lost(None)  # whatever the client says from now on
 
     def _unsupported_upgrade_warning(self) -> None:
         """uvicorn's: an upgrade that is not for a WebSocket; served as if it had not been asked."""
@@ -427,7 +472,16 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._complete = True
+        if self._closing is not None:
+            self._closing.message_complete()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """A request has been answered, perhaps before its body has come."""
+        begun = self not in self._heads and self.cycle.response_complete
+        if begun and self._closing is not None:
+            self._closing.answered()
+        super().on_response_complete()
 
     @property
     def _at_rest(self) -> bool:
@@ -657,7 +711,7 @@ class FastHttpProtocol(HttpToolsProtocol):
 
     def hand_over(self) -> asyncio.Transport:
         """Let go of the connection: somebody else speaks on it from now on."""
-        transport = self.transport
+        transport = self.transport if self._closing is None else self._closing.transport
         if self._upgrade_task is not None and not transport.is_closing():
             transport.resume_reading()
         self._upgrade_task = None
@@ -684,7 +738,9 @@ class _Shared:
         "direct",
         "drivers",
         "heads",
+        "leaving",
         "notes",
+        "unread",
         "way",
     )
 
@@ -709,6 +765,10 @@ class _Shared:
             HEADER_TIMEOUT, FastHttpProtocol.head_timed_out
         )
         self.notes = Tally(schedule, _errors)
+        self.leaving = leaving_lane(schedule)
+        self.unread: Lane[FastHttpProtocol] = schedule.lane(
+            UNREAD_TIMEOUT, FastHttpProtocol.unread_for_long
+        )
         self._timer = LoopTimer(schedule)
         self._timer.bind(loop)
 
@@ -777,8 +837,19 @@ def _shared(
     return shared
 
 
+def hang_up(server_state: Any) -> None:
+    """Wait no longer for the clients of connections that are to end."""
+    shared: _Shared | None = server_state.__dict__.get("telex")
+    if shared is not None:
+        for connection in list(shared.leaving.deadlines):
+            connection.hang_up()
+
+
 def stop(server_state: Any) -> None:
-    """Let go of what the connections of a server have shared."""
+    """End what is still open; let go of what the connections of a server have shared."""
+    hang_up(server_state)
+    for connection in list(server_state.connections):
+        connection.transport.abort()
     shared: _Shared | None = server_state.__dict__.get("telex")
     if shared is not None:
         shared.stop()

@@ -35,6 +35,7 @@ from ..ids import new_id
 from ..types import FORWARDED_HOST, HeaderList, Request, Response, Scope, parse_query
 from . import bundle, compression
 from .driver import Driver
+from .farewell import Farewell
 from .packed import PackedScope
 from .timer import LoopTimer
 
@@ -412,6 +413,7 @@ class PollingConnection(asyncio.Protocol):
         "_head",
         "_jsonp",
         "_line",
+        "_packing",
         "_patience",
         "_polling",
         "_rest",
@@ -430,6 +432,7 @@ class PollingConnection(asyncio.Protocol):
         self._road = road
         self._head: _Head | None = None  # of the request that has not been answered yet
         self._gzip = False
+        self._packing = False
         self._jsonp = False
         self._line: tuple[str, str, str] | None = None
         self._session: Session | None = None
@@ -439,12 +442,13 @@ class PollingConnection(asyncio.Protocol):
         self._steps: Generator[None, None, Response] | None = None
         self._rest = b""
         self._deaf = False  # nothing is read
-        self._stuck = False  # nothing can be written
+        self._stuck = False  # the client has not read the last answer
 
     def begin(self, asked: Asked, data: bytes) -> None:
         """Take the connection over, with a request that has come."""
         self._road.state.connections.add(self)
         self.transport.set_protocol(self)
+        self.transport.set_write_buffer_limits(1)  # say so when more than a byte has to wait
         self._serve(asked, data)
 
     # -- the connection -----------------------------------------------------------------
@@ -461,6 +465,7 @@ class PollingConnection(asyncio.Protocol):
         else:
             road.idle.stop(self)
             road.state.connections.discard(self)
+            self.transport.set_write_buffer_limits()
             road.go_back(self.transport, data)
 
     def _hold(self, data: bytes) -> None:
@@ -470,7 +475,7 @@ class PollingConnection(asyncio.Protocol):
         if not _proper(self._rest):
             self._road.notes.note(_INVALID.body.decode())
             self.transport.write(self._road.answer(_INVALID, b"", last=True))
-            self.transport.close()
+            self._linger()
 
     def _listen_not(self) -> None:
         self._deaf = True
@@ -495,34 +500,65 @@ class PollingConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has read."""
         self._stuck = False
+        if self._polling is not None and self._head is None:
+            self._polling.read(self)
+            self._session = self._polling = None
+        if not self.transport.is_closing():
+            self._road.front.driver.left(self)
+            self._road.idle.start(self)
         self._go_on()
+
+    def eof_received(self) -> None:
+        """The client says no more: what it does not read soon is dropped."""
+        self.leave()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         road = self._road
         road.idle.stop(self)
+        road.front.driver.left(self)
         road.state.connections.discard(self)
-        self._head = None
+        head, self._head = self._head, None
         session, polling = self._session, self._polling
         if session is None or polling is None or self._steps is not None:
             return  # what has been posted is still handed on
         self._session = self._polling = None
-        if self._body is not None:
+        if head is None or self._packing:
+            polling.cut(session)
+        elif self._body is not None:
             self._end_body()
             polling.abort_post(session)
         else:
             polling.abort(session, self)
 
+    def leave(self) -> None:
+        """The connection is to end: the client has a moment to read."""
+        self._road.front.driver.leave(self)
+
+    def hang_up(self) -> None:
+        """Wait no longer for the client. What it has not read by now is dropped."""
+        self.transport.abort()
+
+    def _close(self) -> None:
+        """Close the connection when the client has read everything, if that is soon."""
+        self.leave()
+        self.transport.close()
+
+    def _linger(self) -> None:
+        """Close the connection, though the client may have more to say."""
+        self.connection_lost(None)
+        Farewell(self.transport, self._road.front.driver.leaving)
+
     def idle_timed_out(self) -> None:
         """Nothing has been answered for a while: has the client asked for anything?"""
-        if self._head is None:
-            self.transport.close()
+        if self._head is None and not self._stuck:
+            self._close()
 
     def shutdown(self) -> None:
         """The server stops (called by uvicorn)."""
         self._road.shutdown()
         if self._head is None:
-            self.transport.close()
+            self._close()
 
     # -- requests -----------------------------------------------------------------------
 
@@ -601,7 +637,8 @@ class PollingConnection(asyncio.Protocol):
             raise AssertionError("who has gone is not waited for")
         self._session = self._polling = None
         polling.abort_post(session)
-        self._finish(408, self._road.answer(_TIMED_OUT, head.lines, last=False), last=True)
+        answer = self._road.answer(_TIMED_OUT, head.lines, last=False)
+        self._finish(408, answer, last=True, more=True)
 
     def _take_body(self, body: bytes) -> None:
         head, session, polling = self._head, self._session, self._polling
@@ -640,19 +677,21 @@ class PollingConnection(asyncio.Protocol):
 
     def __call__(self, response: Response) -> None:
         """Answer the request."""
-        self._session = self._polling = None
         if self._gzip:
             self._gzip = False
             threshold = self._road.options.http_compression
             if threshold and response.compress and len(response.body) >= threshold:
+                self._packing = True
                 tasks = self._road.state.tasks
                 packing = self._road.loop.create_task(self._answer_packed(response))
                 tasks.add(packing)
                 packing.add_done_callback(tasks.discard)
                 return
+        self._packing = False
         head = self._head
-        if head is None:
-            return  # the client has not waited
+        if head is None:  # the client has not waited
+            self._session = self._polling = None
+            return
         road = self._road
         lines = head.lines + self.more if self.more else head.lines
         last = head.close or road.stopping
@@ -662,7 +701,10 @@ class PollingConnection(asyncio.Protocol):
             answer = road.answer(response, lines, last=last, head_only=True)
             self._finish(response.status, answer, response.body, last=last)
 
-    def _finish(self, status: int, answer: bytes, body: bytes = b"", *, last: bool) -> None:
+    def _finish(
+        self, status: int, answer: bytes, body: bytes = b"", *, last: bool, more: bool = False
+    ) -> None:
+        """Write an answer; ``more`` says that the client may not have said everything."""
         road = self._road
         self._head = None
         self.more = b""
@@ -673,7 +715,20 @@ class PollingConnection(asyncio.Protocol):
         if body:
             self.transport.write(body)
         road.state.total_requests += 1
+        session, polling = self._session, self._polling
+        if not self._stuck:
+            self._session = self._polling = None
+        elif session is None or polling is None:
+            self.leave()
+        else:
+            polling.reading(session, self)
+        if more:
+            self._linger()
+            return
         if last:
+            if self._polling is None:
+                self.leave()
+            # Otherwise the client still reads, and its session says when that has to end.
             self.transport.close()
             return
         road.idle.start(self)
@@ -684,9 +739,9 @@ class PollingConnection(asyncio.Protocol):
         """A request could not be served."""
         _errors.exception("Exception in ASGI application\n")
         self._session = self._polling = None
-        self._gzip = False
+        self._gzip = self._packing = False
         if self._head is None:
-            self.transport.close()
+            self._close()
         else:
             self._finish(500, self._road.answer(_FAILED, b"", last=True), last=True)
 

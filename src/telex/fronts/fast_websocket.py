@@ -81,7 +81,6 @@ class FastWebSocket(WSListener):
         "_frames",
         "_kind",
         "_over_size",
-        "_patience",
         "_pong",
         "_socket",
         "_stuck",
@@ -113,7 +112,6 @@ class FastWebSocket(WSListener):
         self._fragment_count = 0
         self._over_size: int | None = None  # picows does not tell it
         self._pong: bytes | None = None
-        self._patience: asyncio.TimerHandle | None = None
         self._stuck = False  # the transport has enough to write
         self._unsent: deque[memoryview] = deque()
         self._when_written: Callable[[], None] | None = None
@@ -178,17 +176,20 @@ class FastWebSocket(WSListener):
             self._closed = True
             self.writable = False
             self._write(b"")  # picows writes past what waits for the first packets
+            self._driver.leave(self)
             self._behind_unsent(partial(self._socket.send_close, code, text))
-            self._patience = self._driver.leave(self)
+            self.paused = False
+            if self.reader is not None:
+                self.reader.go_on_soon()  # to see the client's close frame
 
     def hang_up(self) -> None:
         """Wait no longer for the client. What it has not read by now is dropped."""
-        self._driver.leaving.discard(self)
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        unread = self._unsent or self._socket.underlying_transport.get_write_buffer_size()
-        self._socket.disconnect(graceful=not unread)
+        self._socket.disconnect(graceful=False)
+
+    def leave(self) -> None:
+        """The connection is going to be closed, if it has not been lost already."""
+        if not self._socket.is_disconnected:
+            self._driver.leave(self)
 
     # -- picows ---------------------------------------------------------------------------
 
@@ -319,6 +320,7 @@ class FastWebSocket(WSListener):
         """Send the client's code back, if it may send it (RFC 6455, 7.4), and hang up."""
         self._closed = True
         self.writable = False
+        self.leave()
         code: Any = frame.get_close_code()  # any number, whatever its type says
         if not frame.payload_size:
             # picows would send a code that stands for none.
@@ -345,9 +347,6 @@ class FastWebSocket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection has gone."""
         self._driver.gone(self)
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
         self._closed = True
         self.writable = False
         self._fragments = None
@@ -417,6 +416,11 @@ class _Door:
         self._websocket.write_to(self._transport.write)
         self._transport.write(b"".join((head, data)))
 
+    def close(self) -> None:
+        """Close the connection when the client has read everything, if that is soon."""
+        self._websocket.leave()
+        self._transport.close()
+
     def get_write_buffer_size(self) -> int:
         """As of the transport."""
         return self._transport.get_write_buffer_size()
@@ -453,6 +457,11 @@ class _PacedProtocol(_WSProtocol):  # type: ignore[misc]  # picows has no types 
             _buffer_updated(self, size)
         else:
             self.hold(_get_buffer(self, -1)[:size])
+
+    def eof_received(self) -> bool:
+        """The client sends no more: what it does not read soon is dropped."""
+        self._listener.leave()
+        return False
 
     def hold(self, data: bytes | memoryview) -> None:
         """Bytes have come that may be too many for this turn."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 from binascii import b2a_base64
+from functools import partial
 from hashlib import sha1
+from weakref import finalize
 
 from .._log import logger
 from ..engine.session import TOO_BIG, TRANSPORT_CLOSE, TRANSPORT_ERROR, Probe, Session
@@ -34,28 +36,41 @@ _CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
 class Watch:
     """What one driver's loop watches for its channels; the loop knows it while there are any."""
 
-    __slots__ = ("_driver", "loop", "reactor")
+    __slots__ = ("_driver", "_open", "loop", "reactor")
 
     def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
         self._driver = driver
+        self._open: set[NativeWebSocket] = set()
         self.loop = loop
         self.reactor = Reactor()
 
-    def opened(self) -> None:
+    def opened(self, websocket: NativeWebSocket) -> None:
         """A channel has been opened."""
-        if self.reactor.count == 1:
-            # Not in the context of the client that happens to be the first.
-            context = self._driver.context
-            context.run(self.loop.add_reader, self.reactor.fileno(), self.reactor.poll)
+        self._open.add(websocket)
+        if self.reactor.count > 1:
+            return
+        poll = partial(self.reactor.poll)
+        # Only the loop holds this object: it goes when the loop is closed.
+        finalize(poll, _drop, self._open).atexit = False
+        # Not in the context of the client that happens to be the first.
+        context = self._driver.context
+        context.run(self.loop.add_reader, self.reactor.fileno(), poll)
 
-    def closed(self) -> None:
+    def closed(self, websocket: NativeWebSocket) -> None:
         """A channel has been closed. When it was the last, nothing stays open."""
+        self._open.discard(websocket)
         if self.reactor.count:
             return
         if not self.loop.is_closed():
             self.loop.remove_reader(self.reactor.fileno())
         if self._driver.watch is self:
             self._driver.watch = None
+
+
+def _drop(websockets: set[NativeWebSocket]) -> None:
+    """Close connections that nothing reads any more, because their loop is closed."""
+    while websockets:
+        websockets.pop().drop()
 
 
 class NativeWebSocket(Channel):
@@ -67,7 +82,6 @@ class NativeWebSocket(Channel):
     __slots__ = (
         "_closed",
         "_driver",
-        "_patience",
         "_pong",
         "_reason",
         "_rest",
@@ -87,7 +101,6 @@ class NativeWebSocket(Channel):
         self._closed = False
         self._reason = TRANSPORT_CLOSE
         self._pong: bytes | None = None
-        self._patience: asyncio.TimerHandle | None = None
 
     # -- Transport ----------------------------------------------------------------------
 
@@ -105,7 +118,7 @@ class NativeWebSocket(Channel):
             self._reason = TRANSPORT_ERROR
         self.write(bytes((0x88, 2 + len(text))) + code.to_bytes(2, "big") + text)
         self.resume()  # to see the client's close frame
-        self._patience = self._driver.leave(self)
+        self._driver.leave(self)
 
     def hang_up(self) -> None:
         """Wait no longer for the client. What it has not read by now is dropped."""
@@ -113,8 +126,16 @@ class NativeWebSocket(Channel):
 
     def _hang_up(self, *, drop: bool = False) -> None:
         if self.finish(drop=drop):
-            self._watch.closed()
+            self._watch.closed(self)
             self._watch.loop.call_soon(self._gone)
+        elif not drop:  # it waits for the client to read
+            self._driver.leave(self)
+
+    def drop(self) -> None:
+        """Close the connection without a word, because its loop is closed."""
+        self.finish(drop=True)
+        self._closed = True
+        self._driver.gone(self)
 
     # -- the connection -------------------------------------------------------------------
 
@@ -187,14 +208,11 @@ class NativeWebSocket(Channel):
 
     def on_lost(self) -> None:
         """The connection has gone."""
-        self._watch.closed()
+        self._watch.closed(self)
         self._gone()
 
     def _gone(self) -> None:
         self._driver.gone(self)
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
         self._closed = True
         self.writable = False
         self._tell()
@@ -267,7 +285,7 @@ def accept(
     except BaseException:
         os.close(fd)
         raise
-    watch.opened()
+    watch.opened(websocket)
     transport.set_protocol(_NOBODY)
     transport.abort()
     return websocket

@@ -7,9 +7,12 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Generator
+from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 import uvicorn
@@ -43,7 +46,40 @@ class Drained(Protocol):
     async def close_connections(self, drain: float = 0.0) -> None: ...
 
 
-class HostServer(uvicorn.Server):
+class OrderlyServer(uvicorn.Server):
+    """uvicorn's server, which closes in order on SIGHUP, too, and ends at once when told twice."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Close on SIGHUP, unless the process is to ignore it (nohup); Windows has none."""
+        with super().capture_signals():
+            hangup = getattr(signal, "SIGHUP", None)
+            main = threading.current_thread() is threading.main_thread()
+            if hangup is None or not main or signal.getsignal(hangup) is not signal.SIG_DFL:
+                yield
+                return
+            signal.signal(hangup, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(hangup, signal.SIG_DFL)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal has come: the second Ctrl-C ends the process."""
+        if sig == signal.SIGINT and self.should_exit:
+            # Handlers that do not end, and threads, would hold up any other way out.
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, without a wait for connections that are to end anyway."""
+        fast_http.hang_up(self.server_state)  # uvicorn fails on some that are half closed
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+
+class HostServer(OrderlyServer):
     """uvicorn's server that tells what telex serves, and can spread the disconnections."""
 
     def __init__(self, config: uvicorn.Config, app: Any, drain: float) -> None:
@@ -92,7 +128,7 @@ def _announce(app: Any, config: uvicorn.Config, sockets: list[socket.socket]) ->
         _log.info("%s", shown(line))
 
 
-class EmbeddedServer(uvicorn.Server):
+class EmbeddedServer(OrderlyServer):
     """uvicorn's server without its signal handlers: the loop's owner decides about those."""
 
     @contextlib.contextmanager
@@ -120,7 +156,7 @@ def _config(app: Any, host: str, port: int, **options: Any) -> uvicorn.Config:
         "host": host,
         "port": port,
         "http": _HTTP,
-        "ws": "websockets-sansio",
+        "ws": "telex.fronts.host_websocket:HostWebSocket",
         "lifespan": "auto",
         "backlog": BACKLOG,
         "server_header": False,
@@ -211,7 +247,7 @@ def run(
         sockets = [config.bind_socket()]
         _announce(app, config, sockets)
         if config.should_reload:
-            ChangeReload(config, target=uvicorn.Server(config).run, sockets=sockets).run()
+            ChangeReload(config, target=OrderlyServer(config).run, sockets=sockets).run()
         else:
             Multiprocess(config, sockets=sockets).run()
         _remove_socket(config)

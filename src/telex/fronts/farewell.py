@@ -1,0 +1,100 @@
+"""The end of an HTTP connection: an answer that closes it still has to reach the client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..engine.schedule import Lane
+from .driver import Leaving
+
+
+class Farewell(asyncio.Protocol):
+    """What a connection is left to when its last answer has been written.
+
+    The client may not have said everything: if the connection were closed now, what comes later
+    would reset it, and the answer would be lost. So the client is told that it is over, what it
+    still says is dropped, and it has ``CLOSE_TIMEOUT`` seconds to go.
+    """
+
+    __slots__ = ("_leaving", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, leaving: Lane[Leaving]) -> None:
+        self._transport = transport
+        self._leaving = leaving
+        transport.set_protocol(self)
+        leaving.start(self)
+        if transport.is_closing():
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+            transport.resume_reading()
+        else:  # TLS
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        self._leaving.stop(self)
+
+    def hang_up(self) -> None:
+        """Wait no longer for the client. What it has not read by now is dropped."""
+        self._transport.abort()
+
+
+class ClosingTransport:
+    """A transport whose connection ends some time after it was closed, whatever the client does.
+
+    If the client may have more to say, it is told that it is over, and read until it goes; its
+    protocol drops what comes once this is ``closed``. Everything else is the transport's.
+    """
+
+    __slots__ = ("_leaving", "closed", "complete", "transport", "write")
+
+    def __init__(self, transport: asyncio.Transport, leaving: Lane[Leaving]) -> None:
+        self.transport = transport
+        self.write = transport.write
+        self.complete = True
+        """Whether the client has said everything that belongs to its request."""
+        self.closed = False
+        self._leaving = leaving
+
+    def close(self) -> None:
+        """Close when the client has read everything, if that is soon."""
+        if self.closed:
+            return
+        self.closed = True
+        transport = self.transport
+        self._leaving.start(self)
+        if self.complete or transport.is_closing():
+            transport.close()
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        transport.resume_reading()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be said."""
+        return self.closed or self.transport.is_closing()
+
+    def answered(self) -> None:
+        """A request has been answered; if that was early, its body has to come soon."""
+        if not (self.complete or self.closed):
+            self._leaving.start(self)
+
+    def message_complete(self) -> None:
+        """The client has said everything that belongs to its request."""
+        self.complete = True
+        if not self.closed:
+            self._leaving.stop(self)
+
+    def lost(self) -> None:
+        """The connection has ended."""
+        self.closed = True
+        self._leaving.stop(self)
+
+    def hang_up(self) -> None:
+        """Wait no longer for the client. What it has not read by now is dropped."""
+        self.transport.abort()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
