@@ -246,6 +246,15 @@ class EngineServer(_Served):
         await self._stop_listening()
 
 
+def is_wsgi(app: Any) -> bool:
+    """Whether this is an application of the older kind: Flask's, or a Django ``wsgi.py``."""
+    try:
+        parameters = list(inspect.signature(app).parameters)
+    except ValueError:  # some compiled callables have no signature
+        parameters = []
+    return hasattr(app, "wsgi_app") or parameters[:2] == ["environ", "start_response"]
+
+
 def _asgi(app: Any) -> App:
     """Refuse what cannot be an ASGI application, and say what would help."""
     if isinstance(app, int):
@@ -253,11 +262,7 @@ def _asgi(app: Any) -> App:
     given: Any = app  # callable() would let type checkers forget what app is
     if not callable(given):
         raise ConfigurationError(f"app must be an ASGI application, not {app!r}")
-    try:
-        parameters = list(inspect.signature(app).parameters)
-    except ValueError:  # some compiled callables have no signature
-        parameters = []
-    if hasattr(app, "wsgi_app") or parameters[:2] == ["environ", "start_response"]:
+    if is_wsgi(app):
         raise ConfigurationError(
             "app is a WSGI application: wrap it, for example in a2wsgi.WSGIMiddleware(app)"
         )

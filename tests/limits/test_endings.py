@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket as sockets
 import struct
@@ -43,6 +44,20 @@ def wrapped(app: Any) -> Any:
 
 
 Loop = asyncio.AbstractEventLoop
+
+
+def serves(address: tuple[str, int]) -> bool:
+    """Whether a descriptor of this process is the server's end of a client's connection."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):
+                sock = sockets.socket(fileno=int(number))
+                try:
+                    if sock.getpeername() == address:
+                        return True
+                finally:
+                    sock.detach()
+    return False
 
 
 class Host:
@@ -144,19 +159,6 @@ class Host:
                     self.do(connection.transport.close)
             self.do(self.io._front.driver.leaving.tick, FOREVER)
             self.do(shared.leaving.tick, FOREVER)
-
-    def serves(self, address: tuple[str, int]) -> bool:
-        """Whether a descriptor of this process is the server's end of a client's connection."""
-        for number in os.listdir("/proc/self/fd"):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):
-                    sock = sockets.socket(fileno=int(number))
-                    try:
-                        if sock.getpeername() == address:
-                            return True
-                    finally:
-                        sock.detach()
-        return False
 
     def close(self) -> None:
         self.run(self.io.close())
@@ -278,7 +280,7 @@ class Machine(RuleBasedStateMachine):
         host = self.host
         if not self.to_end:
             host.deadlines(idle=False)
-            assert host.serves(self.address)
+            assert serves(self.address)
             assert self.session.state == "open"
             self.resume()
             self.end()
@@ -293,7 +295,7 @@ class Machine(RuleBasedStateMachine):
     def gone(self) -> bool:
         """Whether the connection has ended, once its deadlines have passed."""
         self.host.deadlines(idle=self.polling)
-        return not self.host.serves(self.address)
+        return not serves(self.address)
 
 
 class WebSocketMachine(Machine):
@@ -369,3 +371,114 @@ def test_websockets(form: str, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("road", ["fast", "asgi"])
 def test_long_polling(road: str, loop: Loop) -> None:
     play(PollingMachine, Host(loop, road=road))
+
+
+# -- single endings -----------------------------------------------------------------------
+
+
+def joined(host: Host) -> tuple[PollingMachine, list[str]]:
+    """A client with a poll that waits, and the reasons with which its socket goes."""
+    reasons: list[str] = []
+    machine: Any = type("Client", (PollingMachine,), {"host": host})()
+    machine.join(full=False)
+    machine.socket.on("disconnect", reasons.append)
+    return machine, reasons
+
+
+@pytest.mark.parametrize("road", ["fast", "asgi"])
+def test_an_answer_that_is_cut(road: str, loop: Loop) -> None:
+    """What was in it is lost, so the session ends, and recovery or the application can act."""
+    host = Host(loop, road=road)
+    client, reasons = joined(host)
+    client.emit(3)
+    assert reasons == []
+    client.reset()
+    host.until(lambda: bool(reasons), "the session goes on")
+    assert reasons == ["transport error"]
+    host.close()
+
+
+@pytest.mark.parametrize("road", ["fast", "asgi"])
+def test_an_answer_that_is_read_slowly(road: str, loop: Loop) -> None:
+    """Nobody ends a client that reads, and its connection serves the next poll."""
+    host = Host(loop, road=road)
+    client, reasons = joined(host)
+    client.emit(1)
+    host.deadlines(idle=False)
+    assert host.hear(client.client, b'x"]').count(b"x") >= len(LARGE)
+    host.say(client.client, request("GET", client.target))
+    host.do(client.socket.emit, "more")
+    host.hear(client.client, b'42["more"]')
+    assert reasons == []
+    client.client.close()
+    host.close()
+
+
+@pytest.mark.parametrize("status", [413, 431])
+def test_a_refusal_reaches_who_goes_on_sending(status: int, loop: Loop) -> None:
+    """The client has more to say than is read; a reset would take the answer from it."""
+    host = Host(loop)
+    client, _ = joined(host)
+    other = host.call()
+    piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    if status == 413:
+        head = request("POST", client.target, [("Transfer-Encoding", "chunked")])
+        host.say(other, head + piece * 16)
+    else:
+        piece = b"x" * 65536
+        host.say(other, b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n" + piece)
+    host.say(other, piece * 8)
+    host.say(other, piece * 8)
+    heard = host.hear(other, b"\r\n\r\n")
+    assert heard.startswith(b"HTTP/1.1 %d" % status)
+    address = other.getsockname()
+    host.deadlines(idle=False)
+    assert not serves(address)
+    for one in (other, client.client):
+        one.close()
+    host.close()
+
+
+@pytest.mark.parametrize("target", ["/elsewhere", TARGET + "nothing"])
+def test_a_body_that_drips_behind_its_answer(target: str, loop: Loop) -> None:
+    """It has been answered; what still comes is not waited for without end."""
+    host = Host(loop)
+    client = host.call()
+    address = client.getsockname()
+    host.say(client, request("POST", target)[:-2] + b"Content-Length: 1000\r\n\r\n")
+    host.hear(client, b"HTTP/1.1 40")
+    for _ in range(3):
+        host.say(client, b"x")
+    assert serves(address)
+    host.deadlines(idle=False)
+    host.until(lambda: not serves(address), "the connection stays")
+    client.close()
+    host.close()
+
+
+@pytest.mark.parametrize("form", ["native", "picows"])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio's, of what it was not told to end
+def test_a_loop_that_is_closed(form: str, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the server, every descriptor goes, though nobody has closed it."""
+    if form == "picows":
+        monkeypatch.setattr(fast_http, "_native", None)
+    host: Host | None = Host(loop)
+    assert host is not None
+    clients = [host.call() for _ in range(3)]
+    for client in clients:
+        host.say(client, upgrade_request(TARGET + "websocket"))
+        host.hear(client, b'0{"sid"')
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    host.run(asyncio.wait(tasks))
+    loop.close()
+    addresses = [client.getsockname() for client in clients]
+    assert all(map(serves, addresses)) is (
+        form == "picows" and isinstance(loop, asyncio.BaseEventLoop)
+    )
+    del host, loop, tasks, task
+    gc.collect()
+    assert not any(map(serves, addresses))
+    for client in clients:
+        client.close()

@@ -1,4 +1,4 @@
-"""`telex serve` told to stop while clients of both transports are there."""
+"""`telex serve` told to stop while clients are there."""
 
 from __future__ import annotations
 

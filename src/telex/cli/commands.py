@@ -118,7 +118,10 @@ async def _demo(host: str, port: int) -> None:
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signals.append(signal.SIGHUP)
+    for number in signals:
         try:
             loop.add_signal_handler(number, ended.set)
         except NotImplementedError:  # Windows: Ctrl+C cancels this task instead
@@ -133,6 +136,7 @@ async def _demo(host: str, port: int) -> None:
         out.print(Text.assemble("The chat is open: ", (url, "bold link " + url)))
         out.print("Open it twice and talk to yourself. Ctrl+C ends it.", style="dim")
         await ended.wait()
+        loop.remove_signal_handler(signal.SIGINT)  # the next one ends at once
     finally:
         await io.close()
 

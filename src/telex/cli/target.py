@@ -115,6 +115,12 @@ def _application(found: object, target: str) -> object:
     if not callable(found):
         kind = type(found).__name__
         raise TargetError(f"{target!r} is a {kind}, not a Server or another ASGI application.")
+    if _is_wsgi(found):
+        raise TargetError(
+            f"{target!r} is a WSGI application, and telex serves ASGI. Put it behind a Server:"
+            " io = Server(a2wsgi.WSGIMiddleware(app)), with pip install a2wsgi; Django has an"
+            " asgi.py for this."
+        )
     if maker:
         try:
             inspect.signature(found).bind(None, None, None)
@@ -123,6 +129,12 @@ def _application(found: object, target: str) -> object:
                 f"{target!r} makes an application rather than being one: write {target}()."
             ) from None
     return found
+
+
+def _is_wsgi(found: object) -> bool:
+    from telex.app import is_wsgi
+
+    return is_wsgi(found)
 
 
 def _applications(module: ModuleType) -> list[str]:
