@@ -28,6 +28,9 @@ async def create_later():
 def create_with(name):
     return io
 
+def wsgi(environ, start_response):
+    return []
+
 def broken():
     raise RuntimeError("no database")
 """
@@ -80,6 +83,7 @@ def test_found(target: str) -> None:
         ("telex_shop:create", "write telex_shop:create()."),
         ("telex_shop:create_with()", "cannot be called without arguments: missing"),
         ("telex_shop:create_later()", "is async"),
+        ("telex_shop:wsgi", "is a WSGI application, and telex serves ASGI. Put it behind a Server"),
         ("telex_shop:broken()", "failed: RuntimeError: no database"),
     ],
 )

@@ -412,7 +412,7 @@ class TestTurns:
         scene.settle()
         assert len(scene.received) == 256
         assert scene.watch.reactor.count == 0
-        assert scene.driver.leaving .deadlines == {}
+        assert scene.driver.leaving.deadlines == {}
 
 
 class TestLife:
