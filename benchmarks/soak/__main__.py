@@ -114,6 +114,12 @@ async def soak(arguments: argparse.Namespace) -> bool:
         for recovery in (False, True)
     ]
     subjects = [subject for subject in subjects if arguments.only in subject.name]
+    if arguments.minutes * 30 < arguments.away + 15:
+        print(
+            "the first half is shorter than what recovery keeps: its memory will still grow in the"
+            " second (a longer --minutes, or a shorter --away)",
+            file=sys.stderr,
+        )
     begin = time.monotonic()
     try:
         for subject in subjects:
