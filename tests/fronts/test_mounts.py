@@ -22,7 +22,7 @@ def in_starlette(mount: str, io: Server) -> App:
 def in_litestar(mount: str, io: Server) -> Any:
     handler: Any = io
     mounted = asgi(mount, is_mount=True, copy_scope=True)(handler)
-    return Litestar([mounted], lifespan=[io.lifespan])
+    return Litestar([mounted], lifespan=[io.lifespan], logging_config=None)
 
 
 @pytest.mark.parametrize("make", [in_starlette, in_litestar])
