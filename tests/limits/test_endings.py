@@ -145,11 +145,15 @@ class Host:
         Nothing else passes: no heartbeat ends what lives.
         """
         engine = self.io._core.engine
-        shared, road = (vars(self.state).get(name) for name in ("telex", "telex_polling"))
+        http: dict[str, Any] = self.state.__dict__
+        shared = http["telex"]
+        idle_lanes: list[Any] = [shared.unread]
+        if "telex_polling" in http:
+            idle_lanes.append(http["telex_polling"].idle)
         for _ in range(3):
             self.do(engine.heartbeat.close.tick, FOREVER)
             if idle:
-                for lane in (shared.unread, *([road.idle] if road else [])):
+                for lane in idle_lanes:
                     self.do(lane.tick, FOREVER)
                 for connection in list(self.state.connections):
                     if getattr(connection, "timeout_keep_alive_task", None) is not None:
@@ -469,15 +473,14 @@ def test_a_loop_that_is_closed(form: str, loop: Loop, monkeypatch: pytest.Monkey
         host.say(client, upgrade_request(TARGET + "websocket"))
         host.hear(client, b'0{"sid"')
     tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
+    [task.cancel() for task in tasks]
     host.run(asyncio.wait(tasks))
     loop.close()
     addresses = [client.getsockname() for client in clients]
     assert all(map(serves, addresses)) is (
         form == "picows" and isinstance(loop, asyncio.BaseEventLoop)
     )
-    del host, loop, tasks, task
+    del host, loop, tasks
     gc.collect()
     assert not any(map(serves, addresses))
     for client in clients:

@@ -164,7 +164,7 @@ class AsgiWebSocket:
             await self._readable.wait()
             message = await receive()
             if message["type"] != "websocket.receive":
-                if message.get("code") == TOO_BIG:
+                if message.get("code") == MESSAGE_TOO_BIG:
                     reason = TRANSPORT_ERROR
                 break
             messages += 1
