@@ -13,7 +13,7 @@ SOAK_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # What has a compiled form runs a second time without it (TELEX_PURE=1).
-PURE_TESTS := tests/engine tests/server tests/fronts tests/native tests/test_hot_path.py \
+PURE_TESTS := tests/engine tests/events tests/server tests/fronts tests/native tests/test_hot_path.py \
 	tests/test_hot_path_allocations.py --ignore tests/native/test_equivalence.py
 SOURCES = $(wildcard src tests benchmarks tools examples)
 

@@ -19,7 +19,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from telex import Ack, Server, Socket, native
-from telex.server.dispatch import LONG
+from telex.events.dispatch import LONG
 from tests.support.calls import EAGER, Calls, counted_calls
 
 COMPILED = native.core is not None
@@ -295,7 +295,7 @@ class TestLongPolling:
                 if attempt:
                     assert len(calls) <= MOST_CALLS_OF_A_POLL_AND_A_POST, calls
                     assert calls.tasks == [], calls
-                    assert "fronts/asgi.py:AsgiFront.__call__" not in calls.names, calls
+                    assert "fronts/asgi/app.py:AsgiFront.__call__" not in calls.names, calls
 
 
 class TestBroadcast:

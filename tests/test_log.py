@@ -21,7 +21,7 @@ RAW = re.compile(r"[^\x20-\x7e…]")
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 LOGGERS = {"logger", "connections", "packets", "_errors", "_access", "_log"}
 PLACEHOLDER = re.compile(r"%(?:%|([-#0 +]*[0-9]*(?:\.[0-9]+)?)([a-zA-Z]))")
-FOREIGN = {"fronts/fast_polling.py: '%s - \"%s %s HTTP/%s\" %d'"}
+FOREIGN = {"fronts/uvicorn/polling.py: '%s - \"%s %s HTTP/%s\" %d'"}
 """The line of uvicorn's access log, whose parts uvicorn's own formatter takes apart."""
 
 

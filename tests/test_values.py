@@ -24,7 +24,7 @@ import numpy as np
 import pydantic
 import pytest
 
-from telex import _json
+from telex.codec import json as telex_json
 from telex.errors import EncodeError
 from telex.parser.msgpack import MSGPACK_PARSER
 from telex.parser.packet import EVENT
@@ -160,7 +160,7 @@ REFUSED: list[tuple[Any, str]] = [
 def as_json(value: Any) -> Any:
     found: list[bytes] = []
     read: Any
-    (read,) = json.loads(_json.dumps_with([value], found))
+    (read,) = json.loads(telex_json.dumps_with([value], found))
     return found[0] if found else read
 
 
@@ -193,7 +193,7 @@ class TestSent:
     def test_on_the_slow_road(self, value: Any, read: Any) -> None:
         """Which a number that orjson does not write leads to."""
         found: list[bytes] = []
-        _, got = json.loads(_json.dumps_with([2**64, value], found))
+        _, got = json.loads(telex_json.dumps_with([2**64, value], found))
         assert got == read or found == [read]
 
     @FORMATS

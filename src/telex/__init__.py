@@ -3,11 +3,12 @@
 from . import sync
 from ._logging import log
 from ._version import __version__
-from .app import EngineServer, Server
+from .app import Server
 from .client.connect import connect, connect_engine
 from .client.engine import ClientEngine
 from .client.manager import Manager
 from .client.socket import ClientSocket
+from .engine_server import EngineServer
 from .errors import (
     AckTimeout,
     ConfigurationError,
@@ -20,13 +21,13 @@ from .errors import (
     TransportError,
     UnknownOptionError,
 )
-from .server.acks import Ack
+from .events.acks import Ack
+from .server.broadcast import BroadcastOperator, RemoteSocket
 from .server.class_based import NamespaceHandlers
 from .server.dynamic import ParentNamespace
 from .server.engine_socket import EngineSocket
 from .server.handshake import Handshake
 from .server.namespace import Namespace
-from .server.operators import BroadcastOperator, RemoteSocket
 from .server.socket import Socket
 from .types import Request
 

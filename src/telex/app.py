@@ -2,280 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Self, TypeVar, overload
+from typing import Any, overload
 
-from ._log import logger
-from .adapter.base import Adapter, Target
-from .config import EngineOptions, Origins, ServerOptions, read
-from .engine.engine import Engine
-from .engine.session import Session
+from .adapter.base import Adapter, BroadcastTarget
+from .config import Origins, ServerOptions, read
+from .engine_server import EngineApi, EngineServer, Hosted, asgi_application
 from .errors import ConfigurationError
-from .fronts import serve
-from .fronts.asgi import App, AsgiFront
-from .fronts.fast_http import TelexServer
-from .fronts.hooks import GenerateId
-from .parser.default import DEFAULT_PARSER
+from .fronts.asgi.app import App, AsgiFront
+from .server.broadcast import BroadcastOperator
 from .server.class_based import NamespaceHandlers, register
-from .server.core import Core, end_all
+from .server.core import Core
 from .server.dynamic import ParentNamespace
 from .server.engine_socket import EngineSocket
-from .server.face import NamespaceFace
-from .server.handlers import Function, Handler, Handlers, registering
 from .server.namespace import Namespace
-from .server.operators import BroadcastOperator
-from .server.runtime import Runtime
-from .server.threadsafe import Threadsafe, ThreadsafeNamespace
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class EngineFace:
-    """The engine of a server, as users see it: ``io.engine``.
-
-    Events: ``connection(engine_socket)``, ``connection_error(info)`` with ``request``,
-    ``code``, ``message`` and ``context``, ``initial_headers(headers, request)`` for the
-    first answer of a session, ``headers(headers, request)`` for every answer. ``headers``
-    is a list of name and value pairs to append to. These handlers are plain functions.
-    """
-
-    def __init__(
-        self, engine: Engine, front: AsgiFront, opened: list[Callable[[EngineSocket], Any]]
-    ) -> None:
-        self._engine = engine
-        self._front = front
-        self._opened = opened
-
-    @property
-    def clients_count(self) -> int:
-        """How many connections are open."""
-        return len(self._engine.sessions)
-
-    @property
-    def generate_id(self) -> GenerateId | None:
-        """``callable(request) -> str``, plain or async, that makes session ids.
-
-        They must be unique and hard to guess: whoever knows one can take over the session.
-        """
-        return self._front.generate_id
-
-    @generate_id.setter
-    def generate_id(self, function: GenerateId | None) -> None:
-        self._front.generate_id = function
-
-    def use(self, middleware: Callable[..., App], **options: Any) -> None:
-        """Wrap the engine's requests, WebSockets included, in an ASGI middleware.
-
-        ``middleware(app, **options)`` returns the wrapped application; the first one
-        registered is the outermost.
-        """
-        self._front.use(lambda app: middleware(app, **options))
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: Function) -> EngineFace: ...
-    def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler, as a decorator or with the handler given."""
-        hooks: dict[str, list[Any]] = {
-            "connection": self._opened,
-            "connection_error": self._front.hooks.connection_error,
-            "headers": self._front.hooks.headers,
-            "initial_headers": self._front.hooks.initial_headers,
-        }
-        if event not in hooks:
-            raise ConfigurationError(f"the engine has no event {event!r}: there are {list(hooks)}")
-        return registering(self, lambda each: hooks[event].append(_plain(each)), handler)
-
-
-def _plain(function: Function) -> Function:
-    if inspect.iscoroutinefunction(function):
-        raise ConfigurationError("handlers of the engine's events are plain functions")
-    return function
-
-
-class _Served(TelexServer[AsgiFront]):
-    """An ASGI application that can also serve itself: what both servers share."""
-
-    def __init__(self, front: AsgiFront, engine: EngineFace, port: int = 3000) -> None:
-        super().__init__(front)
-        self._port = port
-        self._listening: serve.Listening | None = None
-        self.engine = engine
-
-    @property
-    def port(self) -> int | None:
-        """The port of ``listen``, once it has started."""
-        return self._listening.port if self._listening else None
-
-    @property
-    def per_message_deflate(self) -> bool:
-        """Whether WebSockets are compressed (then they take the plain ASGI path)."""
-        return self._front.engine.options.per_message_deflate
-
-    def attach(self, app: App) -> Self:
-        """Let another ASGI application have everything outside the path."""
-        self._front.other = _asgi(app)
-        return self
-
-    async def listen(
-        self, port: int | None = None, host: str = "127.0.0.1", **options: Any
-    ) -> None:
-        """Serve in the running loop; returns when connections are accepted.
-
-        Port 0 takes a free one: ``port`` tells which. Further options are uvicorn's.
-        """
-        if self._listening is not None:
-            raise ConfigurationError(f"the server is listening already, on port {self.port}")
-        self._front.engine.closing = False
-        self._listening = await serve.listen(
-            self, host=host, port=self._port if port is None else port, **self._hosting(options)
-        )
-
-    def run(self, port: int | None = None, host: str = "127.0.0.1", **options: Any) -> None:
-        """Serve until the process is told to stop (blocking). Further options are uvicorn's."""
-        serve.run(
-            self, host=host, port=self._port if port is None else port, **self._hosting(options)
-        )
-
-    def _hosting(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The options of the host; its own WebSockets, where they are used, know our limit."""
-        return {"ws_max_size": self._front.engine.options.max_http_buffer_size, **options}
-
-    async def _stop_listening(self) -> None:
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            await listening.stop()
-        self._front.driver.stop()
-
-
-class EngineServer(_Served):
-    """Engine.IO on its own: the transports without Socket.IO (Node: ``engine.io``).
-
-    ::
-
-        engine = EngineServer()
-
-        @engine.on("connection")
-        def connection(socket):
-            @socket.on("message")
-            def message(data):
-                socket.send(data)
-
-    It is an ASGI application. Options: see ``EngineOptions``.
-    """
-
-    def __init__(self, app: App | None = None, **options: Any) -> None:
-        self._options = read(EngineOptions, options)
-        self._engine = Engine(self._options, time.monotonic, json_text=False)
-        self._engine.on_session = self._session_opened
-        self._runtime = Runtime(DEFAULT_PARSER)
-        self._handlers = Handlers()
-        front = AsgiFront(self._engine, other=None if app is None else _asgi(app))
-        front.on_bind = self._runtime.bind
-        front.on_shutdown = self.close_connections
-        self._opened: list[Callable[[EngineSocket], Any]] = []
-        super().__init__(front, EngineFace(self._engine, front, self._opened))
-
-    @property
-    def clients_count(self) -> int:
-        """How many connections are open."""
-        return self.engine.clients_count
-
-    @property
-    def path(self) -> str:
-        """The path that the engine answers at."""
-        return self._options.path
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: Function) -> EngineServer: ...
-    def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler: ``connection`` receives an engine socket.
-
-        The other events are those of ``engine``: ``connection_error``, ``initial_headers``
-        and ``headers``.
-        """
-        if event != "connection":
-            if handler is None:
-                return self.engine.on(event)
-            self.engine.on(event, handler)
-            return self
-        add = self._handlers.add
-        return registering(self, lambda each: add(event, Handler(each, checked=False)), handler)
-
-    def _session_opened(self, session: Session) -> None:
-        socket = EngineSocket(session, self._runtime)
-        session.on_message = socket.received
-        session.on_close = socket.closed
-        handlers = self._handlers.by_event.get("connection", ())
-        for function in [*[handler.function for handler in handlers], *self._opened]:
-            try:
-                result = function(socket)
-            except Exception:
-                logger.exception("a connection handler failed; its connection is closed")
-                session.close()
-                return
-            if inspect.isawaitable(result):
-                self._runtime.start(_or_close(result, session), held=result)
-
-    def close_at_once(self) -> None:
-        """End all connections."""
-        self._engine.close("forced close")
-
-    @property
-    def threadsafe(self) -> Threadsafe:
-        """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
-        return Threadsafe(self._runtime)
-
-    async def close_connections(self, drain: float = 0.0) -> None:
-        """End all connections, spread over ``drain`` seconds."""
-        self._runtime.here("close", "use engine.threadsafe.call(engine.close), as of io.threadsafe")
-        await end_all(self._engine, "forced close", drain)
-        self.close_at_once()
-        await self._front.hang_up()
-
-    async def close(self, drain: float = 0.0) -> None:
-        """End all connections, spread over ``drain`` seconds, and stop listening."""
-        await self.close_connections(drain)
-        await self._stop_listening()
-
-
-def is_wsgi(app: Any) -> bool:
-    """Whether this is an application of the older kind: Flask's, or a Django ``wsgi.py``."""
-    try:
-        parameters = list(inspect.signature(app).parameters)
-    except ValueError:  # some compiled callables have no signature
-        parameters = []
-    return hasattr(app, "wsgi_app") or parameters[:2] == ["environ", "start_response"]
-
-
-def _asgi(app: Any) -> App:
-    """Refuse what cannot be an ASGI application, and say what would help."""
-    if isinstance(app, int):
-        raise ConfigurationError("a port is for listen(port=…) or run(port=…)")
-    given: Any = app  # callable() would let type checkers forget what app is
-    if not callable(given):
-        raise ConfigurationError(f"app must be an ASGI application, not {app!r}")
-    if is_wsgi(app):
-        raise ConfigurationError(
-            "app is a WSGI application: wrap it, for example in a2wsgi.WSGIMiddleware(app)"
-        )
-    asgi: App = app
-    return asgi
-
-
-async def _or_close(result: Awaitable[Any], session: Session) -> None:
-    try:
-        await result
-    except Exception:
-        logger.exception("a connection handler failed; its connection is closed")
-        session.close()
+from .server.namespace_api import NamespaceApi
+from .server.threadsafe import ThreadsafeNamespace
 
 
 class ThreadsafeServer(ThreadsafeNamespace):
@@ -292,7 +36,7 @@ class ThreadsafeServer(ThreadsafeNamespace):
         return self.call(self._io.of, name).result().threadsafe
 
 
-class Server(NamespaceFace, _Served):
+class Server(NamespaceApi, Hosted):
     """A Socket.IO server, and an ASGI 3 application.
 
     ::
@@ -318,15 +62,15 @@ class Server(NamespaceFace, _Served):
         self._root = self._core.of("/")
         front = AsgiFront(
             self._core.engine,
-            other=None if app is None or isinstance(app, int) else _asgi(app),
+            other=None if app is None or isinstance(app, int) else asgi_application(app),
             serve_client=self._options.serve_client,
         )
         front.on_bind = self._core.runtime.bind
         front.on_shutdown = self.close_connections
-        engine = EngineFace(self._core.engine, front, self._core.opened)
-        _Served.__init__(self, front, engine, app if isinstance(app, int) else 3000)
-        everybody = BroadcastOperator(self._root.parts, Target())
-        NamespaceFace.__init__(self, self._root.registry, everybody)
+        engine = EngineApi(self._core.engine, front, self._core.opened)
+        Hosted.__init__(self, front, engine, app if isinstance(app, int) else 3000)
+        everybody = BroadcastOperator(self._root.parts, BroadcastTarget())
+        NamespaceApi.__init__(self, self._root.registry, everybody)
 
     def __repr__(self) -> str:
         return f"<Server {self.path!r} with {self.engine.clients_count} connections>"
@@ -370,7 +114,7 @@ class Server(NamespaceFace, _Served):
         if not callable(make):
             raise ConfigurationError("adapter must be callable(namespace) -> adapter")
         self._core.use_adapter(make)
-        self._everybody = BroadcastOperator(self._root.parts, Target())
+        self._everybody = BroadcastOperator(self._root.parts, BroadcastTarget())
 
     @property
     def server(self) -> Server:

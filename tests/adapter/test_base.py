@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from telex.adapter.base import Adapter, Target
+from telex.adapter.base import Adapter, BroadcastTarget
 from telex.adapter.memory import InMemoryAdapter
 
 
 class TestTarget:
     def test_nothing_said_means_everybody(self) -> None:
-        target = Target()
+        target = BroadcastTarget()
         assert target.rooms is None
         assert (target.excluded, target.volatile, target.local) == (frozenset(), False, False)
 
     def test_what_is_said(self) -> None:
-        target = Target(frozenset("a"), frozenset("b"), volatile=True, local=True)
+        target = BroadcastTarget(frozenset("a"), frozenset("b"), volatile=True, local=True)
         assert (target.rooms, target.excluded) == (frozenset("a"), frozenset("b"))
         assert (target.volatile, target.local) == (True, True)
 

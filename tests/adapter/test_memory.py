@@ -10,9 +10,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from telex._aio import FAREWELLS
-from telex.adapter.base import Adapter, Target
+from telex.adapter.base import Adapter, BroadcastTarget
 from telex.adapter.memory import InMemoryAdapter
+from telex.loop.turns import DISCONNECTS_PER_TURN
 from telex.wire import EncodedPacket
 from tests.support.doubles import RecordingPeer
 
@@ -29,11 +29,13 @@ def make(*sids: str) -> tuple[InMemoryAdapter, dict[str, RecordingPeer]]:
 
 def target(
     rooms: Iterable[str] | None = None, excluded: Iterable[str] = (), **flags: bool
-) -> Target:
-    return Target(None if rooms is None else frozenset(rooms), frozenset(excluded), **flags)
+) -> BroadcastTarget:
+    return BroadcastTarget(
+        None if rooms is None else frozenset(rooms), frozenset(excluded), **flags
+    )
 
 
-def ids(adapter: Adapter, of: Target) -> list[str]:
+def ids(adapter: Adapter, of: BroadcastTarget) -> list[str]:
     return [peer.id for peer in adapter.peers(of)]
 
 
@@ -249,12 +251,12 @@ class TestUtilityMethods:
         assert [peer.disconnects for peer in peers.values()] == [[], [close]]
 
     async def test_a_crowd_is_disconnected_in_turns(self) -> None:
-        names = [str(number) for number in range(2 * FAREWELLS + 5)]
+        names = [str(number) for number in range(2 * DISCONNECTS_PER_TURN + 5)]
         adapter, peers = make(*names)
         result = adapter.disconnect_all(target(), close=True)
         adapter.add(late := RecordingPeer("late"))
         gone = [peer for peer in peers.values() if peer.disconnects]
-        assert len(gone) == FAREWELLS
+        assert len(gone) == DISCONNECTS_PER_TURN
         assert [peer.silent for peer in peers.values()] == [
             peer not in gone for peer in peers.values()
         ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from telex.adapter import recovery
-from telex.adapter.base import Target
+from telex.adapter.base import BroadcastTarget
 from telex.adapter.recovery import Kept, RecoveryLog, RecoveryMemory
 from telex.parser.default import DEFAULT_PARSER
 from telex.parser.packet import EVENT
@@ -27,10 +27,10 @@ def shared(clock: VirtualClock) -> RecoveryMemory:
     return RecoveryMemory(clock, MAX_DISCONNECTION, RETENTION - MAX_DISCONNECTION)
 
 
-def emit(log: RecoveryLog, target: Target | None = None) -> tuple[str, EncodedPacket]:
+def emit(log: RecoveryLog, target: BroadcastTarget | None = None) -> tuple[str, EncodedPacket]:
     offset = log.next_offset()
     packet = EncodedPacket(offset.encode())
-    log.keep(packet, target or Target())
+    log.keep(packet, target or BroadcastTarget())
     return offset, packet
 
 
@@ -341,7 +341,7 @@ class TestLimits:
                 each = [bytes(bytearray(v)) if isinstance(v, bytes) else v for v in event]
                 packet = DEFAULT_PARSER.encode(EVENT, "/", [*each, log.next_offset()])
                 packet.event = each
-                log.keep(packet, Target(frozenset((f"room {number}",))))
+                log.keep(packet, BroadcastTarget(frozenset((f"room {number}",))))
                 packet.frames()
                 log.end("pid", "a", Kept((f"room {number}",), None))
                 stored = log.restore("pid", None)
@@ -376,7 +376,7 @@ class TestLimits:
         log.begin("pid", "a", cut_nothing, None)
         offsets: list[str] = []
         for number in range(4):
-            offsets.append(emit(log, Target(frozenset(("x",))))[0])
+            offsets.append(emit(log, BroadcastTarget(frozenset(("x",))))[0])
             log.moved("a", "x", joined=number % 2 == 0)
         log.end("pid", "a", Kept((), None))
         stored = log.restore("pid", offsets[1])

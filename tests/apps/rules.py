@@ -21,7 +21,9 @@ from telex import Ack, AckTimeout, ConnectError, EngineServer, Request, Server, 
 from telex.engine import heartbeat, tally
 from telex.engine.engine import Engine
 from telex.engine.session import Session
-from telex.fronts import asgi, driver, fast_http, hooks
+from telex.fronts import driver
+from telex.fronts.asgi import app, hooks
+from telex.fronts.uvicorn import protocol
 from telex.ids import new_id
 from telex.server import core, middleware
 from telex.server.engine_socket import EngineSocket
@@ -277,8 +279,8 @@ def rules() -> dict[str, AnyServer]:
 def limits() -> dict[str, AnyServer]:
     """Servers with failing hooks; every limit that has no option is one second."""
     for module, name in (
-        (asgi, "BODY_TIMEOUT"),
-        (fast_http, "HEADER_TIMEOUT"),
+        (app, "BODY_TIMEOUT"),
+        (protocol, "HEADER_TIMEOUT"),
         (driver, "CLOSE_TIMEOUT"),
         (hooks, "TIMEOUT"),
         (core, "ATTACHMENT_TIMEOUT"),

@@ -17,8 +17,8 @@ import trustme
 
 from telex import EngineServer, Server
 from telex.cli.environment import EnvironmentFileError, read_environment
-from telex.fronts import announce
-from telex.fronts.announce import announcement
+from telex.fronts.uvicorn import announce
+from telex.fronts.uvicorn.announce import announcement
 from tests.cli.process import PROGRAM, telex
 from tests.rules.clients import WebSocketClient
 

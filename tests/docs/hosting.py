@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from telex.fronts.serve import listen
+from telex.fronts.uvicorn.serve import listen
 from tests.features.scripts import Page, Site
 
 

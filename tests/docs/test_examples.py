@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -162,7 +162,9 @@ async def in_a_framework(examples: list[Block], site: Site) -> None:
 
 @runs(FRAMEWORKS, "Django")
 async def in_front_of_django(examples: list[Block], site: Site) -> None:
-    from django.conf import settings
+    from django import conf
+
+    settings: Any = conf.settings
 
     [example] = examples
     if not settings.configured:

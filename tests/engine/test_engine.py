@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from telex.engine.flow import OPEN
 from telex.engine.handshake import Refused
 from telex.engine.packet import message
 from telex.engine.session import Session
+from telex.engine.session_core import OPEN
 from telex.errors import ConfigurationError
+from tests.engine.scenes import Scene
 from tests.support.doubles import RecordingTransport, poll, request
-
-from .scenes import Scene
 
 
 def verify(scene: Scene, query: str, *, upgrade: bool = False, **options: Any) -> Session | None:

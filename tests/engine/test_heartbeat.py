@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from telex.deadlines import Schedule
 from telex.engine.heartbeat import (
     CLOSE_TIMEOUT,
     NOOP_INTERVAL,
@@ -9,7 +10,6 @@ from telex.engine.heartbeat import (
     PAUSE_TIMEOUT,
     Heartbeat,
 )
-from telex.engine.schedule import Schedule
 from tests.support.doubles import VirtualClock
 
 

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from telex.engine import payload
 from telex.engine.packet import TYPES
 from telex.errors import PacketError
+from tests.engine.test_payload import VECTORS, Message, packets, plain, until_mistake
 from tests.support.parsers import JavaScriptParsers
 from tests.support.strategies import texts
-
-from .test_payload import VECTORS, Message, packets, plain, until_mistake
 
 # The reference encodes an empty message, but no packet with binary data of another type.
 packet_texts = st.builds("{}{}".format, st.sampled_from(TYPES), texts)

@@ -10,14 +10,13 @@ from urllib.parse import quote
 import pytest
 
 from telex.engine import payload
-from telex.engine.flow import OPEN
 from telex.engine.packet import message
 from telex.engine.polling import PollingTransport
+from telex.engine.session_core import OPEN
 from telex.types import Response
 from telex.wire import EncodedPacket
+from tests.engine.scenes import Scene
 from tests.support.doubles import Answers, poll, polling, post
-
-from .scenes import Scene
 
 TEXT = ("content-type", "text/plain; charset=UTF-8")
 BINARY = ("content-type", "application/octet-stream")

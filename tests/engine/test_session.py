@@ -7,15 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from telex.config import EngineOptions
-from telex.engine.flow import CLOSED, CLOSING, OPEN
+from telex.deadlines import Schedule
 from telex.engine.heartbeat import OVERFLOW_TIMEOUT, PAUSE_TIMEOUT, Heartbeat
 from telex.engine.packet import message
-from telex.engine.schedule import Schedule
 from telex.engine.session import HARD_LIMIT, Session
+from telex.engine.session_core import CLOSED, CLOSING, OPEN
 from telex.wire import EncodedPacket
+from tests.engine.scenes import Scene
 from tests.support.doubles import RecordingTransport, VirtualClock, poll, post, request
-
-from .scenes import Scene
 
 
 class TestMessages:

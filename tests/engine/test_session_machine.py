@@ -23,10 +23,11 @@ from hypothesis.stateful import (
 from telex.config import EngineOptions
 from telex.engine import payload
 from telex.engine.engine import Engine
-from telex.engine.flow import CLOSED, CLOSING, OPEN
 from telex.engine.packet import message
 from telex.engine.polling import PollingTransport
-from telex.engine.session import Probe, Session
+from telex.engine.session import Session
+from telex.engine.session_core import CLOSED, CLOSING, OPEN
+from telex.engine.upgrade import Probe
 from tests.support.doubles import Answers, RecordingTransport, VirtualClock, post, request
 
 Message = str | bytes

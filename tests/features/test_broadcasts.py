@@ -11,7 +11,7 @@ from telex import AckTimeout, BroadcastOperator, ConfigurationError, Server, Soc
 from tests.features.scripts import Calls, Page, Site
 
 
-class Room:
+class OneClient:
     """A server with clients that have names; each is in the rooms that it asks for."""
 
     def __init__(self, io: Server, page: Page) -> None:
@@ -20,7 +20,7 @@ class Room:
         self.sockets: dict[str, Socket] = {}
 
     @classmethod
-    async def open(cls, site: Site, clients: dict[str, list[str]], **options: Any) -> Room:
+    async def open(cls, site: Site, clients: dict[str, list[str]], **options: Any) -> OneClient:
         io = Server(**options)
 
         @io.event
@@ -71,7 +71,7 @@ class Room:
 
 async def test_to_rooms(site: Site) -> None:
     """One room, several, in one call or a chain; nobody receives anything twice."""
-    room = await Room.open(site, {"ana": ["a"], "ben": ["a", "b"], "eve": ["b"], "ida": []})
+    room = await OneClient.open(site, {"ana": ["a"], "ben": ["a", "b"], "eve": ["b"], "ida": []})
     io = room.io
     io.to("a").emit("x", "a")
     io.in_("b").emit("x", "b")
@@ -91,7 +91,7 @@ async def test_to_rooms(site: Site) -> None:
 
 async def test_to_the_others(site: Site) -> None:
     """A socket's broadcasts do not reach itself, whatever the room."""
-    room = await Room.open(site, {"ana": ["a"], "ben": ["a"], "eve": []})
+    room = await OneClient.open(site, {"ana": ["a"], "ben": ["a"], "eve": []})
     ana = room["ana"]
     ana.broadcast.emit("x", "broadcast", b"\xff")
     ana.to("a").emit("x", "to")
@@ -109,7 +109,7 @@ async def test_to_the_others(site: Site) -> None:
 
 async def test_except(site: Site) -> None:
     """Sockets and rooms can be left out, from a room and from everybody."""
-    room = await Room.open(site, {"ana": ["a"], "ben": ["a", "b"], "eve": ["b"]})
+    room = await OneClient.open(site, {"ana": ["a"], "ben": ["a", "b"], "eve": ["b"]})
     io = room.io
     io.except_("a").emit("x", "not a")
     io.except_(["a", "b"]).emit("x", "nobody")
@@ -125,7 +125,7 @@ async def test_except(site: Site) -> None:
 
 
 async def test_operators_are_immutable(site: Site) -> None:
-    room = await Room.open(site, {"ana": ["a"], "ben": ["b"], "eve": []})
+    room = await OneClient.open(site, {"ana": ["a"], "ben": ["b"], "eve": []})
     io = room.io
     to_a = io.to("a")
     to_both = to_a.to("b")
@@ -148,7 +148,7 @@ async def test_operators_are_immutable(site: Site) -> None:
 
 async def test_modifiers_combine(site: Site) -> None:
     """`local`, `compress`, `binary` and `volatile` choose nobody else."""
-    room = await Room.open(site, {"ana": ["a"], "ben": []})
+    room = await OneClient.open(site, {"ana": ["a"], "ben": []})
     io, ana = room.io, room["ana"]
     io.local.emit("x", "local")
     io.to("a").local.emit("x", "local a")
@@ -167,7 +167,7 @@ async def test_modifiers_combine(site: Site) -> None:
 
 async def test_room_names_are_text(site: Site) -> None:
     """Numbers and numeric text are different rooms in Node, until an adapter makes them one."""
-    room = await Room.open(site, {"ana": ["5"]})
+    room = await OneClient.open(site, {"ana": ["5"]})
     wrong: Any = 5
     for call in (room.io.to, room.io.except_, room["ana"].join, room["ana"].leave):
         with pytest.raises(TypeError, match=r"text, not 5: use str\(\)"):
@@ -184,7 +184,7 @@ async def test_a_second_argument_of_to_is_an_error(site: Site) -> None:
 
 async def test_a_socket_knows_its_rooms(site: Site) -> None:
     """A live set, its own room first; also as the seeds read it, `Object.keys(socket.rooms)`."""
-    room = await Room.open(site, {"ana": []})
+    room = await OneClient.open(site, {"ana": []})
     ana = room["ana"]
     rooms = ana.rooms
     assert list(rooms) == [ana.id]
@@ -202,7 +202,7 @@ async def test_a_socket_knows_its_rooms(site: Site) -> None:
 
 
 async def test_the_room_of_ones_own_can_be_left(site: Site) -> None:
-    room = await Room.open(site, {"ana": [], "ben": []})
+    room = await OneClient.open(site, {"ana": [], "ben": []})
     ana = room["ana"]
     ana.leave(ana.id)
     room.io.to(ana.id).emit("x", "nobody")
@@ -212,7 +212,7 @@ async def test_the_room_of_ones_own_can_be_left(site: Site) -> None:
 
 
 async def test_empty_rooms_are_gone(site: Site) -> None:
-    room = await Room.open(site, {"ana": ["a", "b"], "ben": ["b"]})
+    room = await OneClient.open(site, {"ana": ["a", "b"], "ben": ["b"]})
     adapter = room.io.sockets.adapter
     own = {room["ana"].id, room["ben"].id}
     assert adapter.rooms().keys() == {"a", "b"} | own
@@ -263,7 +263,7 @@ async def test_private_messages(site: Site) -> None:
 
 
 async def test_a_broadcast_that_expects_answers(site: Site) -> None:
-    room = await Room.open(site, {"ana": ["a"], "ben": ["a"], "eve": []})
+    room = await OneClient.open(site, {"ana": ["a"], "ben": ["a"], "eve": []})
     io = room.io
     everybody = await io.timeout(5).emit_with_ack("name?")
     assert sorted(everybody) == ["ana", "ben", "eve"]
@@ -280,7 +280,7 @@ async def test_a_broadcast_that_expects_answers(site: Site) -> None:
 
 
 async def test_a_broadcast_to_nobody_is_answered_at_once(site: Site) -> None:
-    room = await Room.open(site, {"ana": []})
+    room = await OneClient.open(site, {"ana": []})
     answered = Calls()
     assert await room.io.to("nowhere").timeout(5).emit_with_ack("name?") == []
     room.io.to("nowhere").timeout(5).emit("name?", ack=answered)
@@ -320,7 +320,7 @@ async def test_a_client_that_leaves_is_not_waited_for(site: Site) -> None:
 
 
 async def test_answers_of_a_broadcast_need_a_limit(site: Site) -> None:
-    room = await Room.open(site, {"ana": []})
+    room = await OneClient.open(site, {"ana": []})
     with pytest.raises(ConfigurationError, match=r"timeout\(5\)"):
         await room.io.emit_with_ack("name?")
     with pytest.raises(ConfigurationError, match=r"timeout\(5\)"):
@@ -328,7 +328,7 @@ async def test_answers_of_a_broadcast_need_a_limit(site: Site) -> None:
 
 
 async def test_a_broadcast_is_encoded_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    room = await Room.open(site, {"ana": [], "ben": [], "eve": []})
+    room = await OneClient.open(site, {"ana": [], "ben": [], "eve": []})
     encoded: list[Any] = []
 
     parser = type(room.io.sockets.parts.runtime.parser)
@@ -346,7 +346,7 @@ async def test_a_broadcast_is_encoded_once(site: Site, monkeypatch: pytest.Monke
 
 
 async def test_order_is_kept_between_rooms_sockets_and_everybody(site: Site) -> None:
-    room = await Room.open(site, {"ana": ["a"]})
+    room = await OneClient.open(site, {"ana": ["a"]})
     for number in range(0, 40, 4):
         room.io.emit("x", number)
         room["ana"].emit("x", number + 1)
@@ -361,7 +361,7 @@ async def test_order_is_kept_between_rooms_sockets_and_everybody(site: Site) -> 
 
 
 async def test_volatile_events_are_sent_to_those_who_can_take_them(site: Site) -> None:
-    room = await Room.open(site, {"ana": ["a"], "ben": []})
+    room = await OneClient.open(site, {"ana": ["a"], "ben": []})
     room.io.volatile.emit("x", "all")
     room.io.to("a").volatile.emit("x", "a")
     room["ben"].volatile.emit("x", "ben")
@@ -398,7 +398,7 @@ async def test_volatile_events_are_dropped_for_those_who_cannot(site: Site) -> N
 
 
 async def test_names_with_a_meaning_in_patterns(site: Site) -> None:
-    """Room names are compared, not matched."""
-    room = await Room.open(site, {"ana": ["a*"], "ben": ["ab"]})
+    """OneClient names are compared, not matched."""
+    room = await OneClient.open(site, {"ana": ["a*"], "ben": ["ab"]})
     room.io.to("a*").emit("x", "star")
     assert await room.reached() == {"ana": ["star"]}

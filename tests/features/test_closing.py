@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from telex import Server, Socket
-from telex.fronts.serve import listen
+from telex.fronts.uvicorn.serve import listen
 from tests.features.scripts import Calls, Site
 
 BOTH = pytest.mark.parametrize("transport", ["polling", "websocket"])

@@ -259,9 +259,17 @@ async def test_what_is_sent_while_a_middleware_thinks_is_not_lost(site: Site) ->
     assert [event[1] for event in received] == [1, 2, 3]
 
 
+def _own_adapter(namespace: object) -> InMemoryAdapter:
+    return InMemoryAdapter()
+
+
+def _no_adapter(namespace: object) -> object:
+    return object()
+
+
 async def test_with_an_adapter_of_the_users(site: Site) -> None:
     """What was sent to a room before the socket had left it was missed; what came later was not."""
-    io = Server(connection_state_recovery=True, adapter=lambda namespace: InMemoryAdapter())
+    io = Server(connection_state_recovery=True, adapter=_own_adapter)
     page = await recovering(site, io)
     socket = only(io)
     socket.join("room")
@@ -280,7 +288,7 @@ async def test_with_an_adapter_of_the_users(site: Site) -> None:
 
 def test_an_adapter_that_does_not_tell_who_moves() -> None:
     with pytest.raises(ConfigurationError, match="moved"):
-        Server(connection_state_recovery=True, adapter=lambda namespace: object())
+        Server(connection_state_recovery=True, adapter=_no_adapter)
 
 
 async def test_a_session_belongs_to_its_namespace(site: Site) -> None:

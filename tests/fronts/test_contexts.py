@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from telex import Server, Socket
-from telex.fronts import serve
+from telex.fronts.uvicorn import serve
 
 CLIENT: ContextVar[str] = ContextVar("CLIENT", default="nobody")
 STARTED: ContextVar[str] = ContextVar("STARTED", default="no")

@@ -9,10 +9,10 @@ import pytest
 
 from telex.config import EngineOptions
 from telex.engine.engine import Engine
-from telex.engine.flow import OPEN
 from telex.engine.packet import message
 from telex.engine.session import Session
-from telex.fronts.driver import FLUSHES, Driver
+from telex.engine.session_core import OPEN
+from telex.fronts.driver import FLUSHES_PER_TURN, Driver
 from telex.wire import EncodedPacket
 from tests.support.doubles import RecordingTransport, VirtualClock, request
 from tests.support.loops import VirtualLoop
@@ -132,17 +132,17 @@ class TestCork:
 class TestManySessions:
     def test_a_turn_flushes_so_many(self, loop: VirtualLoop) -> None:
         scene = Scene(loop)
-        transports = [scene.open()[1] for _ in range(2 * FLUSHES + 1)]
+        transports = [scene.open()[1] for _ in range(2 * FLUSHES_PER_TURN + 1)]
         for turn in range(3):
             assert scene.loop.callbacks == 1
             scene.loop.turn()
             flushed = [transport for transport in transports if transport.batches]
-            assert flushed == transports[: (turn + 1) * FLUSHES]
+            assert flushed == transports[: (turn + 1) * FLUSHES_PER_TURN]
         assert scene.loop.callbacks == 0
 
     def test_others_do_not_wait_for_a_crowd(self, loop: VirtualLoop) -> None:
         scene = Scene(loop)
-        crowd = [scene.open() for _ in range(3 * FLUSHES)]
+        crowd = [scene.open() for _ in range(3 * FLUSHES_PER_TURN)]
         other, other_transport = scene.open()
         for _ in range(4):
             scene.loop.turn()
@@ -160,7 +160,7 @@ class TestManySessions:
 
     def test_order_is_kept_whoever_flushes(self, loop: VirtualLoop) -> None:
         scene = Scene(loop)
-        sessions = [scene.open() for _ in range(2 * FLUSHES)]
+        sessions = [scene.open() for _ in range(2 * FLUSHES_PER_TURN)]
         scene.settle()
         for number in range(3):
             for session, _ in sessions:
@@ -179,7 +179,7 @@ class TestManySessions:
         self, make_loop: Callable[[], VirtualLoop]
     ) -> None:
         scene = Scene(make_loop())
-        for _ in range(2 * FLUSHES):
+        for _ in range(2 * FLUSHES_PER_TURN):
             scene.open()
         scene.loop.turn()
         other = make_loop()

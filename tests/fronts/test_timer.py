@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from telex.engine.schedule import Lane, Schedule
-from telex.fronts.timer import LATE, LoopTimer
+from telex.deadlines import Schedule, Timeout
+from telex.loop.timer import LATE, LoopTimer
 from tests.support.loops import VirtualLoop
 
 
@@ -19,7 +19,7 @@ class Scene:
         self.clock = loop.clock
         self.schedule = Schedule(self.clock)
         self.expired: list[tuple[str, float]] = []
-        self.lane: Lane[str] = self.schedule.lane(10, self._note)
+        self.lane: Timeout[str] = self.schedule.timeout(10, self._note)
         self.loop = loop
         self.timer = LoopTimer(self.schedule)
         if bound:
@@ -53,7 +53,7 @@ class TestDeadlines:
 
     def test_an_earlier_deadline_comes_first(self, loop: VirtualLoop) -> None:
         scene = Scene(loop)
-        fast: Lane[str] = scene.schedule.lane(1, scene._note)
+        fast: Timeout[str] = scene.schedule.timeout(1, scene._note)
         scene.lane.start("slow")
         fast.start("fast")
         assert scene.loop.timers == 1
@@ -63,7 +63,7 @@ class TestDeadlines:
     def test_a_deadline_that_could_not_be_set_stops_no_other(self, loop: VirtualLoop) -> None:
         """In asyncio's debug mode, `call_later` of another thread raises: the timer goes on."""
         scene = Scene(loop)
-        fast: Lane[str] = scene.schedule.lane(1, scene._note)
+        fast: Timeout[str] = scene.schedule.timeout(1, scene._note)
         loop.set_debug(True)
         scene.lane.start("slow")
         with pytest.raises(RuntimeError, match="thread"):

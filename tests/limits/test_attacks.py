@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from telex import AckTimeout, Server, Socket
-from telex.server import dispatch
+from telex.events import dispatch
 from tests.rules.clients import PollingClient, WebSocketClient
 from tests.support.raw import BINARY, TEXT, frame
 

@@ -18,7 +18,9 @@ import trustme
 import uvloop
 
 from telex import Server, Socket, native
-from telex.fronts import asgi_websocket, fast_websocket, pacing, serve
+from telex.fronts.asgi import websocket
+from telex.fronts.uvicorn import pacing, serve
+from telex.fronts.websocket import picows
 from tests.support.raw import (
     BINARY,
     CLOSE,
@@ -33,13 +35,13 @@ COMPRESSED = 4
 """The reserved bit of a compressed message."""
 
 SMALLEST = len(frame(TEXT, '42["noise",0]'))
-PICOWS = fast_websocket.FRAMES + fast_websocket.LARGEST_PORTION // SMALLEST
+PICOWS = picows.FRAMES + picows.LARGEST_PORTION // SMALLEST
 COMPILED = 256  # FRAMES in channel.c
 MOST = {
     "fast": PICOWS if native.core is None else COMPILED,
     "tls": PICOWS,
-    "uvicorn": asgi_websocket.MESSAGES,
-    "deflate": asgi_websocket.MESSAGES,
+    "uvicorn": websocket.MESSAGES,
+    "deflate": websocket.MESSAGES,
 }
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,

@@ -121,8 +121,8 @@ class Crowd:
 
 @pytest.fixture
 async def crowd(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Crowd]:
-    monkeypatch.setattr(memory, "FAREWELLS", 4)
-    monkeypatch.setattr(core, "FAREWELLS", 4)
+    monkeypatch.setattr(memory, "DISCONNECTS_PER_TURN", 4)
+    monkeypatch.setattr(core, "DISCONNECTS_PER_TURN", 4)
     crowd = Crowd()
     await crowd.io.listen(port=0)
     yield crowd

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import pytest
 
 from telex import Ack, Disconnected, Server, Socket
-from telex.server import connection, dispatch
+from telex.events import dispatch
+from telex.server import connection
 from tests.rules.clients import PollingClient, WebSocketClient
 from tests.support.raw import TEXT, frame
 

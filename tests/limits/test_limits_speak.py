@@ -9,7 +9,7 @@ import pytest
 
 import telex
 from telex import Server, Socket
-from telex.engine.schedule import Schedule
+from telex.deadlines import Schedule
 from telex.engine.tally import FEW, PERIOD, Tally
 from telex.native import core
 from telex.wire import EncodedPacket

@@ -28,7 +28,7 @@ from telex.wire import EncodedPacket
 from tests.support.raw import BINARY, TEXT, Frame, frame
 
 if sys.platform == "linux":
-    from telex.fronts.native_websocket import NativeWebSocket, Watch
+    from telex.fronts.websocket.native import NativeWebSocket, Watch
 else:  # pragma: no cover
     pytest.fail("the compiled part is for Linux: these tests have nothing to test here")
 
@@ -42,13 +42,13 @@ TURNS = 8
 def lanes(wanted: bool) -> Generator[None]:
     """With or without lanes; without, every event takes the road through Python."""
     module: Any = connection
-    given = module.lane_of
+    given = module.fast_dispatch_of
     if not wanted:
-        module.lane_of = _no_lane
+        module.fast_dispatch_of = _no_lane
     try:
         yield
     finally:
-        module.lane_of = given
+        module.fast_dispatch_of = given
 
 
 def _no_lane(parser: Parser, socket: Socket | None) -> None:

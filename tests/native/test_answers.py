@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telex.server.socket import Socket
+from tests.native.scenes import Client, Server, frames_in, lanes, said
 from tests.support.raw import CLOSE, PING, PONG, TEXT, close_frame, frame
 from tests.test_values import SENT
-
-from .scenes import Client, Server, frames_in, lanes, said
 
 BIG = 70_000
 """More than a channel keeps of its answers."""

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.native.scenes import lanes
+from tests.native.transcripts import Pure, Script, Transcript, transcript
 from tests.support import strategies
 from tests.support.raw import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
-
-from .scenes import lanes
-from .transcripts import Pure, Script, Transcript, transcript
 
 NAMES = (
     *(

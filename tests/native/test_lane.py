@@ -10,10 +10,9 @@ import pytest
 
 from telex import Ack, native
 from telex.server.socket import Socket
+from tests.native.scenes import Client, Server, said
 from tests.support.calls import Calls, counted_calls
 from tests.support.raw import TEXT, frame
-
-from .scenes import Client, Server, said
 
 COMPILED = native.core is not None
 """With `TELEX_PURE=1` there are no lanes: then every event goes the other way."""
@@ -23,7 +22,7 @@ LONG_NAME = "n" * 254
 NAMESPACES = ("/chat", f"/{LONG_NAME}", "/ä")
 
 ROAD = "server/connection.py:Connection.receive"
-DECODED = "server/dispatch.py:Dispatch.take"
+DECODED = "events/dispatch.py:Dispatch.take"
 ENCODING = "parser/default.py:TextParser.encode"
 
 

@@ -13,15 +13,14 @@ import pytest
 
 from telex.engine.packet import message
 from telex.engine.session import Session
-from telex.fronts.native_websocket import NativeWebSocket
+from telex.events.handlers import Handler
+from telex.fronts.websocket.native import NativeWebSocket
 from telex.native import _telex
-from telex.server.handlers import Handler
 from telex.server.socket import Socket
 from telex.types import Request
 from telex.wire import EncodedPacket
+from tests.native.scenes import Client, Server, frames_in, logged, said
 from tests.support.raw import CLOSE, TEXT, frame
-
-from .scenes import Client, Server, frames_in, logged, said
 
 
 @pytest.fixture

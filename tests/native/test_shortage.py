@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from telex.engine.packet import message
-from telex.fronts.native_websocket import NativeWebSocket
+from telex.fronts.websocket.native import NativeWebSocket
 from telex.native import _telex
 from telex.server.socket import Socket
+from tests.native.scenes import Server, frames_in, logged, said
+from tests.native.test_session_core import made
 from tests.support.raw import PING, TEXT, frame
-
-from .scenes import Server, frames_in, logged, said
-from .test_flow import made
 
 _testcapi: Any = import_module("_testcapi")
 
@@ -128,7 +127,7 @@ def test_what_cannot_be_kept_for_a_client_ends_its_connection(server: Server, un
 def test_a_packet_that_cannot_be_queued_is_not_queued() -> None:
     for allocations in range(20):
         log: list[Any] = []
-        flow = made(_telex.Flow, log)
+        flow = made(_telex.SessionCore, log)
         packets = [message("a"), message("b")]
         flow.send(packets[0])
         flow.on_drain = bool  # somebody wants to know which was the last

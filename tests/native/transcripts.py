@@ -20,15 +20,14 @@ from typing import IO, Any, NamedTuple, Self
 import msgspec
 
 from telex import Ack, native
-from telex.engine.flow import OPEN
 from telex.engine.session import Session
-from telex.server import dispatch
+from telex.engine.session_core import OPEN
+from telex.events import dispatch
 from telex.server.namespace import Namespace
 from telex.server.socket import Socket
+from tests.native.scenes import Server, frames_in, logged
 from tests.support.doubles import RecordingTransport
 from tests.support.doubles import request as asked
-
-from .scenes import Server, frames_in, logged
 
 ROOT = Path(__file__).parent.parent.parent
 

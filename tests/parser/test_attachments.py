@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from telex import _json
+from telex.codec import json as telex_json
 from telex.errors import PacketError
 from telex.parser.attachments import restore
 from tests.support.strategies import json_values, values
@@ -18,7 +18,7 @@ class TestRestore:
     @given(values)
     def test_puts_back_what_was_taken_out(self, value: Any) -> None:
         buffers: list[bytes] = []
-        text = _json.dumps_with(value, buffers)
+        text = telex_json.dumps_with(value, buffers)
         assert restore(json.loads(text), buffers) == value
 
     @given(json_values)
@@ -49,9 +49,9 @@ class TestRestore:
             restore([{"_placeholder": True}], [b"x"])
 
     def test_reaches_as_deep_as_a_packet_can_nest(self) -> None:
-        depth = _json.MAX_DEPTH - 1
+        depth = telex_json.MAX_DEPTH - 1
         text = '{"a":[' * (depth // 2) + '{"_placeholder":true,"num":0}' + "]}" * (depth // 2)
-        value = restore(_json.loads(text), [b"x"])
+        value = restore(telex_json.loads(text), [b"x"])
         for _ in range(depth // 2):
             value = value["a"][0]
         assert value == b"x"

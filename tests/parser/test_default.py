@@ -15,6 +15,7 @@ from telex.errors import EncodeError, PacketError
 from telex.parser import default
 from telex.parser.default import DEFAULT_PARSER, TextDecoder
 from telex.parser.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPACE
+from tests.parser.reading import decode, encode, read
 from tests.support.strategies import (
     ack_ids,
     arguments,
@@ -25,8 +26,6 @@ from tests.support.strategies import (
     texts,
     values,
 )
-
-from .reading import decode, encode, read
 
 objects = st.dictionaries(keys, json_values, max_size=3)
 packets = st.one_of(

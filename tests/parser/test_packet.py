@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from telex.errors import PacketError
-from telex.parser.packet import (
-    RESERVED_EVENTS,
-    ack_arguments,
-    connect_payload,
-    event_arguments,
-)
+from telex.parser.packet import RESERVED_EVENTS, ack_arguments, connect_payload, event_arguments
 
 
 class TestEvents:

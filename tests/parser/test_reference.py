@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telex._json import MAX_DEPTH
+from telex.codec.json import MAX_DEPTH
 from telex.parser.packet import ACK, CONNECT, DISCONNECT, EVENT, MAX_NAMESPACE
+from tests.parser.reading import decode, encode
 from tests.support.parsers import (
     UNDEFINED,
     JavaScriptParsers,
@@ -22,8 +23,6 @@ from tests.support.parsers import (
 )
 from tests.support.strategies import SAFE_INTEGER, arguments, events, json_values, keys, namespaces
 from tests.support.vectors import load
-
-from .reading import decode, encode
 
 Revision = Literal[4, 5]
 REVISIONS: list[Revision] = [5, 4]

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from telex import Socket
-from telex.server import dispatch
-from telex.server.beside import CONCURRENT_LIMIT
-
-from .scenes import Scene, note, returns, settle
+from telex.events import dispatch
+from telex.events.beside import CONCURRENT_LIMIT
+from tests.server.scenes import Scene, note, returns, settle
 
 MANY = 3 * CONCURRENT_LIMIT
 

@@ -10,8 +10,7 @@ import pytest
 
 from telex import ConnectError, Socket
 from telex.server.connection import MAX_NAMESPACES
-
-from .scenes import Scene, echo, note_args, settle
+from tests.server.scenes import Scene, echo, note_args, settle
 
 
 class TestJoining:

@@ -10,8 +10,7 @@ import pytest
 
 from telex.adapter.memory import InMemoryAdapter
 from telex.errors import ConfigurationError
-
-from .scenes import Scene, echo, settle
+from tests.server.scenes import Scene, echo, settle
 
 
 class TestOptions:

@@ -10,13 +10,12 @@ import pytest
 from telex import EngineServer, connect_engine
 from telex.engine.session import Session
 from telex.errors import ConfigurationError, EncodeError
+from telex.events.runtime import Runtime
 from telex.parser.default import DEFAULT_PARSER
 from telex.server.engine_socket import EngineSocket
-from telex.server.runtime import Runtime
 from tests.engine.scenes import Scene
+from tests.server.scenes import note, settle
 from tests.support.doubles import RecordingTransport
-
-from .scenes import note, settle
 
 
 def connect() -> tuple[EngineSocket, Session, RecordingTransport]:

@@ -11,8 +11,7 @@ import pytest
 from telex import ConnectError, Socket
 from telex.errors import ConfigurationError
 from telex.server.middleware import NEUTRAL
-
-from .scenes import Scene, note, settle
+from tests.server.scenes import Scene, note, settle
 
 
 class TestAdmission:

@@ -14,8 +14,7 @@ from telex.errors import ConfigurationError
 from telex.parser.packet import MAX_NAMESPACE
 from telex.server import core
 from telex.server.class_based import NamespaceHandlers, register
-
-from .scenes import Scene, note, returns, settle
+from tests.server.scenes import Scene, note, returns, settle
 
 
 class TestNames:

@@ -14,8 +14,7 @@ from telex import EngineServer, NamespaceHandlers, Socket
 from telex.errors import ConfigurationError
 from telex.server.class_based import register
 from telex.server.middleware import NEUTRAL
-
-from .scenes import Scene, note, returns, settle
+from tests.server.scenes import Scene, note, returns, settle
 
 
 def refused(sentence: str) -> Any:

@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 
 from telex import Ack, NamespaceHandlers, Socket
 from telex.errors import ConfigurationError
-from telex.server.handlers import Handler
-from telex.server.params import InvalidArguments, converter
-
-from .scenes import Scene
-from .test_typed_events import event
+from telex.events.handlers import Handler
+from telex.events.parameters import InvalidArguments, converter
+from tests.events.test_typed_events import event
+from tests.server.scenes import Scene
 
 if TYPE_CHECKING:
     from decimal import Decimal as Unknown  # known to type checkers only, as users have it

@@ -13,8 +13,7 @@ import pytest
 
 from telex import AckTimeout, ConfigurationError, Disconnected, EncodeError, Socket
 from telex.server.socket import HIGH_WATER
-
-from .scenes import Client, Scene, note_args, settle
+from tests.server.scenes import Client, Scene, note_args, settle
 
 
 async def joined(**options: Any) -> tuple[Scene, Client, Socket]:

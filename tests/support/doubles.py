@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from telex.adapter.base import Peer, Settle
-from telex.engine.flow import Transport
+from telex.adapter.base import Peer
 from telex.engine.polling import PollingTransport, Respond
 from telex.engine.session import Session
+from telex.engine.transport import Transport
+from telex.events.pending_acks import AckCallback
 from telex.types import Request, Response
 from telex.wire import EncodedPacket
 
@@ -97,7 +98,7 @@ class RecordingPeer:
         self.id = sid
         self.writable = writable
         self.received: list[EncodedPacket] = []
-        self.expected: dict[int, Settle] = {}
+        self.expected: dict[int, AckCallback] = {}
         self.silent = False
         self.disconnects: list[bool] = []
         self.on_delivery: Callable[[], None] = lambda: None
@@ -118,7 +119,7 @@ class RecordingPeer:
     def _drop(self, packet: EncodedPacket) -> None:
         """A client that cannot take it now misses it."""
 
-    def expect(self, ack_id: int, settle: Settle) -> None:
+    def expect(self, ack_id: int, settle: AckCallback) -> None:
         self.expected[ack_id] = settle
 
     def forget(self, ack_id: int) -> None:

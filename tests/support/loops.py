@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .doubles import VirtualClock
+from tests.support.doubles import VirtualClock
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

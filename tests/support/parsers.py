@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
-from .node import NodeProgram
-from .values import is_a
+from tests.support.node import NodeProgram
+from tests.support.values import is_a
 
 UNDEFINED = "undefined in JavaScript"
 """Stands for `undefined` in what a JavaScript parser has read."""

@@ -7,8 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from telex.parser.packet import RESERVED_EVENTS
-
-from .values import is_a
+from tests.support.values import is_a
 
 SAFE_INTEGER = 2**53 - 1
 """The largest integer that JavaScript keeps exact."""

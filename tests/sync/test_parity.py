@@ -10,7 +10,7 @@ import pytest
 
 import telex
 from telex import sync
-from telex.server.emitter import FlaggedEmitter
+from telex.events.flags import FlaggedEmitter
 from telex.sync.emitter import BlockingEmitter
 
 SETTABLE = {
@@ -59,7 +59,7 @@ PAIRS = [
             "refused",
             "show_outgoing",
             "threadsafe",
-            "unheard",
+            "unhandled",
             "waits",
             "watch_outgoing",
         },

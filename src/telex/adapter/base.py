@@ -6,10 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
+from ..events.pending_acks import AckCallback
 from ..wire import EncodedPacket
-
-Settle = Callable[["list[Any] | None", "Exception | None"], None]
-"""Takes an acknowledgement: its arguments, or the error that came instead."""
 
 
 class Moved(Protocol):
@@ -33,7 +31,7 @@ class Peer(Protocol):
         """Send a packet if the client can take it now, drop it otherwise."""
         ...
 
-    def expect(self, ack_id: int, settle: Settle) -> None:
+    def expect(self, ack_id: int, settle: AckCallback) -> None:
         """Call ``settle`` with the client's answer, or with why there will be none."""
         ...
 
@@ -54,7 +52,7 @@ class Peer(Protocol):
         ...
 
 
-class Target:
+class BroadcastTarget:
     """Whom a broadcast is for (Node: ``BroadcastOptions``). Immutable.
 
     No ``rooms`` means everybody in the namespace. ``excluded`` holds rooms and socket ids.
@@ -114,21 +112,21 @@ class Adapter(Protocol):
         """Every room with the ids of its members, the sockets' own rooms included."""
         ...
 
-    def peers(self, target: Target) -> list[Peer]:
+    def peers(self, target: BroadcastTarget) -> list[Peer]:
         """The sockets of this server that a target reaches, each once."""
         ...
 
-    def broadcast(self, packet: EncodedPacket, target: Target) -> Awaitable[None]:
+    def broadcast(self, packet: EncodedPacket, target: BroadcastTarget) -> Awaitable[None]:
         """Queue a packet for every socket that the target reaches."""
         ...
 
     def broadcast_with_ack(
         self,
         packet: EncodedPacket,
-        target: Target,
+        target: BroadcastTarget,
         ack_id: int,
         counted: Callable[[int], None],
-        settle: Settle,
+        settle: AckCallback,
     ) -> Callable[[], None]:
         """As ``broadcast``, for a packet with ``ack_id``.
 
@@ -137,19 +135,19 @@ class Adapter(Protocol):
         """
         ...
 
-    async def fetch(self, target: Target) -> list[dict[str, Any]]:
+    async def fetch(self, target: BroadcastTarget) -> list[dict[str, Any]]:
         """Descriptions of the sockets that the target reaches, cluster-wide."""
         ...
 
-    def join_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+    def join_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         """Add the sockets that the target reaches to rooms, cluster-wide."""
         ...
 
-    def leave_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+    def leave_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         """Take the sockets that the target reaches out of rooms, cluster-wide."""
         ...
 
-    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+    def disconnect_all(self, target: BroadcastTarget, *, close: bool) -> Awaitable[None]:
         """Disconnect the sockets that the target reaches, cluster-wide.
 
         Nothing that is sent later reaches them. A crowd goes in several turns of the loop;

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from .._aio import DONE, FAREWELLS, in_turns
+from ..events.pending_acks import AckCallback
+from ..loop.results import DONE
+from ..loop.turns import DISCONNECTS_PER_TURN, in_turns
 from ..native import core
 from ..wire import EncodedPacket
-from .base import Moved, Peer, Settle, Target
+from .base import BroadcastTarget, Moved, Peer
 
 _NOBODY: dict[str, Peer] = {}
 
@@ -147,7 +149,7 @@ class InMemoryAdapter:
             return members
         return {**members, room: owner}
 
-    def peers(self, target: Target) -> list[Peer]:
+    def peers(self, target: BroadcastTarget) -> list[Peer]:
         """The sockets that a target reaches, each once, in the order in which they joined."""
         rooms = target.rooms
         if rooms is None:
@@ -170,7 +172,7 @@ class InMemoryAdapter:
 
     # -- broadcast --------------------------------------------------------------------
 
-    def broadcast(self, packet: EncodedPacket, target: Target) -> Awaitable[None]:
+    def broadcast(self, packet: EncodedPacket, target: BroadcastTarget) -> Awaitable[None]:
         """Queue a packet for every socket that the target reaches."""
         if target.volatile:
             for peer in self.peers(target):
@@ -182,10 +184,10 @@ class InMemoryAdapter:
     def broadcast_with_ack(
         self,
         packet: EncodedPacket,
-        target: Target,
+        target: BroadcastTarget,
         ack_id: int,
         counted: Callable[[int], None],
-        settle: Settle,
+        settle: AckCallback,
     ) -> Callable[[], None]:
         """As ``broadcast``; every recipient's answer goes to ``settle``."""
         peers = self.peers(target)
@@ -202,30 +204,30 @@ class InMemoryAdapter:
 
     # -- utility methods ----------------------------------------------------------------
 
-    async def fetch(self, target: Target) -> list[dict[str, Any]]:
+    async def fetch(self, target: BroadcastTarget) -> list[dict[str, Any]]:
         """Descriptions of the sockets that the target reaches."""
         return [peer.describe() for peer in self.peers(target)]
 
-    def join_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+    def join_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         """Add the sockets that the target reaches to rooms."""
         names = tuple(rooms)
         for peer in self.peers(target):
             self.join(peer.id, names)
         return DONE
 
-    def leave_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+    def leave_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         """Take the sockets that the target reaches out of rooms."""
         names = tuple(rooms)
         for peer in self.peers(target):
             self.leave(peer.id, names)
         return DONE
 
-    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+    def disconnect_all(self, target: BroadcastTarget, *, close: bool) -> Awaitable[None]:
         """Disconnect the sockets that the target reaches, so many in a turn of the loop."""
         peers = self.peers(target)
-        for peer in peers[FAREWELLS:]:
+        for peer in peers[DISCONNECTS_PER_TURN:]:
             peer.silence()
-        return in_turns(peers, lambda peer: peer.disconnect(close), FAREWELLS)
+        return in_turns(peers, lambda peer: peer.disconnect(close), DISCONNECTS_PER_TURN)
 
     # -- other servers: there are none ----------------------------------------------------
 

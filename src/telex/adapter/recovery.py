@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..ids import new_id
 from ..types import Clock
 from ..wire import EncodedPacket
-from .base import Target
+from .base import BroadcastTarget
 
 MAX_BYTES = 32 * 1024 * 1024
 """How much memory the packets that one server keeps may take, in all its namespaces."""
@@ -50,7 +50,13 @@ class Sent:
     __slots__ = ("at", "attachments", "compress", "number", "packet", "size", "target", "text")
 
     def __init__(
-        self, number: int, at: float, packet: EncodedPacket, target: Target | str, *, compress: bool
+        self,
+        number: int,
+        at: float,
+        packet: EncodedPacket,
+        target: BroadcastTarget | str,
+        *,
+        compress: bool,
     ) -> None:
         self.number = number
         self.at = at
@@ -60,7 +66,7 @@ class Sent:
         self.compress = compress
         self.packet: EncodedPacket | None = None
         self.size = _ENTRY + getsizeof(self.text) + _size_of_all(self.attachments)
-        if isinstance(target, Target):
+        if isinstance(target, BroadcastTarget):
             self.size += getsizeof(target) + _size_of_all(target.excluded)
             if target.rooms is not None:
                 self.size += _size_of_all(target.rooms)
@@ -68,7 +74,7 @@ class Sent:
     def meant_for(self, sid: str, rooms: set[str]) -> bool:
         """Whether a socket that was in these rooms was to receive it."""
         target = self.target
-        if not isinstance(target, Target):
+        if not isinstance(target, BroadcastTarget):
             return target == sid
         meant = target.rooms is None or not target.rooms.isdisjoint(rooms)
         return meant and target.excluded.isdisjoint(rooms)
@@ -192,7 +198,9 @@ class RecoveryLog:
             self._number += 1
         return f"{self._epoch}-{self._number}"
 
-    def keep(self, packet: EncodedPacket, target: Target | str, *, compress: bool = True) -> None:
+    def keep(
+        self, packet: EncodedPacket, target: BroadcastTarget | str, *, compress: bool = True
+    ) -> None:
         """Keep the event whose offset has just been taken.
 
         ``target`` is the id of a socket if the event is sent to that one directly.

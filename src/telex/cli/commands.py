@@ -207,7 +207,7 @@ def serve(
         raise fail(str(error)) from None
     if workers > 1:
         err.print(_WORKERS.format(workers), style="yellow")
-    from ..fronts.serve import run
+    from ..fronts.uvicorn.serve import run
 
     try:
         run(

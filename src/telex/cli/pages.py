@@ -7,7 +7,7 @@ import mimetypes
 from importlib.resources import files
 from typing import NamedTuple
 
-from ..fronts.asgi import Receive, Send
+from ..fronts.asgi.app import Receive, Send
 from ..types import Scope, local_path
 
 # What strangers wrote is only ever text in the page; this holds even if that were wrong one day.

@@ -132,7 +132,7 @@ def _application(found: object, target: str) -> object:
 
 
 def _is_wsgi(found: object) -> bool:
-    from telex.app import is_wsgi
+    from telex.engine_server import is_wsgi
 
     return is_wsgi(found)
 

@@ -7,14 +7,14 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ..config import read
+from ..events.runtime import Runtime
 from ..parser.choice import choose
-from ..server.runtime import Runtime
+from ..server_url import parse
 from .engine import ClientEngine, running_loop
 from .manager import Manager
 from .network import Network
 from .options import ClientOptions, EngineClientOptions
 from .socket import ClientSocket
-from .url import parse
 
 _OWN = ("auth", "ack_timeout", "retries", "force_new", "multiplex", "auto_connect")
 """Options in which the sockets of one connection may differ."""

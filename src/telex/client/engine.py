@@ -9,17 +9,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, ClassVar, Self
 
 from .._log import connections, logger, packets, shown
-from ..engine.packet import message
-from ..engine.trace import contents, told
-from ..errors import ConfigurationError, ConnectError, Disconnected
-from ..server.events import Events
-from ..server.handlers import Handlers
-from ..server.runtime import Runtime
-from ..server.threadsafe import Threadsafe
-from ..types import Buffer
-from .mailbox import Mailbox
-from .network import Network
-from .session import (
+from ..engine.client_session import (
     CLOSED,
     NEVER,
     OPENED,
@@ -28,7 +18,17 @@ from .session import (
     ClientSession,
     ClientTransport,
 )
-from .waiting import Waiting
+from ..engine.packet import message
+from ..engine.trace import contents, told
+from ..errors import ConfigurationError, ConnectError, Disconnected
+from ..events.emitter import Events
+from ..events.handlers import Handlers
+from ..events.runtime import Runtime
+from ..loop.waiting import Waiting
+from ..server.threadsafe import Threadsafe
+from ..types import Buffer
+from .network import Network
+from .receive_queue import ReceiveQueue
 
 LATE = 0.5
 """A timer that is this late (in seconds) lets what has arrived meanwhile be read first."""
@@ -114,7 +114,7 @@ class ClientEngine(Events):
         self._reason = ""
         self._gone: Callable[[], object] | None = None
         self._opened: list[asyncio.Future[None]] = []
-        self._mail: Mailbox[str | bytes] = Mailbox(receive_limit)
+        self._mail: ReceiveQueue[str | bytes] = ReceiveQueue(receive_limit)
         self.session = ClientSession(
             self,
             self._loop.time,

@@ -8,22 +8,22 @@ from typing import Any, ClassVar, Self
 
 from .._log import logger, shown
 from ..config import read
+from ..engine.client_session import FORCED_CLOSE, Details
 from ..errors import ConnectError, PacketError
+from ..events.emitter import Events
+from ..events.handlers import Handlers
+from ..events.runtime import Runtime
+from ..loop.waiting import Waiting
 from ..parser.choice import choose
 from ..parser.packet import CONNECT, Decoder
-from ..server.events import Events
-from ..server.handlers import Handlers
-from ..server.runtime import Runtime
 from ..server.threadsafe import Threadsafe
+from ..server_url import ServerUrl, parse
 from ..wire import EncodedPacket
 from .backoff import Backoff
 from .engine import ClientEngine, running_loop
 from .network import MAX_MESSAGE, Network
 from .options import Auth, ClientOptions
-from .session import FORCED_CLOSE, Details
 from .socket import ClientSocket
-from .url import Target, parse
-from .waiting import Waiting
 
 MAX_ATTACHMENTS = 10_000
 """How many attachments a server's packet may have."""
@@ -48,9 +48,9 @@ class Manager(Events):
 
     known_events: ClassVar[frozenset[str]] = _FORWARDED | {"open", "close", "error", "packet"}
 
-    def __init__(self, url: str | Target, **options: Any) -> None:
+    def __init__(self, url: str | ServerUrl, **options: Any) -> None:
         self.options = read(ClientOptions, options)
-        self.target = url if isinstance(url, Target) else parse(url)
+        self.target = url if isinstance(url, ServerUrl) else parse(url)
         self.sockets: dict[str, ClientSocket] = {}
         self.engine: ClientEngine | None = None
         self.reconnection = self.options.reconnection is not False

@@ -21,8 +21,8 @@ from urllib.request import getproxies_environment
 from .._log import shown
 from .._version import __version__
 from ..errors import ConfigurationError, TransportError
+from ..server_url import ServerUrl, parse
 from .options import EngineClientOptions
-from .url import Target, parse
 
 if TYPE_CHECKING:
     import aiohttp
@@ -57,13 +57,13 @@ class Network:
     Cookies that the server sets are kept here, over transports and reconnections.
     """
 
-    def __init__(self, target: Target, options: EngineClientOptions) -> None:
+    def __init__(self, target: ServerUrl, options: EngineClientOptions) -> None:
         self.target = target
         self.options = options
         self.remembered_websocket = False
         self._cookies: aiohttp.CookieJar | None = None
         self._context: ssl.SSLContext | None = None
-        self._moved: Target | None = None
+        self._moved: ServerUrl | None = None
         self._path = quote(options.path, safe=_IN_PATHS) + (
             "/" if options.add_trailing_slash else ""
         )
@@ -74,7 +74,7 @@ class Network:
         }
 
     @property
-    def place(self) -> Target:
+    def place(self) -> ServerUrl:
         """The server that requests go to at present: the user's, or where it has sent us."""
         return self._moved or self.target
 
@@ -235,7 +235,7 @@ def _joined(url: str, location: str) -> str:
         return location
 
 
-def environment_proxy(target: Target) -> str | None:
+def environment_proxy(target: ServerUrl) -> str | None:
     """The proxy that the environment has for a server; loopback is reached without one."""
     proxies = getproxies_environment()
     proxy = proxies.get("https" if target.secure else "http")
@@ -246,7 +246,7 @@ def environment_proxy(target: Target) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _is_meant(name: str, target: Target) -> bool:
+def _is_meant(name: str, target: ServerUrl) -> bool:
     """Whether an entry of ``NO_PROXY`` means a server: a domain, an address, a network, ``*``."""
     name = name.strip().lower()
     if name in ("*", target.authority, f"{target.host}:{target.port}"):

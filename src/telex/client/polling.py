@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .._log import logger
 from ..engine import payload
+from ..engine.client_session import ClientSession
 from ..engine.packet import CLOSE_PACKET
 from ..errors import PacketError, TransportError
 from ..wire import EncodedPacket
 from .network import MAX_MESSAGE, MAX_REDIRECTS, Answer, Network
-from .session import ClientSession
 
 if TYPE_CHECKING:
     import aiohttp

@@ -10,9 +10,9 @@ from inspect import isawaitable
 from typing import Any, ClassVar, Never, Protocol, Self, TypeVar, overload
 from urllib.parse import urlencode
 
-from .._aio import harmless
 from .._log import logger, shown
 from ..config import duration, refuse_keywords
+from ..engine.client_session import Details
 from ..errors import (
     ConfigurationError,
     ConnectError,
@@ -21,6 +21,17 @@ from ..errors import (
     PacketError,
     TransportError,
 )
+from ..events.acks import Ack, into_callback, into_future
+from ..events.dispatch import Dispatch, weight_of
+from ..events.flags import FlaggedEmitter
+from ..events.handlers import Function, Handler
+from ..events.listeners import Listening
+from ..events.pending_acks import AckCallback, Acks
+from ..events.reserved import check_event
+from ..events.runtime import Runtime
+from ..events.tasks import Tasks
+from ..loop.cancellation import reraise_fatal
+from ..loop.waiting import Waiting
 from ..parser.packet import (
     ACK,
     CONNECT,
@@ -31,23 +42,13 @@ from ..parser.packet import (
     ack_arguments,
     event_arguments,
 )
-from ..server.acks import Ack, into_callback, into_future
-from ..server.dispatch import Dispatch, weight_of
-from ..server.emitter import FlaggedEmitter
-from ..server.handlers import Function, Handler
-from ..server.listeners import Listening
-from ..server.operators import check_event
-from ..server.runtime import Runtime
-from ..server.tasks import Tasks
 from ..server.threadsafe import Handed, ThreadsafeEmitter
 from ..wire import EncodedPacket
-from .buffer import Acks, Outgoing, Retried, RetryQueue, Settle
 from .engine import ClientEngine, running_loop
-from .mailbox import HEAVIEST, Mailbox
 from .offsets import is_offset
 from .options import Auth, ClientOptions
-from .session import Details
-from .waiting import Waiting
+from .outbox import Outgoing, Retried, RetryQueue
+from .receive_queue import HEAVIEST, ReceiveQueue
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -171,7 +172,7 @@ class ClientSocket(Listening):
         self._buffer: list[Outgoing] = []
         self._early_weight = 0
         self._early: list[tuple[int | None, list[Any], str | None]] = []
-        self._mail: Mailbox[ReceivedEvent] = Mailbox(io.options.receive_limit)
+        self._mail: ReceiveQueue[ReceivedEvent] = ReceiveQueue(io.options.receive_limit)
         self._tasks: Tasks | None = None
         self._pid: str | None = None
         self._offset: str | None = None
@@ -287,7 +288,9 @@ class ClientSocket(Listening):
             if isawaitable(found):
                 found = await found
         except BaseException as error:
-            logger.error("the auth callable of %s failed", shown(self), exc_info=harmless(error))
+            logger.error(
+                "the auth callable of %s failed", shown(self), exc_info=reraise_fatal(error)
+            )
             if asking is self._asking:
                 refusal = ConnectError(f"the auth callable failed: {type(error).__name__}")
                 refusal.__cause__ = error
@@ -568,7 +571,7 @@ class ClientSocket(Listening):
     def _take(self, ack_id: int | None, event: list[Any]) -> None:
         """Hand an event to its handlers, or keep it for those who ask."""
         if self.dispatch.find(event[0]) is None:
-            if self.dispatch.extras is not None:
+            if self.dispatch.interceptors is not None:
                 self.dispatch.receive(None, None, list(event))
             received = ReceivedEvent(event)
             received.asked = ack_id is not None
@@ -607,7 +610,7 @@ class ClientSocket(Listening):
         """A packet middleware has kept an event from its handlers."""
         self.dispatch.fire("error", error)
 
-    def unheard(self, event: Any) -> None:
+    def unhandled(self, event: Any) -> None:
         """Nothing to do: such events wait for ``receive``."""
 
     def ended(self) -> None:
@@ -658,7 +661,7 @@ class ClientSocket(Listening):
         self,
         event: str,
         args: tuple[Any, ...],
-        settle: Settle | None,
+        settle: AckCallback | None,
         timeout: float | None,
         strict: bool,
         *,
@@ -695,7 +698,7 @@ class ClientSocket(Listening):
             self._doubt()
         return ack_id
 
-    def emit_try(self, item: Retried, settle: Settle) -> int:
+    def emit_try(self, item: Retried, settle: AckCallback) -> int:
         """One try of a socket with ``retries``."""
         ack_id = self._acks.next_id()
         payload = [item.event, *item.args]

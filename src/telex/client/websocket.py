@@ -16,11 +16,11 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows import picows as _picows
 
 from .._log import logger, shown
-from .._silence import SILENCE
+from ..engine.client_session import ClientSession, Details
 from ..errors import TransportError
+from ..websocket.picows import SILENCE
 from ..wire import EncodedPacket
 from .network import MAX_MESSAGE, MAX_REDIRECTS, Answer, Network
-from .session import ClientSession, Details
 
 READ_BUFFER = 2048
 """First size of a connection's read buffer; it grows with the messages that come."""

@@ -233,7 +233,7 @@ def _asked_for(request: Request) -> str:
 def _entries_of(origins: Any) -> list[Any]:
     if isinstance(origins, str | re.Pattern):
         return [origins]
-    if not isinstance(origins, Iterable) or isinstance(origins, bytes | Mapping):
+    if not hasattr(origins, "__iter__") or isinstance(origins, bytes | Mapping):
         raise ConfigurationError(
             "origins must be '*', an origin, a compiled pattern, several of them, or a function"
             f" (origin, request) -> bool, not {origins!r}"

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from .._log import connections, packets, shown
 from ..config import EngineOptions
+from ..deadlines import Schedule
 from ..errors import ConfigurationError
 from ..types import Clock, HeaderList, Request
 from .cors import CorsPolicy, Origins
-from .flow import OPEN, Transport
 from .handshake import (
     BAD_HANDSHAKE_METHOD,
     BAD_REQUEST,
@@ -31,9 +31,10 @@ from .handshake import (
 from .heartbeat import Heartbeat
 from .legacy import LegacyText
 from .polling import PollingTransport
-from .schedule import Schedule
 from .session import Session
+from .session_core import OPEN
 from .trace import PacketLog
+from .transport import Transport
 
 
 class Engine:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .schedule import Lane, Schedule
+from ..deadlines import Schedule, Timeout
 from .tally import Tally
 
 CLOSE_TIMEOUT = 30.0
@@ -42,7 +42,7 @@ class Probing(Protocol):
 
 
 class Heartbeat:
-    """One lane for each kind of deadline (in seconds), and the log of those that have passed."""
+    """One timeout for each kind of deadline (in seconds), and the log of those that have passed."""
 
     __slots__ = (
         "_of_sessions",
@@ -68,20 +68,22 @@ class Heartbeat:
     ) -> None:
         self.clock = schedule.clock
         self.notes = Tally(schedule)
-        self.ping: Lane[Beating] = schedule.lane(ping_interval, lambda s: s.send_ping())
-        self.pong: Lane[Beating] = schedule.lane(ping_timeout, lambda s: s.ping_timed_out())
-        self.silence: Lane[Beating] = schedule.lane(
+        self.ping: Timeout[Beating] = schedule.timeout(ping_interval, lambda s: s.send_ping())
+        self.pong: Timeout[Beating] = schedule.timeout(ping_timeout, lambda s: s.ping_timed_out())
+        self.silence: Timeout[Beating] = schedule.timeout(
             ping_interval + ping_timeout, lambda s: s.ping_timed_out()
         )
-        self.overflow: Lane[Beating] = schedule.lane(
+        self.overflow: Timeout[Beating] = schedule.timeout(
             OVERFLOW_TIMEOUT, lambda s: s.overflow_timed_out()
         )
-        self.pause: Lane[Beating] = schedule.lane(PAUSE_TIMEOUT, lambda s: s.ping_timed_out())
-        self.close: Lane[Beating] = schedule.lane(CLOSE_TIMEOUT, lambda s: s.close_timed_out())
-        self.upgrade: Lane[Probing] = schedule.lane(upgrade_timeout, lambda p: p.timed_out())
-        self.noop: Lane[Probing] = schedule.lane(NOOP_INTERVAL, lambda p: p.release_poll())
-        lanes = (self.ping, self.pong, self.silence, self.close, self.pause, self.overflow)
-        self._of_sessions = tuple([lane.deadlines for lane in lanes])
+        self.pause: Timeout[Beating] = schedule.timeout(PAUSE_TIMEOUT, lambda s: s.ping_timed_out())
+        self.close: Timeout[Beating] = schedule.timeout(
+            CLOSE_TIMEOUT, lambda s: s.close_timed_out()
+        )
+        self.upgrade: Timeout[Probing] = schedule.timeout(upgrade_timeout, lambda p: p.timed_out())
+        self.noop: Timeout[Probing] = schedule.timeout(NOOP_INTERVAL, lambda p: p.release_poll())
+        timeouts = (self.ping, self.pong, self.silence, self.close, self.pause, self.overflow)
+        self._of_sessions = tuple([timeout.deadlines for timeout in timeouts])
 
     def forget(self, session: Beating) -> None:
         """Cancel every deadline of a session."""

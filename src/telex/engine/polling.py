@@ -13,10 +13,11 @@ from ..errors import PacketError
 from ..types import HeaderList, Response
 from ..wire import EncodedPacket
 from . import payload
-from .flow import CLOSED
 from .legacy import LegacyText
 from .packet import CLOSE_PACKET
-from .session import PARSE_ERROR, TRANSPORT_ERROR, Session
+from .reasons import PARSE_ERROR, TRANSPORT_ERROR
+from .session import Session
+from .session_core import CLOSED
 
 Respond = Callable[[Response], None]
 

@@ -2,8 +2,7 @@
 
 A session does no I/O and knows no clock. It is given packets by its transport
 (``receive``), gives packets to it (``Transport.send``), and tells the floor above what
-happened through the callables that were put into ``on_message`` and ``on_close``.
-"""
+happened through the callables that were put into ``on_message`` and ``on_close``."""
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ from .._log import connections, shown
 from ..ids import tag
 from ..types import Request
 from ..wire import EncodedPacket
-from .flow import CLOSED, CLOSING, OPEN, Flow, Transport
 from .heartbeat import Heartbeat
 from .packet import (
     CLOSE,
@@ -24,12 +22,20 @@ from .packet import (
     PING,
     PING_PACKET,
     PONG,
-    PROBE,
-    PROBE_ANSWER,
     TYPES,
-    UPGRADE,
 )
 from .payload import decode_base64
+from .reasons import (
+    FORCED_CLOSE,
+    PARSE_ERROR,
+    PING_TIMEOUT,
+    SLOW_CONSUMER,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+)
+from .session_core import CLOSED, CLOSING, OPEN, SessionCore
+from .transport import Transport
+from .upgrade import Probe
 
 # What may happen in which state. Anything else is a late echo and has no effect.
 _TRANSITIONS = {
@@ -45,17 +51,10 @@ HARD_LIMIT = 8
 
 PONG_WEIGHT = 128
 """What an answer to a ping counts beside its text: a client can ask for a million of them."""
-
-PARSE_ERROR = "parse error"
-TRANSPORT_ERROR = "transport error"
-TRANSPORT_CLOSE = "transport close"
-PING_TIMEOUT = "ping timeout"
-FORCED_CLOSE = "forced close"
-SLOW_CONSUMER = "slow consumer"
 TOO_BIG = "over max_http_buffer_size"
 
 
-class Session(Flow):
+class Session(SessionCore):
     """The server's end of an Engine.IO connection (Node: ``engine.Socket``).
 
     ``protocol`` is the revision, 4 or 3, fixed at the handshake. After construction the
@@ -411,76 +410,6 @@ class Session(Flow):
         if self.waiting == [CLOSE_PACKET]:  # over WebSocket, the end needs no packet
             self.end(self._close_reason)
         self.flush()
-
-
-class Probe:
-    """A transport that is being tried, while the session goes on over polling.
-
-    Engine.IO, Upgrade: the client sends ``2probe``, the server answers ``3probe`` and
-    keeps releasing the polls; when the client has stopped polling it sends ``5``. Some
-    devices send nothing but the ``5``. Any other packet, or silence, closes the new
-    transport and harms nobody.
-    """
-
-    __slots__ = ("_done", "_ended", "_heartbeat", "_release", "_transport")
-
-    def __init__(
-        self,
-        transport: Transport,
-        heartbeat: Heartbeat,
-        release: Callable[[], None],
-        ended: Callable[[Transport, bool], None],
-    ) -> None:
-        self._transport = transport
-        self._heartbeat = heartbeat
-        self._release = release
-        self._ended = ended
-        self._done = False
-        heartbeat.upgrade.start(self)
-
-    def receive(self, data: str | bytes) -> bool:
-        """Take a message from the new transport; whether the session has moved to it."""
-        if data == PROBE:
-            self._transport.send([PROBE_ANSWER])
-            self.release_poll()
-        elif data == UPGRADE:
-            self._finish(upgraded=True)
-            return True
-        else:
-            self.abandon()
-        return False
-
-    def release_poll(self) -> None:
-        """Release a pending poll, now and again until the client has stopped polling."""
-        self._release()
-        self._heartbeat.noop.start(self)
-
-    def timed_out(self) -> None:
-        """``upgrade_timeout`` has passed."""
-        upgrade = self._heartbeat.upgrade
-        self._heartbeat.notes.note("upgrade_timeout", f"no upgrade within {upgrade.delay:g} s")
-        self.abandon()
-
-    def transport_ended(self, transport: Transport, reason: str) -> None:
-        """The new transport has gone; the session stays where it is."""
-        self._finish(upgraded=False)
-
-    def drained(self) -> None:
-        """Nothing waits for a transport that is being tried."""
-
-    def abandon(self) -> None:
-        """Close the new transport; the session stays where it is."""
-        if not self._done:
-            self._finish(upgraded=False)
-            self._transport.close()
-
-    def _finish(self, *, upgraded: bool) -> None:
-        if self._done:  # its connection ends later than it: the session may be trying another
-            return
-        self._done = True
-        self._heartbeat.upgrade.stop(self)
-        self._heartbeat.noop.stop(self)
-        self._ended(self._transport, upgraded)
 
 
 def _ignore_message(data: str | bytes, pos: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from .._log import logger, shown
-from .schedule import Schedule
+from ..deadlines import Schedule
 
 PERIOD = 60.0
 """After so many seconds what has happened more often is summed up."""
@@ -23,7 +23,7 @@ class Tally:
 
     def __init__(self, schedule: Schedule, log: logging.Logger = logger) -> None:
         self._counts: dict[tuple[int, str], int] = {}
-        self._lane = schedule.lane(PERIOD, self._sum_up)
+        self._lane = schedule.timeout(PERIOD, self._sum_up)
         self._logger = log
 
     def note(

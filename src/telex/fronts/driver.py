@@ -8,13 +8,14 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._aio import start
 from .._log import logger
+from ..deadlines import Schedule, Timeout
 from ..engine.engine import Engine
-from ..engine.schedule import Lane, Schedule
-from ..engine.session import TRANSPORT_ERROR, Session
+from ..engine.reasons import TRANSPORT_ERROR
+from ..engine.session import Session
+from ..loop.tasks import start
+from ..loop.timer import LoopTimer
 from ..native import core
-from .timer import LoopTimer
 
 CLOSE_TIMEOUT = 10.0
 """How long a connection that is to end may stay open, in seconds.
@@ -22,7 +23,7 @@ CLOSE_TIMEOUT = 10.0
 A client has this time to read what was written, and over WebSocket to answer the close frame.
 """
 
-FLUSHES = 256
+FLUSHES_PER_TURN = 256
 """How many sessions are flushed before the loop has its turn."""
 
 
@@ -34,9 +35,9 @@ class Leaving(Protocol):
         ...
 
 
-def leaving_lane(schedule: Schedule) -> Lane[Leaving]:
+def leaving_lane(schedule: Schedule) -> Timeout[Leaving]:
     """The deadlines of connections that are to end."""
-    return schedule.lane(CLOSE_TIMEOUT, lambda connection: connection.hang_up())
+    return schedule.timeout(CLOSE_TIMEOUT, lambda connection: connection.hang_up())
 
 
 class Cork:
@@ -137,10 +138,10 @@ class Driver:
     def _flush(self) -> None:
         dirty = self._cork.take()
         left_over = self._left_over
-        if left_over or len(dirty) > FLUSHES:
-            left_over.extend(dirty[FLUSHES:])
-            del dirty[FLUSHES:]
-            while left_over and len(dirty) < FLUSHES:
+        if left_over or len(dirty) > FLUSHES_PER_TURN:
+            left_over.extend(dirty[FLUSHES_PER_TURN:])
+            del dirty[FLUSHES_PER_TURN:]
+            while left_over and len(dirty) < FLUSHES_PER_TURN:
                 dirty.append(left_over.popleft())
             if left_over and self.loop is not None:
                 self.loop.call_soon(self._flush, context=self.context.copy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..engine.schedule import Lane
+from ..deadlines import Timeout
 from .driver import Leaving
 
 
@@ -19,7 +19,7 @@ class Farewell(asyncio.Protocol):
 
     __slots__ = ("_leaving", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, leaving: Lane[Leaving]) -> None:
+    def __init__(self, transport: asyncio.Transport, leaving: Timeout[Leaving]) -> None:
         self._transport = transport
         self._leaving = leaving
         transport.set_protocol(self)
@@ -50,7 +50,7 @@ class ClosingTransport:
 
     __slots__ = ("_leaving", "closed", "complete", "transport", "write")
 
-    def __init__(self, transport: asyncio.Transport, leaving: Lane[Leaving]) -> None:
+    def __init__(self, transport: asyncio.Transport, leaving: Timeout[Leaving]) -> None:
         self.transport = transport
         self.write = transport.write
         self.complete = True

@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..engine.flow import Flow as Flow
 from ..engine.session import Session
+from ..engine.session_core import SessionCore as SessionCore
 from ..wire import EncodedPacket
 
 SOURCE: int
@@ -30,7 +30,7 @@ class Reactor:
     def fileno(self) -> int: ...
     def poll(self) -> None: ...
 
-class Channel:
+class WebSocketConnection:
     session: Session | None
     deaf: bool
     writable: bool

@@ -1,11 +1,11 @@
 /*
- * WebSockets on sockets of our own: frames in, frames out (fronts/fast_websocket.py is the same on
+ * WebSockets on sockets of our own: frames in, frames out (fronts/websocket/picows.py is the same on
  * picows).
  *
  * A Reactor watches the sockets of all Channels of one event loop with an epoll instance of its
- * own, which the loop watches in turn. It reads into one buffer that all of them share: a Channel
+ * own, which the loop watches in turn. It reads into one buffer that all of them share: a WebSocketConnection
  * that is idle has no buffer at all. Frames are checked, unmasked and reassembled here; what they
- * mean is decided by the Python class that extends Channel (native_websocket.py), through these
+ * mean is decided by the Python class that extends WebSocketConnection (native_websocket.py), through these
  * methods:
  *
  *     on_message(data)     a message, when there is no session that takes it directly
@@ -117,7 +117,7 @@ void bytes_drop(Bytes *b)
 
 /* ------------------------------------------------------------------------------- sockets */
 
-static void watch(Channel *c)
+static void watch(WebSocketConnection *c)
 {
     uint32_t wanted = 0;
     if (!c->paused && !c->finishing && !c->behind) wanted |= EPOLLIN;
@@ -129,7 +129,7 @@ static void watch(Channel *c)
 
 /* Puts a channel at the end of the reactor's list of those that are behind. As long as there is one,
  * the loop goes on polling. */
-static void list(Channel *c)
+static void list(WebSocketConnection *c)
 {
     Reactor *r = c->reactor;
     if (c->listed || !c->watched) return;
@@ -144,7 +144,7 @@ static void list(Channel *c)
     if (!r->awake) r->awake = write(r->wake_fd, &one, sizeof one) == sizeof one;
 }
 
-static void unlist(Channel *c)
+static void unlist(WebSocketConnection *c)
 {
     Reactor *r = c->reactor;
     if (!c->listed) return;
@@ -157,7 +157,7 @@ static void unlist(Channel *c)
 }
 
 /* Whether frames that have come are for a later turn. */
-static void set_behind(Channel *c, bool behind)
+static void set_behind(WebSocketConnection *c, bool behind)
 {
     if (behind && !c->paused) list(c);
     else unlist(c);
@@ -167,7 +167,7 @@ static void set_behind(Channel *c, bool behind)
 }
 
 /* The answers of a channel leave the reactor's; they stay readable until others are added. */
-static void leave_answers(Channel *c)
+static void leave_answers(WebSocketConnection *c)
 {
     if (!c->answers_length) return;
     Bytes *answers = &c->reactor->answers;
@@ -177,7 +177,7 @@ static void leave_answers(Channel *c)
 }
 
 /* Closes the socket. The reactor's reference goes, at once or after the events being served. */
-static void finish(Channel *c)
+static void finish(WebSocketConnection *c)
 {
     if (c->fd < 0) return;
     unlist(c);
@@ -206,7 +206,7 @@ static void finish(Channel *c)
 }
 
 /* Something that belongs to the stream is lost: the connection is, too. Reading will tell. */
-static void cut(Channel *c)
+static void cut(WebSocketConnection *c)
 {
     if (c->fd < 0) return;
     c->deaf = 1; /* to what comes where the rest of a frame was to come */
@@ -215,7 +215,7 @@ static void cut(Channel *c)
 
 /* Keeps what the client does not take now: the rest of `owner`, which is a bytes object, or, without
  * one, of other data. */
-static int keep_output(Channel *c, const void *data, size_t size, PyObject *owner)
+static int keep_output(WebSocketConnection *c, const void *data, size_t size, PyObject *owner)
 {
     if (owner ? output_share(&c->output, owner, (size_t)PyBytes_GET_SIZE(owner) - size)
               : output_copy(&c->output, data, size))
@@ -225,14 +225,14 @@ static int keep_output(Channel *c, const void *data, size_t size, PyObject *owne
 }
 
 /* Sends what waits, as far as the client takes it. If the connection is lost, reading will tell. */
-static void send_output(Channel *c)
+static void send_output(WebSocketConnection *c)
 {
     if (!output_send(&c->output, c->fd)) output_drop(&c->output);
 }
 
 /* Writes, or keeps what the client does not take now; `owner` is NULL or the bytes object whose
  * data it is. */
-static int put_out(Channel *c, const void *data, size_t size, PyObject *owner)
+static int put_out(WebSocketConnection *c, const void *data, size_t size, PyObject *owner)
 {
     if (c->fd < 0 || c->finishing) return 0;
     if (c->held) {
@@ -261,7 +261,7 @@ static int put_out(Channel *c, const void *data, size_t size, PyObject *owner)
 }
 
 /* Writes the answers that wait. */
-static int release_answers(Channel *c)
+static int release_answers(WebSocketConnection *c)
 {
     size_t start = c->answers_start, length = c->answers_length;
     leave_answers(c);
@@ -269,18 +269,18 @@ static int release_answers(Channel *c)
 }
 
 /* Writes bytes behind everything that has been sent before; of `owner`, as put_out says. */
-static int transmit(Channel *c, const void *data, size_t size, PyObject *owner)
+static int transmit(WebSocketConnection *c, const void *data, size_t size, PyObject *owner)
 {
     if (c->answers_length && release_answers(c) < 0) return -1;
     return put_out(c, data, size, owner);
 }
 
-bool takes_answers(const Channel *c)
+bool takes_answers(const WebSocketConnection *c)
 {
     return c->writable && c->fd >= 0 && !c->finishing;
 }
 
-int add_answer(Channel *c, const char *head, size_t head_size, const char *tail, size_t tail_size)
+int add_answer(WebSocketConnection *c, const char *head, size_t head_size, const char *tail, size_t tail_size)
 {
     Bytes *answers = &c->reactor->answers;
     size_t size = head_size + tail_size, frame_size = 2;
@@ -315,7 +315,7 @@ int add_answer(Channel *c, const char *head, size_t head_size, const char *tail,
 /* ------------------------------------------------------------------------------- frames */
 
 /* An error goes to on_error; what is no Exception ends the poll. */
-static int failed(Channel *c)
+static int failed(WebSocketConnection *c)
 {
     if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
     PyObject *error = take_error();
@@ -328,7 +328,7 @@ static int failed(Channel *c)
 }
 
 /* What a callback raised is its channel's error. */
-static int after_callback(Channel *c, PyObject *result)
+static int after_callback(WebSocketConnection *c, PyObject *result)
 {
     if (!result) return failed(c);
     Py_DECREF(result);
@@ -336,7 +336,7 @@ static int after_callback(Channel *c, PyObject *result)
 }
 
 /* The client has broken the protocol with a message of so many bytes, of which some have come. */
-static int violated(Channel *c, int code, uint64_t size)
+static int violated(WebSocketConnection *c, int code, uint64_t size)
 {
     size += c->message.length;
     c->deaf = 1;
@@ -353,7 +353,7 @@ static int violated(Channel *c, int code, uint64_t size)
     return after_callback(c, result);
 }
 
-static int call_with_bytes(Channel *c, PyObject *name, const unsigned char *data, size_t size)
+static int call_with_bytes(WebSocketConnection *c, PyObject *name, const unsigned char *data, size_t size)
 {
     PyObject *payload = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
     if (!payload) return failed(c);
@@ -372,10 +372,10 @@ static PyObject *message_of(int kind, const unsigned char *data, size_t size)
 }
 
 /* A whole message for a session; `corked` tells whether it has got one in this read before. */
-static int deliver_to(Channel *c, PyObject *session, int kind, const unsigned char *data, size_t size,
+static int deliver_to(WebSocketConnection *c, PyObject *session, int kind, const unsigned char *data, size_t size,
                       bool *corked)
 {
-    Flow *flow = PyObject_TypeCheck(session, &FlowType) ? (Flow *)session : NULL;
+    SessionCore *flow = PyObject_TypeCheck(session, &FlowType) ? (SessionCore *)session : NULL;
     if (!*corked) {
         if (flow) flow->corked = 1;
         else if (PyObject_SetAttr(session, name_corked, Py_True) < 0) return failed(c);
@@ -395,7 +395,7 @@ static int deliver_to(Channel *c, PyObject *session, int kind, const unsigned ch
 }
 
 /* A whole message. */
-static int deliver(Channel *c, int kind, const unsigned char *data, size_t size, bool *corked)
+static int deliver(WebSocketConnection *c, int kind, const unsigned char *data, size_t size, bool *corked)
 {
     PyObject *session = c->session;
     if (session && session != Py_None) {
@@ -428,7 +428,7 @@ static void unmask(unsigned char *data, size_t size, const unsigned char *mask)
 }
 
 /* The close code that the head of a frame deserves, or 0. */
-static int mistake(const Channel *c, int first, int second, uint64_t size, unsigned extended)
+static int mistake(const WebSocketConnection *c, int first, int second, uint64_t size, unsigned extended)
 {
     int kind = first & 15;
     bool fin = first & 0x80;
@@ -443,7 +443,7 @@ static int mistake(const Channel *c, int first, int second, uint64_t size, unsig
     return 0;
 }
 
-static int take_frame(Channel *c, int first, unsigned char *payload, size_t size, bool *corked)
+static int take_frame(WebSocketConnection *c, int first, unsigned char *payload, size_t size, bool *corked)
 {
     int kind = first & 15;
     bool fin = first & 0x80;
@@ -471,7 +471,7 @@ static int take_frame(Channel *c, int first, unsigned char *payload, size_t size
 }
 
 /* Takes the frames that are complete, `*budget` of them at most; how many bytes they had, or -1. */
-static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, int *budget,
+static Py_ssize_t take_frames(WebSocketConnection *c, unsigned char *data, size_t size, int *budget,
                               bool *corked)
 {
     size_t done = 0;
@@ -528,14 +528,14 @@ static Py_ssize_t take_frames(Channel *c, unsigned char *data, size_t size, int 
 
 /* Writes what has waited for the end of a read. No answers of the channel wait afterwards, whatever
  * has failed: the place where they were is given to others. */
-static int flush(Channel *c)
+static int flush(WebSocketConnection *c)
 {
     PyObject *session = c->session;
     int result = 0;
     if (session && session != Py_None) {
         Py_INCREF(session);
         PyObject *flushed = PyObject_TypeCheck(session, &FlowType)
-                                ? flow_flush((Flow *)session, NULL)
+                                ? flow_flush((SessionCore *)session, NULL)
                                 : PyObject_CallMethodNoArgs(session, name_flush);
         Py_DECREF(session);
         result = after_callback(c, flushed);
@@ -551,7 +551,7 @@ static int flush(Channel *c)
 }
 
 /* Bytes have come, or it is the turn of those that have come before. */
-static int take(Channel *c, unsigned char *data, size_t size)
+static int take(WebSocketConnection *c, unsigned char *data, size_t size)
 {
     bool corked = false;
     int result = 0, budget = FRAMES;
@@ -593,21 +593,21 @@ static int take(Channel *c, unsigned char *data, size_t size)
     return result;
 }
 
-static int lost(Channel *c)
+static int lost(WebSocketConnection *c)
 {
     finish(c);
     return after_callback(c, PyObject_CallMethodNoArgs((PyObject *)c, name_on_lost));
 }
 
 /* Reads from a socket; NOT_READ if it has nothing, 0 if it has ended. */
-static ssize_t read_some(Channel *c, unsigned char *data, size_t room)
+static ssize_t read_some(WebSocketConnection *c, unsigned char *data, size_t room)
 {
     ssize_t size = recv(c->fd, data, room, MSG_DONTWAIT);
     if (size >= 0) return size;
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? NOT_READ : 0;
 }
 
-static int serve_here(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
+static int serve_here(WebSocketConnection *c, uint32_t events, unsigned char *data, ssize_t size)
 {
     if (size == LEFT_OVER) return take(c, NULL, 0);
     if (events & EPOLLOUT) {
@@ -635,7 +635,7 @@ static int serve_here(Channel *c, uint32_t events, unsigned char *data, ssize_t 
 /* Serves a socket that is ready; `size` bytes have been read, or it is NOT_READ; LEFT_OVER if it
  * is behind, and has its turn. What is set in
  * context variables meanwhile is not there for other clients. */
-static int serve(Channel *c, uint32_t events, unsigned char *data, ssize_t size)
+static int serve(WebSocketConnection *c, uint32_t events, unsigned char *data, ssize_t size)
 {
     if (c->fd < 0) return 0;
     PyObject *context = PyContext_CopyCurrent();
@@ -703,7 +703,7 @@ static bool keep_error(PyObject **kept)
 static void flush_served(Reactor *r, PyObject **error)
 {
     for (int i = 0; i < r->served_count; i++) {
-        Channel *c = r->served[i];
+        WebSocketConnection *c = r->served[i];
         if (flush(c) < 0) keep_error(error);
         Py_DECREF(c);
     }
@@ -716,7 +716,7 @@ static void serve_behind(Reactor *r, PyObject **error)
 {
     int64_t begun = now();
     while (r->behind_first && r->behind_first->turn != r->turn) {
-        Channel *c = r->behind_first;
+        WebSocketConnection *c = r->behind_first;
         unlist(c);
         if (serve(c, 0, NULL, LEFT_OVER) < 0) keep_error(error);
         if (now() - begun > PATIENCE) break; /* many floods take no longer than one */
@@ -731,7 +731,7 @@ static PyObject *reactor_poll(Reactor *r, PyObject *unused)
     if (r->polling) Py_RETURN_NONE;
     struct epoll_event events[EVENTS];
     ssize_t sizes[EVENTS];
-    Channel *served[EVENTS];
+    WebSocketConnection *served[EVENTS];
     PyObject *error = NULL;
     int count = epoll_wait(r->epoll_fd, events, EVENTS, 0);
     int64_t begun = now();
@@ -740,7 +740,7 @@ static PyObject *reactor_poll(Reactor *r, PyObject *unused)
     r->turn++;
     size_t used = 0;
     for (int i = 0, next = 0; i < count; i++) {
-        Channel *c = events[i].data.ptr;
+        WebSocketConnection *c = events[i].data.ptr;
         sizes[i] = NOT_READ;
         if (c && events[i].events == EPOLLIN && c->fd >= 0 && !c->paused && !c->finishing
             && !c->behind)
@@ -765,7 +765,7 @@ static PyObject *reactor_poll(Reactor *r, PyObject *unused)
     r->served = NULL;
     r->polling = false;
     while (r->dead) {
-        Channel *c = r->dead;
+        WebSocketConnection *c = r->dead;
         r->dead = c->next_dead;
         c->next_dead = NULL;
         Py_DECREF(c);
@@ -800,11 +800,11 @@ PyTypeObject ReactorType = {
     .tp_members = reactor_members,
 };
 
-/* ------------------------------------------------------------------------------- Channel */
+/* ------------------------------------------------------------------------------- WebSocketConnection */
 
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    Channel *c = (Channel *)type->tp_alloc(type, 0);
+    WebSocketConnection *c = (WebSocketConnection *)type->tp_alloc(type, 0);
     if (c) {
         c->fd = -1;
         c->writable = 1;
@@ -812,7 +812,7 @@ static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)c;
 }
 
-static PyObject *channel_open(Channel *c, PyObject *args)
+static PyObject *channel_open(WebSocketConnection *c, PyObject *args)
 {
     Reactor *reactor;
     PyObject *frames;
@@ -843,7 +843,7 @@ static PyObject *channel_open(Channel *c, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_feed(Channel *c, PyObject *data)
+static PyObject *channel_feed(WebSocketConnection *c, PyObject *data)
 {
     char *bytes;
     Py_ssize_t size;
@@ -857,7 +857,7 @@ static PyObject *channel_feed(Channel *c, PyObject *data)
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_write(Channel *c, PyObject *data)
+static PyObject *channel_write(WebSocketConnection *c, PyObject *data)
 {
     char *bytes;
     Py_ssize_t size;
@@ -867,7 +867,7 @@ static PyObject *channel_write(Channel *c, PyObject *data)
 }
 
 /* The frames of a packet, which are built once; a new reference to a bytes object. */
-static PyObject *frames_of(Channel *c, PyObject *packet)
+static PyObject *frames_of(WebSocketConnection *c, PyObject *packet)
 {
     PyObject *frames, *make = c->frames;
     if (!make || make == Py_None) {
@@ -889,7 +889,7 @@ static PyObject *frames_of(Channel *c, PyObject *packet)
 
 /* Packets on their way to a channel: small ones are collected. */
 typedef struct {
-    Channel *channel;
+    WebSocketConnection *channel;
     size_t waiting;
     unsigned char small[SMALL];
 } Batch;
@@ -921,7 +921,7 @@ static int batch_add(Batch *b, PyObject *packet, bool last)
     return result;
 }
 
-int channel_send_packets(Channel *c, PyObject *first, PyObject *rest)
+int channel_send_packets(WebSocketConnection *c, PyObject *first, PyObject *rest)
 {
     Batch batch;
     batch.channel = c;
@@ -942,7 +942,7 @@ int channel_send_packets(Channel *c, PyObject *first, PyObject *rest)
     return result < 0 ? -1 : batch_end(&batch);
 }
 
-static PyObject *channel_send(Channel *c, PyObject *packets)
+static PyObject *channel_send(WebSocketConnection *c, PyObject *packets)
 {
     if (!PyList_Check(packets)) {
         PyErr_SetString(PyExc_TypeError, "send takes a list of packets");
@@ -952,7 +952,7 @@ static PyObject *channel_send(Channel *c, PyObject *packets)
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_pause(Channel *c, PyObject *unused)
+static PyObject *channel_pause(WebSocketConnection *c, PyObject *unused)
 {
     c->paused = true;
     if (c->behind) set_behind(c, true);
@@ -960,7 +960,7 @@ static PyObject *channel_pause(Channel *c, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_resume(Channel *c, PyObject *unused)
+static PyObject *channel_resume(WebSocketConnection *c, PyObject *unused)
 {
     c->paused = false;
     if (c->behind) set_behind(c, true);
@@ -968,7 +968,7 @@ static PyObject *channel_resume(Channel *c, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_finish(Channel *c, PyObject *args, PyObject *kwargs)
+static PyObject *channel_finish(WebSocketConnection *c, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"drop", NULL};
     int drop = 0;
@@ -989,7 +989,7 @@ static PyObject *channel_finish(Channel *c, PyObject *args, PyObject *kwargs)
     Py_RETURN_TRUE;
 }
 
-static PyObject *channel_unsent(Channel *c, void *unused)
+static PyObject *channel_unsent(WebSocketConnection *c, void *unused)
 {
     return PyLong_FromSize_t(c->output.length);
 }
@@ -1010,9 +1010,9 @@ static PyMethodDef channel_methods[] = {
 };
 
 static PyMemberDef channel_members[] = {
-    {"session", T_OBJECT, offsetof(Channel, session), 0, "Gets messages without a detour."},
-    {"writable", T_BOOL, offsetof(Channel, writable), 0, "Whether it takes packets."},
-    {"deaf", T_BOOL, offsetof(Channel, deaf), 0, "Whether only a close frame counts."},
+    {"session", T_OBJECT, offsetof(WebSocketConnection, session), 0, "Gets messages without a detour."},
+    {"writable", T_BOOL, offsetof(WebSocketConnection, writable), 0, "Whether it takes packets."},
+    {"deaf", T_BOOL, offsetof(WebSocketConnection, deaf), 0, "Whether only a close frame counts."},
     {0},
 };
 
@@ -1021,21 +1021,21 @@ static PyGetSetDef channel_getset[] = {
     {0},
 };
 
-static int channel_traverse(Channel *c, visitproc visit, void *arg)
+static int channel_traverse(WebSocketConnection *c, visitproc visit, void *arg)
 {
     Py_VISIT(c->session);
     Py_VISIT(c->frames);
     return 0;
 }
 
-static int channel_clear(Channel *c)
+static int channel_clear(WebSocketConnection *c)
 {
     Py_CLEAR(c->session);
     Py_CLEAR(c->frames);
     return 0;
 }
 
-static void channel_dealloc(Channel *c)
+static void channel_dealloc(WebSocketConnection *c)
 {
     PyObject_GC_UnTrack(c);
     finish(c);
@@ -1047,9 +1047,9 @@ static void channel_dealloc(Channel *c)
 
 PyTypeObject ChannelType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "telex.native._telex.Channel",
+    .tp_name = "telex.native._telex.WebSocketConnection",
     .tp_doc = "The frames of one WebSocket; see the beginning of channel.c.",
-    .tp_basicsize = sizeof(Channel),
+    .tp_basicsize = sizeof(WebSocketConnection),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = channel_new,
     .tp_dealloc = (destructor)channel_dealloc,

@@ -1,8 +1,8 @@
 /*
- * Flow: what passes a session (engine/flow.py says what its methods mean).
+ * SessionCore: what passes a session (engine/session_core.py says what its methods mean).
  * Cork: the sessions that have something to say at the end of this turn (fronts/driver.py).
  *
- * An unusual moment is one for a method of the Python class that extends Flow:
+ * An unusual moment is one for a method of the Python class that extends SessionCore:
  *
  *     _receive_unusual(data)  the session is not open, is observed, or waits for a pong
  *     _control(text)          a packet that is no message
@@ -125,7 +125,7 @@ static bool is_none(PyObject *value)
     return !value || value == Py_None;
 }
 
-PyObject *flow_receive(Flow *f, PyObject *data)
+PyObject *flow_receive(SessionCore *f, PyObject *data)
 {
     if (f->state != open_state || !is_none(f->observer) || f->awaiting_pong)
         return PyObject_CallMethodOneArg((PyObject *)f, name_receive_unusual, data);
@@ -160,7 +160,7 @@ PyObject *flow_receive(Flow *f, PyObject *data)
 /* ------------------------------------------------------------------------------- send */
 
 /* Puts a packet behind those that wait. */
-static int put(Flow *f, PyObject *packet)
+static int put(SessionCore *f, PyObject *packet)
 {
     Py_ssize_t size = 0;
     PyObject *attribute = PyObject_GetAttr(packet, name_size);
@@ -181,7 +181,7 @@ static int put(Flow *f, PyObject *packet)
 }
 
 /* Tells a cork, which may be replaced meanwhile, that something waits. */
-static int tell(PyObject *cork, Flow *f)
+static int tell(PyObject *cork, SessionCore *f)
 {
     int done = 0;
     Py_INCREF(cork);
@@ -196,7 +196,7 @@ static int tell(PyObject *cork, Flow *f)
     return done;
 }
 
-PyObject *flow_send(Flow *f, PyObject *packet)
+PyObject *flow_send(SessionCore *f, PyObject *packet)
 {
     if (f->state != open_state) Py_RETURN_NONE;
     if (!is_none(f->observer)) {
@@ -236,7 +236,7 @@ bool is_send(PyObject *deliver)
 
 static int is_writable(PyObject *transport)
 {
-    if (PyObject_TypeCheck(transport, &ChannelType)) return ((Channel *)transport)->writable;
+    if (PyObject_TypeCheck(transport, &ChannelType)) return ((WebSocketConnection *)transport)->writable;
     PyObject *writable = PyObject_GetAttr(transport, name_writable);
     if (!writable) return -1;
     int result = PyObject_IsTrue(writable);
@@ -248,7 +248,7 @@ static int is_writable(PyObject *transport)
 static int hand_over(PyObject *transport, PyObject *first, PyObject *rest)
 {
     if (PyObject_TypeCheck(transport, &ChannelType))
-        return channel_send_packets((Channel *)transport, first, rest);
+        return channel_send_packets((WebSocketConnection *)transport, first, rest);
     Py_ssize_t more = rest ? PyList_GET_SIZE(rest) : 0;
     PyObject *packets = PyList_New(1 + more);
     if (!packets) return -1;
@@ -261,7 +261,7 @@ static int hand_over(PyObject *transport, PyObject *first, PyObject *rest)
     return sent ? 0 : -1;
 }
 
-PyObject *flow_flush(Flow *f, PyObject *unused)
+PyObject *flow_flush(SessionCore *f, PyObject *unused)
 {
     f->corked = 0;
     if (!f->first || !f->transport) Py_RETURN_NONE;
@@ -303,7 +303,7 @@ PyObject *flow_flush(Flow *f, PyObject *unused)
 static void expect_flow(PyObject *session)
 {
     if (!PyObject_TypeCheck(session, &FlowType)) return;
-    Flow *f = (Flow *)session;
+    SessionCore *f = (SessionCore *)session;
     if (f->transport) {
         PREFETCH(f->transport);
         PREFETCH((char *)f->transport + 128);
@@ -323,7 +323,7 @@ PyObject *flush_all(PyObject *module, PyObject *args)
         }
         PyObject *session = Py_NewRef(PyList_GET_ITEM(sessions, i));
         PyObject *flushed = PyObject_TypeCheck(session, &FlowType)
-                                ? flow_flush((Flow *)session, NULL)
+                                ? flow_flush((SessionCore *)session, NULL)
                                 : PyObject_CallMethodNoArgs(session, name_flush);
         if (!flushed && PyErr_ExceptionMatches(PyExc_Exception)) {
             PyObject *error = take_error();
@@ -359,7 +359,7 @@ PyObject *deliver_all(PyObject *module, PyObject *args)
         if (!deliver) deliver = PyObject_GetAttr(peer, name_deliver);
         Py_DECREF(peer);
         if (!deliver) return NULL;
-        PyObject *done = is_send(deliver) ? flow_send((Flow *)PyCFunction_GET_SELF(deliver), packet)
+        PyObject *done = is_send(deliver) ? flow_send((SessionCore *)PyCFunction_GET_SELF(deliver), packet)
                                           : PyObject_CallOneArg(deliver, packet);
         Py_DECREF(deliver);
         if (!done) return NULL;
@@ -368,22 +368,22 @@ PyObject *deliver_all(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* ------------------------------------------------------------------------------- Flow */
+/* ------------------------------------------------------------------------------- SessionCore */
 
-static PyObject *flow_put(Flow *f, PyObject *packet)
+static PyObject *flow_put(SessionCore *f, PyObject *packet)
 {
     if (put(f, packet) < 0) return NULL;
     Py_RETURN_NONE;
 }
 
-static PyObject *flow_drop(Flow *f, PyObject *unused)
+static PyObject *flow_drop(SessionCore *f, PyObject *unused)
 {
     Py_CLEAR(f->first);
     Py_CLEAR(f->rest);
     Py_RETURN_NONE;
 }
 
-static PyObject *flow_waiting(Flow *f, void *unused)
+static PyObject *flow_waiting(SessionCore *f, void *unused)
 {
     PyObject *packets = PyList_New(0);
     if (!packets) return NULL;
@@ -403,22 +403,22 @@ static PyMethodDef flow_methods[] = {
 };
 
 static PyMemberDef flow_members[] = {
-    {"state", T_OBJECT, offsetof(Flow, state), 0, NULL},
-    {"transport", T_OBJECT, offsetof(Flow, transport), 0, NULL},
-    {"observer", T_OBJECT, offsetof(Flow, observer), 0, NULL},
-    {"on_message", T_OBJECT, offsetof(Flow, on_message), 0, NULL},
-    {"on_drain", T_OBJECT, offsetof(Flow, on_drain), 0, NULL},
-    {"lane", T_OBJECT, offsetof(Flow, lane), 0, NULL},
-    {"lanes", T_OBJECT, offsetof(Flow, lanes), 0, NULL},
-    {"queued", T_PYSSIZET, offsetof(Flow, queued), 0, NULL},
-    {"corked", T_BOOL, offsetof(Flow, corked), 0, NULL},
-    {"_cork", T_OBJECT, offsetof(Flow, cork), 0, NULL},
-    {"_limit", T_PYSSIZET, offsetof(Flow, limit), 0, NULL},
-    {"_drain_callbacks", T_OBJECT, offsetof(Flow, drain_callbacks), 0, NULL},
-    {"_awaiting_pong", T_BOOL, offsetof(Flow, awaiting_pong), 0, NULL},
-    {"_ping_extended", T_BOOL, offsetof(Flow, ping_extended), 0, NULL},
-    {"_behind", T_BOOL, offsetof(Flow, behind), 0, NULL},
-    {"_binary_prefix", T_BYTE, offsetof(Flow, binary_prefix), 0, NULL},
+    {"state", T_OBJECT, offsetof(SessionCore, state), 0, NULL},
+    {"transport", T_OBJECT, offsetof(SessionCore, transport), 0, NULL},
+    {"observer", T_OBJECT, offsetof(SessionCore, observer), 0, NULL},
+    {"on_message", T_OBJECT, offsetof(SessionCore, on_message), 0, NULL},
+    {"on_drain", T_OBJECT, offsetof(SessionCore, on_drain), 0, NULL},
+    {"lane", T_OBJECT, offsetof(SessionCore, lane), 0, NULL},
+    {"lanes", T_OBJECT, offsetof(SessionCore, lanes), 0, NULL},
+    {"queued", T_PYSSIZET, offsetof(SessionCore, queued), 0, NULL},
+    {"corked", T_BOOL, offsetof(SessionCore, corked), 0, NULL},
+    {"_cork", T_OBJECT, offsetof(SessionCore, cork), 0, NULL},
+    {"_limit", T_PYSSIZET, offsetof(SessionCore, limit), 0, NULL},
+    {"_drain_callbacks", T_OBJECT, offsetof(SessionCore, drain_callbacks), 0, NULL},
+    {"_awaiting_pong", T_BOOL, offsetof(SessionCore, awaiting_pong), 0, NULL},
+    {"_ping_extended", T_BOOL, offsetof(SessionCore, ping_extended), 0, NULL},
+    {"_behind", T_BOOL, offsetof(SessionCore, behind), 0, NULL},
+    {"_binary_prefix", T_BYTE, offsetof(SessionCore, binary_prefix), 0, NULL},
     {0},
 };
 
@@ -427,7 +427,7 @@ static PyGetSetDef flow_getset[] = {
     {0},
 };
 
-static int flow_traverse(Flow *f, visitproc visit, void *arg)
+static int flow_traverse(SessionCore *f, visitproc visit, void *arg)
 {
     Py_VISIT(f->state);
     Py_VISIT(f->transport);
@@ -443,7 +443,7 @@ static int flow_traverse(Flow *f, visitproc visit, void *arg)
     return 0;
 }
 
-static int flow_clear(Flow *f)
+static int flow_clear(SessionCore *f)
 {
     Py_CLEAR(f->state);
     Py_CLEAR(f->transport);
@@ -461,12 +461,12 @@ static int flow_clear(Flow *f)
 
 static PyObject *flow_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    Flow *f = (Flow *)type->tp_alloc(type, 0);
+    SessionCore *f = (SessionCore *)type->tp_alloc(type, 0);
     if (f) f->state = Py_NewRef(open_state);
     return (PyObject *)f;
 }
 
-static void flow_dealloc(Flow *f)
+static void flow_dealloc(SessionCore *f)
 {
     PyObject_GC_UnTrack(f);
     flow_clear(f);
@@ -475,9 +475,9 @@ static void flow_dealloc(Flow *f)
 
 PyTypeObject FlowType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "telex.native._telex.Flow",
+    .tp_name = "telex.native._telex.SessionCore",
     .tp_doc = "What passes a session.",
-    .tp_basicsize = sizeof(Flow),
+    .tp_basicsize = sizeof(SessionCore),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = flow_new,
     .tp_dealloc = (destructor)flow_dealloc,

@@ -1,7 +1,7 @@
 /*
  * The usual event, from its text to its answer, in one go.
  *
- * What happens to an event is said in Python: Flow.receive, Connection.receive, TextDecoder.receive,
+ * What happens to an event is said in Python: SessionCore.receive, Connection.receive, TextDecoder.receive,
  * Dispatch.receive, Socket.answer, TextParser.encode. Here is the same for an event that is as most
  * are: JSON without attachments, of a socket that has no earlier event to finish, no middlewares
  * and no listeners for everything, with one handler that is called directly. Other events are
@@ -15,9 +15,9 @@
 #include "native.h"
 
 #define MAX_DIGITS 16
-#define MAX_DEPTH 128 /* brackets; with more than that, somebody has to look (telex._json) */
+#define MAX_DEPTH 128 /* brackets; with more than that, somebody has to look (telex.codec.json) */
 #define MAX_ARGUMENTS 14
-#define LONG 192 /* as telex.server.dispatch has it */
+#define LONG 192 /* as telex.events.dispatch has it */
 #define LONGEST_NAME 64
 #define MAX_NAMESPACE 256 /* bytes, with the comma; longer ones go elsewhere */
 
@@ -33,7 +33,7 @@ static PyObject *loads, *dumps, *dumps_hook, *dumps_options, *reserved, *struct_
 static PyObject *name_fit, *name_raised, *name_returned, *name_answer, *name_deliver,
     *name_take;
 
-static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
+static Slot slot_busy = {"_busy", NULL, 0}, slot_interceptors = {"interceptors", NULL, 0},
             slot_handlers = {"handlers", NULL, 0}, slot_shared = {"_shared", NULL, 0},
             slot_recipient = {"_recipient", NULL, 0}, slot_by_event = {"by_event", NULL, 0},
             slot_direct = {"direct", NULL, 0}, slot_ack = {"ack", NULL, 0},
@@ -44,7 +44,7 @@ static Slot slot_busy = {"_busy", NULL, 0}, slot_extras = {"extras", NULL, 0},
 /* ------------------------------------------------------------------------------- the answer */
 
 /* Whether an answer may go straight to the channel: nothing that was said before waits. */
-static bool goes_straight(Flow *f, Channel *c, PyObject *socket)
+static bool goes_straight(SessionCore *f, WebSocketConnection *c, PyObject *socket)
 {
     if (!c || f->first || f->state != open_state || f->transport != (PyObject *)c
         || (f->observer && f->observer != Py_None) || (f->on_drain && f->on_drain != Py_None)
@@ -86,7 +86,7 @@ static PyObject *encode(PyObject *result)
     return text;
 }
 
-static int answer(Flow *f, Channel *c, PyObject *socket, const Asked *asked, PyObject *result)
+static int answer(SessionCore *f, WebSocketConnection *c, PyObject *socket, const Asked *asked, PyObject *result)
 {
     if (goes_straight(f, c, socket)) {
         PyObject *text = encode(result);
@@ -138,7 +138,7 @@ static int raised(PyObject *dispatch, PyObject *name, const Asked *asked)
 
 /* The handler has returned what has to be looked at: dispatch.returned(…), which says what to
  * answer, in a tuple, or None. */
-static int returned(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObject *name,
+static int returned(SessionCore *f, WebSocketConnection *c, PyObject *dispatch, PyObject *handler, PyObject *name,
                     PyObject *socket, const Asked *asked, PyObject *result)
 {
     PyObject *id = id_object(asked);
@@ -252,7 +252,7 @@ static Py_ssize_t arguments(PyObject *handler, Py_ssize_t come)
 }
 
 /* Calls the handler of an event, and answers: 1, or -1; 0 if there is nobody to call it for. */
-static int run(Flow *f, Channel *c, PyObject *dispatch, PyObject *handler, PyObject *event,
+static int run(SessionCore *f, WebSocketConnection *c, PyObject *dispatch, PyObject *handler, PyObject *event,
                Py_ssize_t count, const Asked *asked)
 {
     PyObject *socket = Py_XNewRef(slot_get(&slot_recipient, dispatch));
@@ -282,11 +282,11 @@ static bool is_event(PyObject *dispatch, PyObject *event)
 
 static bool has_nothing_else_to_do(PyObject *dispatch)
 {
-    return slot_get(&slot_busy, dispatch) == Py_False && slot_get(&slot_extras, dispatch) == Py_None;
+    return slot_get(&slot_busy, dispatch) == Py_False && slot_get(&slot_interceptors, dispatch) == Py_None;
 }
 
 /* An event has been decoded: 1, 0 or -1 as lane_take says. */
-static int handle(Flow *f, Channel *c, PyObject *dispatch, PyObject *event, const Asked *asked)
+static int handle(SessionCore *f, WebSocketConnection *c, PyObject *dispatch, PyObject *event, const Asked *asked)
 {
     PyObject *handler = find_handler(dispatch, PyList_GET_ITEM(event, 0));
     if (!handler) {
@@ -322,7 +322,7 @@ static int hand_on(PyObject *dispatch, PyObject *event, const Asked *asked, size
 }
 
 /* The same for a text whose handler knows how to decode it into its types (Handler.decode). */
-static int handle_typed(Flow *f, Channel *c, PyObject *dispatch, const char *data, PyObject *text,
+static int handle_typed(SessionCore *f, WebSocketConnection *c, PyObject *dispatch, const char *data, PyObject *text,
                         const Asked *asked)
 {
     const char *end = data[1] == '"' ? memchr(data + 2, '"', LONGEST_NAME) : NULL;
@@ -359,7 +359,7 @@ static bool may_be_deep(const char *data, size_t size)
 }
 
 /* The lane of the namespace that a packet begins with. */
-static PyObject *lane_for(Flow *f, Asked *asked, size_t size)
+static PyObject *lane_for(SessionCore *f, Asked *asked, size_t size)
 {
     if (!f->lanes || !PyDict_CheckExact(f->lanes)) return NULL;
     if (size > MAX_NAMESPACE) size = MAX_NAMESPACE;
@@ -375,7 +375,7 @@ static PyObject *lane_for(Flow *f, Asked *asked, size_t size)
 }
 
 /* An event of a namespace that has a lane: as lane_take says. */
-static int lane_of_text(Flow *f, Channel *c, PyObject *dispatch, const char *data, size_t size,
+static int lane_of_text(SessionCore *f, WebSocketConnection *c, PyObject *dispatch, const char *data, size_t size,
                         Asked *asked)
 {
     size_t digits = 2 + asked->namespace_size, start = digits;
@@ -411,7 +411,7 @@ static int lane_of_text(Flow *f, Channel *c, PyObject *dispatch, const char *dat
     return taken;
 }
 
-int lane_take(Flow *f, Channel *c, const char *data, size_t size)
+int lane_take(SessionCore *f, WebSocketConnection *c, const char *data, size_t size)
 {
     if (size < 5 || data[0] != '4' || data[1] != '2' || !loads) return 0;
     if (f->awaiting_pong || (f->observer && f->observer != Py_None)) return 0;

@@ -26,8 +26,8 @@ PyMODINIT_FUNC PyInit__telex(void)
     PyObject *m = PyModule_Create(&module);
     if (!m) return NULL;
     if (PyModule_AddObjectRef(m, "Reactor", (PyObject *)&ReactorType) < 0
-        || PyModule_AddObjectRef(m, "Channel", (PyObject *)&ChannelType) < 0
-        || PyModule_AddObjectRef(m, "Flow", (PyObject *)&FlowType) < 0
+        || PyModule_AddObjectRef(m, "WebSocketConnection", (PyObject *)&ChannelType) < 0
+        || PyModule_AddObjectRef(m, "SessionCore", (PyObject *)&FlowType) < 0
         || PyModule_AddObjectRef(m, "Cork", (PyObject *)&CorkType) < 0
         || PyModule_AddObject(m, "SOURCE", PyLong_FromUnsignedLong(TELEX_SOURCE)) < 0) {
         Py_DECREF(m);

@@ -2,9 +2,9 @@
  * What the files of the compiled part share. Everything runs in the thread of one loop, with the
  * GIL held.
  *
- *     channel.c   Reactor, Channel: the frames of WebSockets on sockets of our own
+ *     channel.c   Reactor, WebSocketConnection: the frames of WebSockets on sockets of our own
  *     output.c    what a client has not taken yet
- *     flow.c      Flow, Cork: what passes a session, and what waits for the end of a turn
+ *     flow.c      SessionCore, Cork: what passes a session, and what waits for the end of a turn
  *     lane.c      the usual event, from its text to its answer
  *     slot.c      slots of Python objects
  *
@@ -58,7 +58,7 @@ void output_drop(Output *o);
 
 /* ------------------------------------------------------------------------------- channel.c */
 
-typedef struct channel Channel;
+typedef struct channel WebSocketConnection;
 
 typedef struct {
     PyObject_HEAD
@@ -68,9 +68,9 @@ typedef struct {
     bool polling;
     unsigned turn;
     Py_ssize_t count;
-    Channel *behind_first, *behind_last; /* have frames that are for a later turn */
-    Channel *dead;    /* closed while events were being served, which may still name them */
-    Channel **served; /* have read something, and are flushed when all have */
+    WebSocketConnection *behind_first, *behind_last; /* have frames that are for a later turn */
+    WebSocketConnection *dead;    /* closed while events were being served, which may still name them */
+    WebSocketConnection **served; /* have read something, and are flushed when all have */
     int served_count;
     unsigned char *input;
     Bytes answers;    /* frames that leave with the next flush of their channel */
@@ -82,8 +82,8 @@ struct channel {
     Reactor *reactor;
     PyObject *session; /* gets messages without a detour; NULL or None: on_message does */
     PyObject *frames;  /* from a packet to its frames; None: those that it keeps */
-    Channel *next_dead;
-    Channel *behind_before, *behind_after; /* neighbours among those of the reactor */
+    WebSocketConnection *next_dead;
+    WebSocketConnection *behind_before, *behind_after; /* neighbours among those of the reactor */
     Bytes partial; /* a frame that has not come completely; if `behind`, frames before it */
     Bytes message; /* the fragments of a message */
     Output output;
@@ -111,13 +111,13 @@ extern PyTypeObject ReactorType, ChannelType;
 bool channel_ready(void);
 
 /* Whether `add_answer` may be called: what it adds leaves before what is sent later. */
-bool takes_answers(const Channel *c);
+bool takes_answers(const WebSocketConnection *c);
 
 /* Adds a text frame whose payload is in two pieces. */
-int add_answer(Channel *c, const char *head, size_t head_size, const char *tail, size_t tail_size);
+int add_answer(WebSocketConnection *c, const char *head, size_t head_size, const char *tail, size_t tail_size);
 
 /* Writes a batch of packets: `first`, and what is in the list `rest`, which may be NULL. */
-int channel_send_packets(Channel *c, PyObject *first, PyObject *rest);
+int channel_send_packets(WebSocketConnection *c, PyObject *first, PyObject *rest);
 
 /* ------------------------------------------------------------------------------- flow.c */
 
@@ -135,17 +135,17 @@ typedef struct {
     PyObject *first, *rest; /* packets that wait: one, and a list of those behind it */
     Py_ssize_t queued, limit;
     char corked, awaiting_pong, ping_extended, behind, binary_prefix;
-} Flow;
+} SessionCore;
 
 extern PyTypeObject FlowType, CorkType;
 extern PyObject *open_state; /* the state of a session that is open */
 
 bool flow_ready(void);
-PyObject *flow_receive(Flow *f, PyObject *data);
-PyObject *flow_send(Flow *f, PyObject *packet);
-PyObject *flow_flush(Flow *f, PyObject *unused);
+PyObject *flow_receive(SessionCore *f, PyObject *data);
+PyObject *flow_send(SessionCore *f, PyObject *packet);
+PyObject *flow_flush(SessionCore *f, PyObject *unused);
 
-/* Whether something to deliver packets with is the method `send` of a Flow. */
+/* Whether something to deliver packets with is the method `send` of a SessionCore. */
 bool is_send(PyObject *deliver);
 
 
@@ -184,7 +184,7 @@ bool lane_ready(void);
 
 /* A text message of an open session that has a lane: 1 if it was an event that has been handled
  * here, 0 if it is for others, -1 if an exception is set. */
-int lane_take(Flow *f, Channel *c, const char *data, size_t size);
+int lane_take(SessionCore *f, WebSocketConnection *c, const char *data, size_t size);
 
 PyObject *lane_configure(PyObject *module, PyObject *args);
 

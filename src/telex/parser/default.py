@@ -9,18 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .. import _json
+from ..codec import json
 from ..errors import PacketError
 from ..wire import EncodedPacket
 from .attachments import restore
-from .packet import (
-    ACK,
-    BINARY_ACK,
-    BINARY_EVENT,
-    EVENT,
-    MAX_NAMESPACE,
-    Packet,
-)
+from .packet import ACK, BINARY_ACK, BINARY_EVENT, EVENT, MAX_NAMESPACE, Packet
 
 # All protocol digits are ASCII: \d would take every digit of Unicode. An ack id has at
 # most 16 digits, like every integer JavaScript can hold. A namespace ends at the first
@@ -137,7 +130,7 @@ class TextDecoder:
             return None
         (kind, ack_id, text), nsp, buffers = self._header, self.waiting_for, self._buffers
         self.drop()
-        payload = restore(_json.loads(text), buffers)
+        payload = restore(json.loads(text), buffers)
         return kind, nsp, ack_id, None, payload
 
 
@@ -148,14 +141,14 @@ class TextParser:
         """A decoder for a new connection."""
         return TextDecoder(max_attachments, max_bytes)
 
-    loads = staticmethod(_json.loads)
+    loads = staticmethod(json.loads)
 
     def encode(
         self, kind: int, nsp: str, data: Any = None, ack_id: int | None = None
     ) -> EncodedPacket:
         """Encode a packet as an Engine.IO message, its attachments beside it."""
         attachments: list[bytes] = []
-        text = b"" if data is None else _json.dumps_with(data, attachments)
+        text = b"" if data is None else json.dumps_with(data, attachments)
         if ack_id is not None:
             text = b"%d%b" % (ack_id, text)
         if nsp != "/":

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from .._json import MAX_DEPTH, without_collector
-from .._values import BINARY, bytes_of, is_moment, key_text, simpler
+from ..codec.json import MAX_DEPTH, without_collector
+from ..codec.values import BINARY, bytes_of, is_moment, key_text, simpler
 from ..errors import EncodeError, PacketError
 from ..wire import EncodedPacket
 from .packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MAX_NAMESPACE, Packet

@@ -9,25 +9,17 @@ from urllib.parse import parse_qsl
 
 from .._log import connections, shown
 from ..adapter.recovery import StoredSession
-from ..engine.flow import OPEN
 from ..engine.session import Session
+from ..engine.session_core import OPEN
 from ..errors import PacketError
+from ..events.runtime import Runtime
 from ..ids import new_id
-from ..parser.packet import (
-    ACK,
-    CONNECT,
-    CONNECT_ERROR,
-    DISCONNECT,
-    EVENT,
-    Decoder,
-    connect_payload,
-)
+from ..parser.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Decoder, connect_payload
 from ..types import Request
+from .compiled_dispatch import fast_dispatch_of
 from .engine_socket import EngineSocket
 from .handshake import Handshake, HandshakeExtra
-from .lane import lane_of
 from .namespace import Namespace
-from .runtime import Runtime
 from .socket import CONNECTED, Socket
 
 Lookup = Callable[[str, Any], "Namespace | Awaitable[Namespace | None] | None"]
@@ -159,8 +151,8 @@ class Connection:
             session.lane = session.lanes = None
             return
         parser = self._runtime.parser
-        session.lane = lane_of(parser, sockets.get("/"))
-        others = {name: lane_of(parser, sockets[name]) for name in sockets if name != "/"}
+        session.lane = fast_dispatch_of(parser, sockets.get("/"))
+        others = {name: fast_dispatch_of(parser, sockets[name]) for name in sockets if name != "/"}
         session.lanes = others or None
 
     def _await_attachments(self) -> None:

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .._aio import FAREWELLS, in_turns
 from .._log import logger
 from ..adapter.base import Adapter
 from ..adapter.memory import InMemoryAdapter
@@ -17,6 +16,8 @@ from ..config import ServerOptions
 from ..engine.engine import Engine, end
 from ..engine.session import Session
 from ..errors import ConfigurationError
+from ..events.runtime import Runtime
+from ..loop.turns import DISCONNECTS_PER_TURN, in_turns
 from ..parser.choice import choose
 from ..parser.packet import MAX_NAMESPACE
 from ..types import Clock
@@ -25,7 +26,6 @@ from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
 from .namespace import Namespace
 from .registry import Registry
-from .runtime import Runtime
 
 ATTACHMENT_TIMEOUT = 30.0
 """How long a packet may wait for its attachments, in seconds."""
@@ -64,10 +64,10 @@ class Core:
         self.opened: list[Callable[[EngineSocket], object]] = []
         self._connections: dict[Session, Connection] = {}
         schedule = self.engine.schedule
-        self._connect_deadlines = schedule.lane(
+        self._connect_deadlines = schedule.timeout(
             options.connect_timeout, Connection.connect_timed_out
         )
-        self._attachment_deadlines = schedule.lane(
+        self._attachment_deadlines = schedule.timeout(
             ATTACHMENT_TIMEOUT, Connection.attachments_overdue
         )
         self._shared = Shared(
@@ -301,7 +301,7 @@ async def end_all(engine: Engine, reason: str, drain: float) -> None:
     sessions = list(engine.sessions.values())
     steps = max(1, min(len(sessions), round(drain / DRAIN_STEP)))
     for step in range(steps):
-        await in_turns(sessions[step::steps], end_one, FAREWELLS)
+        await in_turns(sessions[step::steps], end_one, DISCONNECTS_PER_TURN)
         if drain > 0 and sessions:
             await asyncio.sleep(drain / steps)
 

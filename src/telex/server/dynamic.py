@@ -9,22 +9,23 @@ from collections.abc import Set as AbstractSet
 from itertools import count
 from typing import Any
 
-from .._aio import DONE, All
 from .._log import logger
-from ..adapter.base import Moved, Peer, Settle, Target
+from ..adapter.base import BroadcastTarget, Moved, Peer
 from ..errors import ConfigurationError
+from ..events.pending_acks import AckCallback
+from ..events.runtime import Runtime
+from ..loop.results import DONE, All
 from ..parser.packet import EVENT
 from ..wire import EncodedPacket
-from .face import NamespaceFace
+from .broadcast import BroadcastContext, BroadcastOperator
 from .namespace import Namespace
-from .operators import BroadcastOperator, OperatorParts
+from .namespace_api import NamespaceApi
 from .registry import Registry
-from .runtime import Runtime
 
 Matcher = Callable[[str, Any], "bool | Awaitable[bool]"]
 
 
-class ParentNamespace(NamespaceFace):
+class ParentNamespace(NamespaceApi):
     r"""All namespaces whose name matches: ``io.of(re.compile(r"\A/game-[0-9]+\Z"))``.
 
     What is registered here holds for each of them, those that exist and those to come;
@@ -48,10 +49,10 @@ class ParentNamespace(NamespaceFace):
                 " (name, auth) -> bool"
             )
         self.children: set[Namespace] = set()
-        parts = OperatorParts(
+        parts = BroadcastContext(
             name, _Children(self.children, runtime), runtime, count(), is_id=self._is_id
         )
-        super().__init__(Registry(), BroadcastOperator(parts, Target()))
+        super().__init__(Registry(), BroadcastOperator(parts, BroadcastTarget()))
 
     def __repr__(self) -> str:
         return f"<ParentNamespace {self.name!r} of {len(self.children)}>"
@@ -87,13 +88,17 @@ class _Children:
         self._children = children
         self._runtime = runtime
 
-    def broadcast(self, packet: EncodedPacket, target: Target) -> Awaitable[None]:
+    def broadcast(self, packet: EncodedPacket, target: BroadcastTarget) -> Awaitable[None]:
         for child in list(self._children):
             child.adapter.broadcast(self._for(child, packet, target), target)
         return DONE
 
     def _for(
-        self, child: Namespace, packet: EncodedPacket, target: Target, ack_id: int | None = None
+        self,
+        child: Namespace,
+        packet: EncodedPacket,
+        target: BroadcastTarget,
+        ack_id: int | None = None,
     ) -> EncodedPacket:
         """The same event in the child's own name, which also keeps it for those who come back."""
         if ack_id is None:
@@ -107,10 +112,10 @@ class _Children:
     def broadcast_with_ack(
         self,
         packet: EncodedPacket,
-        target: Target,
+        target: BroadcastTarget,
         ack_id: int,
         counted: Callable[[int], None],
-        settle: Settle,
+        settle: AckCallback,
     ) -> Callable[[], None]:
         stops: list[Callable[[], None]] = []
         counts: list[int] = []
@@ -127,25 +132,25 @@ class _Children:
 
         return stop
 
-    def peers(self, target: Target) -> list[Peer]:
+    def peers(self, target: BroadcastTarget) -> list[Peer]:
         return [peer for child in self._children for peer in child.adapter.peers(target)]
 
-    async def fetch(self, target: Target) -> list[dict[str, Any]]:
+    async def fetch(self, target: BroadcastTarget) -> list[dict[str, Any]]:
         raise ConfigurationError("fetch_sockets() of a dynamic namespace: ask one of its children")
 
-    def join_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+    def join_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         names = tuple(rooms)
         for child in list(self._children):
             child.adapter.join_all(target, names)
         return DONE
 
-    def leave_all(self, target: Target, rooms: Iterable[str]) -> Awaitable[None]:
+    def leave_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         names = tuple(rooms)
         for child in list(self._children):
             child.adapter.leave_all(target, names)
         return DONE
 
-    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+    def disconnect_all(self, target: BroadcastTarget, *, close: bool) -> Awaitable[None]:
         return All(
             [child.adapter.disconnect_all(target, close=close) for child in list(self._children)]
         )

@@ -6,15 +6,16 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..engine.flow import OPEN, PacketObserver
 from ..engine.packet import TYPES, message
 from ..engine.session import Session
+from ..engine.session_core import OPEN
 from ..engine.trace import contents
+from ..engine.transport import PacketObserver
+from ..events.emitter import Events
+from ..events.handlers import Handlers
+from ..events.runtime import Runtime
 from ..types import Buffer, Request
 from ..wire import EncodedPacket
-from .events import Events
-from .handlers import Handlers
-from .runtime import Runtime
 
 _NAMES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 

@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .._aio import harmless
-from .._log import logger, shown
+from .._log import logger
 from ..errors import ConfigurationError, ConnectError
-from .signature import check_defaults, name_of, signature_of
+from ..events.failures import explain
+from ..events.signature import check_defaults, name_of, signature_of
+from ..loop.cancellation import reraise_fatal
 
 Middleware = Callable[[Any], Any]
 
@@ -43,25 +44,10 @@ async def admit(
     except TimeoutError:
         logger.error("the middlewares took longer than %s s: the socket is refused", TIMEOUT)
     except BaseException as error:
-        logger.error("a middleware failed: the socket is refused", exc_info=harmless(error))
+        logger.error("a middleware failed: the socket is refused", exc_info=reraise_fatal(error))
     else:
         return None
     return ConnectError(NEUTRAL)
-
-
-def explain(function: Any, result: Any, consequence: str, explained: set[str]) -> None:
-    """Log once for each function what follows from what it has returned, and the cure."""
-    name = str(getattr(function, "__qualname__", "") or type(function).__qualname__)
-    if name not in explained:
-        explained.add(name)
-        returned = "False" if result is False else f"a {type(result).__name__}"
-        logger.warning(
-            "%s has returned %s, which %s: return nothing to accept, and raise ConnectError(why) in"
-            " a middleware to refuse (this is logged once)",
-            shown(name),
-            shown(returned),
-            shown(consequence),
-        )
 
 
 def check(middleware: Any, takes: str, parameters: int) -> None:

@@ -8,21 +8,21 @@ from itertools import count
 from typing import Any
 
 from .._log import logger, shown
-from ..adapter.base import Adapter, Target
+from ..adapter.base import Adapter, BroadcastTarget
 from ..adapter.recovery import RecoveryLog
 from ..errors import ConfigurationError
+from ..events.dispatch import ExceptionHandlers
+from ..events.handlers import Handler
+from ..events.runtime import Runtime
 from ..parser.packet import CONNECT, CONNECT_ERROR
-from .dispatch import ExceptionHandlers
-from .face import NamespaceFace
-from .handlers import Handler
+from .broadcast import BroadcastContext, BroadcastOperator
 from .middleware import admit
-from .operators import BroadcastOperator, OperatorParts
+from .namespace_api import NamespaceApi
 from .registry import CONNECTION, Registry
-from .runtime import Runtime
 from .socket import PENDING, Socket
 
 
-class Namespace(NamespaceFace):
+class Namespace(NamespaceApi):
     """A pool of sockets under one name, reached through ``io.of(name)``.
 
     ``emptied`` is called when its last socket has left, or was not let in. ``recovery``
@@ -45,14 +45,14 @@ class Namespace(NamespaceFace):
         self._sockets: dict[str, Socket] = {}
         self.is_id = partial(_is_id, self._sockets, recovery)
         """Whether a name is the id of a socket that is here, or may come back."""
-        self.parts = OperatorParts(name, self.adapter, runtime, count(), recovery, self.is_id)
+        self.parts = BroadcastContext(name, self.adapter, runtime, count(), recovery, self.is_id)
         self.ever_joined = False
         self._runtime = runtime
         self._emptied = emptied
         self._skip_middlewares = skip_middlewares
         self._pending = 0
         self._explained: set[object] = {CONNECTION, "new_namespace"}
-        super().__init__(registry, BroadcastOperator(self.parts, Target()))
+        super().__init__(registry, BroadcastOperator(self.parts, BroadcastTarget()))
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} with {len(self._sockets)} sockets>"
@@ -66,7 +66,7 @@ class Namespace(NamespaceFace):
         """Replace the adapter; only before the first socket."""
         self.adapter = _observed(adapter, self.parts.recovery)
         self.parts = self.parts._replace(adapter=adapter)
-        self._everybody = BroadcastOperator(self.parts, Target())
+        self._everybody = BroadcastOperator(self.parts, BroadcastTarget())
 
     @property
     def sockets(self) -> Mapping[str, Socket]:
@@ -88,7 +88,7 @@ class Namespace(NamespaceFace):
         """What answers when a handler raises."""
         return self._registry.exceptions
 
-    def unheard(self, event: object) -> None:
+    def unhandled(self, event: object) -> None:
         """No socket listens to an event: who meant to has perhaps asked the namespace."""
         if event in self._registry.own.by_event and event not in self._explained:
             self._explained.add(event)
@@ -135,7 +135,7 @@ class Namespace(NamespaceFace):
             elif refusal.data is not None:
                 data = refusal.data
             socket.client.session.note("refused by a middleware", f"{self.name}: {refusal.message}")
-            socket.turned_away(self._runtime.parser.encode(CONNECT_ERROR, self.name, data))
+            socket.rejected(self._runtime.parser.encode(CONNECT_ERROR, self.name, data))
             self.check_empty()
 
     def _accept(self, socket: Socket, revision: int, accepted: Callable[[Socket], None]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from .._log import logger, shown
 from ..errors import ConfigurationError
-from .handlers import LIFE_CYCLE, Function, Handler, Handlers, check_name
+from ..events.handlers import LIFE_CYCLE, Function, Handler, Handlers, check_name
 from .middleware import Middleware, check
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,26 +10,29 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Never, Protocol, TypeVar
 
 from .._log import connections, logger, shown
-from ..adapter.base import Adapter, Settle, Target
+from ..adapter.base import Adapter, BroadcastTarget
 from ..adapter.recovery import Kept, RecoveryLog, StoredSession
 from ..config import duration, refuse_keywords
-from ..engine.session import TRANSPORT_CLOSE, Session
+from ..engine.reasons import TRANSPORT_CLOSE
+from ..engine.session import Session
 from ..errors import AckTimeout, Disconnected, PacketError
+from ..events.acks import into_callback, into_future
+from ..events.dispatch import Dispatch, ExceptionHandlers, PacketMiddleware
+from ..events.handlers import Function, Handler
+from ..events.listeners import Listening
+from ..events.pending_acks import AckCallback
+from ..events.reserved import check_event
+from ..events.runtime import Runtime
+from ..events.tasks import Tasks
 from ..ids import tag
 from ..parser.packet import ACK, CONNECT_ERROR, DISCONNECT, EVENT, ack_arguments
 from ..types import Request
 from ..wire import EncodedPacket
-from .acks import into_callback, into_future
-from .dispatch import Dispatch, ExceptionHandlers, PacketMiddleware
-from .emitter import Broadcasting, SocketEmitter
+from .broadcast import BroadcastContext, BroadcastOperator, Rooms, room_names
 from .engine_socket import EngineSocket
-from .handlers import Function, Handler
 from .handshake import Handshake
-from .listeners import Listening
 from .middleware import check
-from .operators import BroadcastOperator, OperatorParts, Rooms, check_event, room_names
-from .runtime import Runtime
-from .tasks import Tasks
+from .socket_emitter import Broadcasting, SocketEmitter
 from .threadsafe import ThreadsafeSocket
 
 M = TypeVar("M", bound=PacketMiddleware)
@@ -59,7 +62,7 @@ _EMIT, _JOIN, _LEAVE, _DISCONNECT = (
     f"use socket.threadsafe.{call}(), or io.threadsafe for many sockets"
     for call in ("emit", "join", "leave", "disconnect")
 )
-_VOLATILE = Target(volatile=True)
+_VOLATILE = BroadcastTarget(volatile=True)
 PENDING, CONNECTED, DISCONNECTED = "pending", "connected", "disconnected"
 
 
@@ -97,7 +100,7 @@ class SocketNamespace(Protocol):
     def adapter(self) -> Adapter: ...
 
     @property
-    def parts(self) -> OperatorParts: ...
+    def parts(self) -> BroadcastContext: ...
 
     @property
     def sockets(self) -> Mapping[str, Socket]: ...
@@ -111,7 +114,7 @@ class SocketNamespace(Protocol):
     @property
     def server(self) -> Any: ...
 
-    def unheard(self, event: Any) -> None: ...
+    def unhandled(self, event: Any) -> None: ...
 
     def emit(self, event: str, *args: Any) -> Awaitable[None]: ...
 
@@ -212,7 +215,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         self._early: list[tuple[EncodedPacket, bool]] | None = None
         self._early_rooms: list[str] | None = None
         self._last_rooms: AbstractSet[str] = _NO_ROOMS
-        self._acks: dict[int, Settle] | None = None
+        self._acks: dict[int, AckCallback] | None = None
         self._sent: Sent | None = None
         self._outgoing = None
         self._tasks: Tasks | None = None
@@ -341,7 +344,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         self,
         event: str,
         args: tuple[Any, ...],
-        settle: Settle | None,
+        settle: AckCallback | None,
         timeout: float | None,
         *,
         compress: bool,
@@ -501,7 +504,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
 
     # -- acknowledgements -----------------------------------------------------------------
 
-    def expect(self, ack_id: int, settle: Settle) -> None:
+    def expect(self, ack_id: int, settle: AckCallback) -> None:
         """Call ``settle`` with the client's answer to ``ack_id``, or with ``Disconnected``."""
         if self.state is DISCONNECTED:
             settle(None, Disconnected("the socket is not connected"))
@@ -521,7 +524,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         """Whether the client owes acknowledgements."""
         return bool(self._acks)
 
-    def _expect(self, ack_id: int, settle: Settle, timeout: float | None) -> None:
+    def _expect(self, ack_id: int, settle: AckCallback, timeout: float | None) -> None:
         if timeout is None:
             self.expect(ack_id, settle)
             return
@@ -607,7 +610,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
     @property
     def broadcast(self) -> BroadcastOperator:
         """To everybody in the namespace but this socket."""
-        target = Target(excluded=frozenset((self.id,)))
+        target = BroadcastTarget(excluded=frozenset((self.id,)))
         return BroadcastOperator(self.nsp.parts, target)
 
     # -- packet middleware, tasks -----------------------------------------------------
@@ -709,7 +712,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         """The secret with which the client may come back, if recovery is on."""
         return self._pid
 
-    def turned_away(self, packet: EncodedPacket) -> None:
+    def rejected(self, packet: EncodedPacket) -> None:
         """The namespace has not let the socket in; ``packet`` tells the client."""
         self._session.send(packet)
         self.closed(REFUSED)
@@ -774,9 +777,9 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             return
         log.end(pid, self.id, kept)
 
-    def unheard(self, event: Any) -> None:
+    def unhandled(self, event: Any) -> None:
         """Nobody listens to an event that has come: is somebody in the wrong place?"""
-        self.nsp.unheard(event)
+        self.nsp.unhandled(event)
 
     def ended(self) -> None:
         """The handlers of ``disconnecting`` have run: the rooms are gone."""

@@ -9,13 +9,15 @@ from inspect import isawaitable
 from time import monotonic
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
-from .._aio import cancelled_from_outside
 from .._log import logger
 from ..errors import ConfigurationError, Disconnected
+from ..events.flags import Emitting, FlaggedEmitter
+from ..events.reserved import check_event
+from ..events.runtime import Runtime
+from ..loop.cancellation import cancelled_from_outside
 from ..parser.packet import EVENT
-from .emitter import BroadcastEmitting, Broadcasting, Emitting, FlaggedEmitter, SocketEmitter
-from .operators import BroadcastOperator, RemoteSocket, Rooms, check_event, room_names
-from .runtime import Runtime
+from .broadcast import BroadcastOperator, RemoteSocket, Rooms, room_names
+from .socket_emitter import BroadcastEmitting, Broadcasting, SocketEmitter
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Emitting)

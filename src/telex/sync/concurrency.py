@@ -15,7 +15,7 @@ class Signal(Protocol):
     def wait(self) -> None: ...
 
 
-class Lane(Protocol):
+class Worker(Protocol):
     """Does one thing after the other, beside the event loop."""
 
     def submit(self, work: Callable[[], object]) -> None: ...
@@ -30,7 +30,7 @@ class Concurrency(Protocol):
 
     def signal(self) -> Signal: ...
 
-    def lane(self) -> Lane: ...
+    def worker(self) -> Worker: ...
 
     def spawn(self, work: Callable[[], object]) -> None:
         """Do something in a thread, or greenlet, of its own."""

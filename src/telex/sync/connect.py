@@ -7,7 +7,7 @@ from typing import Any
 from ..client.connect import connect as async_connect
 from ..client.connect import connect_engine as async_connect_engine
 from .engine import ClientEngine
-from .loop import Home
+from .loop import LoopLease
 from .manager import Manager
 from .socket import ClientSocket
 from .work import Work
@@ -20,7 +20,7 @@ def connect(url: str, **options: Any) -> ClientSocket:
     connected, after the first failure unless ``reconnection`` or ``reconnection_attempts``
     ask for more. With ``auto_connect=False`` it is not connected yet.
     """
-    home = Home()
+    home = LoopLease()
     if "auth" in options:
         options["auth"] = Work(home).auth(options["auth"])
     home.enter()
@@ -53,7 +53,7 @@ def connect_engine(url: str, **options: Any) -> ClientEngine:
 
     A path in the URL stands for the option ``path``. Raises ``ConnectError``.
     """
-    home = Home()
+    home = LoopLease()
     home.enter()
 
     async def make() -> ClientEngine:

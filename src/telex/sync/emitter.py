@@ -6,8 +6,8 @@ from typing import Any, Never
 
 from ..client.socket import ClientSocket as AsyncSocket
 from ..config import refuse_keywords
-from ..server.emitter import FlaggedEmitter
-from .loop import Home
+from ..events.flags import FlaggedEmitter
+from .loop import LoopLease
 from .work import Function, Work
 
 
@@ -16,7 +16,7 @@ class BlockingEmitter:
 
     __slots__ = ("_emitter", "_home", "_work")
 
-    def __init__(self, home: Home, work: Work, emitter: FlaggedEmitter[AsyncSocket]) -> None:
+    def __init__(self, home: LoopLease, work: Work, emitter: FlaggedEmitter[AsyncSocket]) -> None:
         self._home = home
         self._work = work
         self._emitter = emitter

@@ -11,7 +11,7 @@ from ..client.engine import ClientEngine as AsyncEngine
 from ..errors import Disconnected
 from ..types import Buffer
 from .events import BlockingEvents
-from .loop import Home
+from .loop import LoopLease
 from .work import Work
 
 
@@ -27,7 +27,7 @@ class Transport(Protocol):
 class ClientEngine(BlockingEvents):
     """One Engine.IO connection, for programs that block (see ``telex.ClientEngine``)."""
 
-    def __init__(self, home: Home, engine: AsyncEngine) -> None:
+    def __init__(self, home: LoopLease, engine: AsyncEngine) -> None:
         self._home = home
         self._engine = self._events = engine
         self._work = Work(home)

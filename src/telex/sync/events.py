@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, overload
 
-from ..server.events import Events
-from .loop import Home
+from ..events.emitter import Events
+from .loop import LoopLease
 from .work import Function, Work
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class BlockingEvents:
     """Registers handlers; plain ones run one after the other, in a thread beside the loop."""
 
-    _home: Home
+    _home: LoopLease
     _work: Work
     _events: Events
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from .concurrency import Lane, Signal
+from .concurrency import Signal, Worker
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Greenlets:
         """Something to wait for."""
         return _Watched(self._gevent)
 
-    def lane(self) -> Lane:
+    def worker(self) -> Worker:
         """A greenlet that handles one thing after the other; started when it is needed."""
         return _Greenlet(self._hub, self.spawn)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar, overload
 
 from ..client.socket import ClientSocket as AsyncSocket
-from .loop import Home
+from .loop import LoopLease
 from .work import Function, Work, original
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -19,7 +19,7 @@ class BlockingListening:
     call what blocks; coroutine functions run on the event loop.
     """
 
-    _home: Home
+    _home: LoopLease
     _work: Work
     _socket: AsyncSocket
 

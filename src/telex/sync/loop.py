@@ -16,8 +16,8 @@ from _thread import allocate_lock
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from .. import _aio
 from ..errors import ConfigurationError, Disconnected
+from ..loop.tasks import start
 from .choice import choose
 from .concurrency import Concurrency, Signal
 
@@ -78,7 +78,7 @@ class Call:
             self.fail(error)
             return
         if asyncio.iscoroutine(result):
-            self._task = _aio.start(asyncio.get_running_loop(), result)
+            self._task = start(asyncio.get_running_loop(), result)
             self._task.add_done_callback(self._done)
         else:
             self._succeed(result)
@@ -136,7 +136,7 @@ class LoopThread:
 
     def __init__(self, concurrency: Concurrency) -> None:
         self.holders = 0
-        self.homes: weakref.WeakSet[Home] = weakref.WeakSet()
+        self.homes: weakref.WeakSet[LoopLease] = weakref.WeakSet()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._concurrency = concurrency
         self._lock = _real_lock()
@@ -259,7 +259,7 @@ class LoopThread:
             os.close(nothing)
 
 
-class Home:
+class LoopLease:
     """Where a client lives: the loop's thread, which runs as long as the client is at home."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from ..client.options import Auth
 from ..client.socket import ClientSocket as AsyncSocket
 from .engine import ClientEngine
 from .events import BlockingEvents
-from .loop import Home
+from .loop import LoopLease
 from .socket import ClientSocket
 from .work import Work
 
@@ -23,7 +23,7 @@ class Manager(BlockingEvents):
     """The connection to one server, for programs that block (see ``telex.Manager``)."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        home = Home()
+        home = LoopLease()
         work = Work(home)
         if "auth" in options:
             options["auth"] = work.auth(options["auth"])
@@ -35,7 +35,7 @@ class Manager(BlockingEvents):
             raise
         self._live(home, work, manager)
 
-    def _live(self, home: Home, work: Work, manager: AsyncManager) -> None:
+    def _live(self, home: LoopLease, work: Work, manager: AsyncManager) -> None:
         self._home = home
         self._work = work
         self._manager = self._events = manager
@@ -46,7 +46,7 @@ class Manager(BlockingEvents):
         _faces[id(manager)] = self
 
     @classmethod
-    def of(cls, manager: AsyncManager, home: Home) -> Manager:
+    def of(cls, manager: AsyncManager, home: LoopLease) -> Manager:
         """The face of a manager; a new one lives in ``home``."""
         face = _faces.get(id(manager))
         if face is None:
@@ -54,7 +54,7 @@ class Manager(BlockingEvents):
             face._live(home, Work(home), manager)
         return face
 
-    def lives_in(self, home: Home) -> bool:
+    def lives_in(self, home: LoopLease) -> bool:
         """Whether this is where the manager lives."""
         return self._home is home
 

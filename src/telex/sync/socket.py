@@ -14,7 +14,7 @@ from ..config import refuse_keywords
 from ..errors import Disconnected
 from .emitter import BlockingEmitter
 from .listening import BlockingListening
-from .loop import Home
+from .loop import LoopLease
 from .work import Function, Work, original
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class ClientSocket(BlockingListening):
     and must not wait for this socket.
     """
 
-    def __init__(self, io: Owner, home: Home, socket: AsyncSocket) -> None:
+    def __init__(self, io: Owner, home: LoopLease, socket: AsyncSocket) -> None:
         self.io: Any = io
         self._home = home
         self._socket = socket

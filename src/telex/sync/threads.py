@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from .concurrency import Lane, Signal
+from .concurrency import Signal, Worker
 
 _GLANCE = 0.1 if os.name == "nt" else -1.0
 """How long a wait lasts before it looks around: Ctrl-C interrupts no lock of Windows."""
@@ -24,7 +24,7 @@ class Threads:
         """Something to wait for."""
         return _Lock()
 
-    def lane(self) -> Lane:
+    def worker(self) -> Worker:
         """A thread that handles one thing after the other; started when it is needed."""
         return _Thread()
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from .._log import logger, shown
 from ..client.socket import ReceivedEvent
-from ..server.acks import Ack
-from .loop import Home
+from ..events.acks import Ack
+from .loop import LoopLease
 
 Function = Callable[..., Any]
 
@@ -24,11 +24,11 @@ class Work:
     those that are shown what is sent, have another thread: a handler may wait for them.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: LoopLease) -> None:
         self.under_way: set[asyncio.Future[Any]] = set()
         self._home = home
-        self._handlers = home.concurrency.lane()
-        self._callbacks = home.concurrency.lane()
+        self._handlers = home.concurrency.worker()
+        self._callbacks = home.concurrency.worker()
         home.on_leave.append(self._close)
 
     def _close(self) -> None:
@@ -155,7 +155,7 @@ def is_async(function: Function) -> bool:
     return any(map(inspect.iscoroutinefunction, functions))
 
 
-def _answer(home: Home, ack: Callable[..., None], args: tuple[Any, ...]) -> None:
+def _answer(home: LoopLease, ack: Callable[..., None], args: tuple[Any, ...]) -> None:
     home.ask(lambda: ack(*args))
 
 

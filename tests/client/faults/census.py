@@ -65,7 +65,7 @@ def _peers() -> list[tuple[Any, ...]]:
     return found
 
 
-CLIENT = ("telex.client.", "telex.server.acks.", "telex.wire.", "aiohttp.", "picows.")
+CLIENT = ("telex.client.", "telex.events.acks.", "telex.wire.", "aiohttp.", "picows.")
 """What clients are made of; servers in the same process have less of it."""
 EVERYTHING = ("telex.", "aiohttp.", "picows.", "_asyncio.", "asyncio.", "_socket.", "socket.")
 

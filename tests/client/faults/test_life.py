@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import telex
-from telex.client import polling, session, websocket
+from telex.client import polling, websocket
+from telex.engine import client_session
 from tests.client.faults.census import census, settled
 from tests.client.faults.elsewhere import Elsewhere
 from tests.client.faults.scenes import QUICK, Listening, upgraded
@@ -24,7 +25,7 @@ POLLING, WEBSOCKET, BOTH = ("polling",), ("websocket",), ("polling", "websocket"
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Farewells that nobody answers are not waited for as long as usual."""
-    monkeypatch.setattr(session, "CLOSE_TIMEOUT", 0.3)
+    monkeypatch.setattr(client_session, "CLOSE_TIMEOUT", 0.3)
     monkeypatch.setattr(polling, "GOODBYE_TIMEOUT", 0.2)
     monkeypatch.setattr(websocket, "GOODBYE_TIMEOUT", 0.2)
 

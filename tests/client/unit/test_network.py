@@ -9,7 +9,7 @@ import pytest
 import telex
 from telex.client.network import Answer, Network
 from telex.client.options import EngineClientOptions
-from telex.client.url import parse
+from telex.server_url import parse
 
 FORGED = "7\r\nX-Token: let me in"
 

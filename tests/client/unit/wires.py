@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from telex.client.session import ClientSession, Details
+from telex.engine.client_session import ClientSession, Details
 from telex.engine.packet import message
 from telex.errors import TransportError
 from telex.wire import EncodedPacket

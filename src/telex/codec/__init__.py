@@ -1,0 +1,1 @@
+"""What values look like as text: JSON, structs, annotations."""

@@ -1,0 +1,1 @@
+"""What both ends do with an event: handlers, order, acknowledgements, flags."""

@@ -1,0 +1,1 @@
+"""telex on any ASGI host."""

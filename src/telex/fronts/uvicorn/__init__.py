@@ -1,0 +1,1 @@
+"""telex on uvicorn: its HTTP class, long-polling and handshakes without ASGI."""

@@ -1,0 +1,1 @@
+"""What knows asyncio and no protocol."""

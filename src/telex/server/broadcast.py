@@ -1,0 +1,388 @@
+"""Broadcast operators: the recipients of an emit, named in a chain, immutable."""
+
+from __future__ import annotations
+
+import asyncio
+from _thread import get_ident
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from typing import Any, NamedTuple, Never
+
+from ..adapter.base import Adapter, BroadcastTarget
+from ..adapter.recovery import RecoveryLog
+from ..config import duration, refuse_keywords
+from ..errors import AckTimeout, ConfigurationError
+from ..events.acks import AckCollector, call
+from ..events.reserved import check_event
+from ..events.runtime import Runtime
+from ..loop.results import DONE
+from ..parser.packet import EVENT
+from ..wire import EncodedPacket
+
+Rooms = str | Iterable[str]
+
+
+def room_names(rooms: Rooms) -> tuple[str, ...]:
+    """One room or several, as a tuple."""
+    if isinstance(rooms, str):
+        return (rooms,)
+    given: Any = rooms
+    names: tuple[Any, ...] = tuple(given) if hasattr(given, "__iter__") else (given,)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a room is text, not {name!r}: use str()")
+    return names
+
+
+def _no_id(name: str) -> bool:
+    return False
+
+
+class BroadcastContext(NamedTuple):
+    """What every operator of a namespace needs."""
+
+    nsp: str
+    adapter: Adapter
+    runtime: Runtime
+    ack_ids: Iterator[int]
+    recovery: RecoveryLog | None = None
+    is_id: Callable[[str], bool] = _no_id
+
+    def check_rooms(self, names: Iterable[str], own: str | None) -> None:
+        """Refuse rooms named like the id of another socket than the one with the id ``own``."""
+        for name in names:
+            if name != own and self.is_id(name):
+                raise ConfigurationError(
+                    "a room is named like the id of another socket, and who joins it receives"
+                    " what is meant for that one alone: choose another name, or pass"
+                    " other_ids=True if this is meant"
+                )
+
+    def encode_kept(
+        self, event: list[Any], target: BroadcastTarget | str, *, compress: bool = True
+    ) -> EncodedPacket:
+        """Encode an event with its offset, and keep it for those who come back.
+
+        ``target`` is the id of a socket if the event is sent to that one directly.
+        """
+        log = self.recovery
+        if log is None:
+            packet = self.runtime.parser.encode(EVENT, self.nsp, event)
+        else:
+            volatile = isinstance(target, BroadcastTarget) and target.volatile
+            offset = log.next_offset(kept=not volatile)
+            packet = self.runtime.parser.encode(EVENT, self.nsp, [*event, offset])
+            if not volatile:
+                log.keep(packet, target, compress=compress)
+            packet.has_offset()
+        packet.compress = compress
+        return packet
+
+    def encode_plain(self, event: list[Any]) -> EncodedPacket:
+        """Encode an event without an offset."""
+        return self.runtime.parser.encode(EVENT, self.nsp, event)
+
+
+class Emitted:
+    """What ``emit`` returns: may be awaited, may be chained as in Socket.IO 2."""
+
+    __slots__ = ("_operator", "_taken")
+
+    def __init__(self, operator: BroadcastOperator, taken: Awaitable[None]) -> None:
+        self._operator = operator
+        self._taken = taken
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._taken.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._operator, name)
+
+
+class BroadcastOperator:
+    """Emits to many sockets. Every modifier returns a new operator.
+
+    ::
+
+        io.to("room").except_("muted").emit("news", 1)
+    """
+
+    __slots__ = ("_compress", "_target", "_timeout", "parts")
+
+    def __init__(
+        self,
+        parts: BroadcastContext,
+        target: BroadcastTarget,
+        *,
+        compress: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        self.parts = parts
+        self._target = target
+        self._compress = compress
+        self._timeout = timeout
+
+    def _here(self, call: str) -> None:
+        self.parts.runtime.here(call, f"use io.threadsafe.{call}()")
+
+    def _with_target(self, target: BroadcastTarget) -> BroadcastOperator:
+        return BroadcastOperator(self.parts, target, compress=self._compress, timeout=self._timeout)
+
+    # -- modifiers ----------------------------------------------------------------------
+
+    def to(self, rooms: Rooms) -> BroadcastOperator:
+        """Only to sockets in one of these rooms (added to those named before).
+
+        An empty list reaches nobody.
+        """
+        old = self._target
+        named = frozenset(room_names(rooms))
+        if old.rooms is not None:
+            named |= old.rooms
+        return self._with_target(
+            BroadcastTarget(named, old.excluded, volatile=old.volatile, local=old.local)
+        )
+
+    def in_(self, rooms: Rooms) -> BroadcastOperator:
+        """The same as ``to`` (Node: ``in``)."""
+        return self.to(rooms)
+
+    def except_(self, rooms: Rooms) -> BroadcastOperator:
+        """Not to sockets in any of these rooms (Node: ``except``)."""
+        old = self._target
+        excluded = old.excluded.union(room_names(rooms))
+        return self._with_target(
+            BroadcastTarget(old.rooms, excluded, volatile=old.volatile, local=old.local)
+        )
+
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """Drop the event for a client that cannot take it at once."""
+        old = self._target
+        return self._with_target(
+            BroadcastTarget(old.rooms, old.excluded, volatile=True, local=old.local)
+        )
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """Only to sockets of this server."""
+        old = self._target
+        return self._with_target(
+            BroadcastTarget(old.rooms, old.excluded, volatile=old.volatile, local=True)
+        )
+
+    def compress(self, compress: bool) -> BroadcastOperator:
+        """Whether the event may be compressed (it may, unless this says ``False``)."""
+        return BroadcastOperator(self.parts, self._target, compress=compress, timeout=self._timeout)
+
+    def binary(self, binary: bool) -> BroadcastOperator:
+        """Accepted from Socket.IO 2; binary data is found without being announced."""
+        return self
+
+    def timeout(self, seconds: float) -> BroadcastOperator:
+        """Set the limit for acknowledgements, in seconds."""
+        duration("timeout", seconds)
+        return BroadcastOperator(self.parts, self._target, compress=self._compress, timeout=seconds)
+
+    # -- emitting -----------------------------------------------------------------------
+
+    def emit(
+        self, event: str, *args: Any, ack: Callable[..., Any] | None = None, **others: Never
+    ) -> Emitted:
+        """Emit an event to the sockets that were chosen.
+
+        Takes effect at once; ``EncodeError`` if the arguments cannot be sent, and then
+        nobody receives anything. ``ack`` is called ``(error, responses)`` when all have
+        answered, or with ``AckTimeout`` and the answers that came.
+        """
+        if others:
+            refuse_keywords(others)
+        check_event(event)
+        runtime = self.parts.runtime
+        if get_ident() != runtime.thread:
+            runtime.elsewhere("emit", "use io.threadsafe.emit()")
+        if ack is not None:
+            self._emit_expecting(event, args, ack)
+            return Emitted(self, DONE)
+        data = [event, *args]
+        packet = self.parts.encode_kept(data, self._target, compress=self._compress)
+        packet.event = data
+        return Emitted(self, self.parts.adapter.broadcast(packet, self._target))
+
+    def send(self, *args: Any) -> Emitted:
+        """Emit the event ``message``."""
+        return self.emit("message", *args)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+        """Emit an event and collect the answers; needs ``timeout``.
+
+        Raises ``AckTimeout`` if some do not answer in time; its ``responses`` are the
+        answers that came. A client that leaves meanwhile is not waited for.
+        """
+        check_event(event)
+        self._here("emit_with_ack")
+        answer: asyncio.Future[list[Any]] = self.parts.runtime.loop.create_future()
+
+        def done(error: AckTimeout | None, responses: list[Any]) -> None:
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(responses)
+
+        stop = self._collect([event, *args], done)
+        try:
+            return await answer
+        finally:
+            stop()
+
+    def _emit_expecting(self, event: str, args: tuple[Any, ...], ack: Callable[..., Any]) -> None:
+        runtime = self.parts.runtime
+        stops: list[Callable[[], None]] = []
+
+        def done(error: AckTimeout | None, responses: list[Any]) -> None:
+            for stop in stops:
+                stop()
+            call(runtime, ack, error, responses)
+
+        stops.append(self._collect([event, *args], done))
+
+    def _collect(
+        self, event: list[Any], done: Callable[[AckTimeout | None, list[Any]], None]
+    ) -> Callable[[], None]:
+        if self._timeout is None:
+            raise ConfigurationError(
+                "acknowledgements of a broadcast need a limit: io.timeout(5).emit_with_ack(…)"
+            )
+        parts = self.parts
+        ack_id = next(parts.ack_ids)
+        packet = self._encode(event, ack_id)
+        collected = AckCollector(parts.runtime, self._timeout, done)
+        stop = parts.adapter.broadcast_with_ack(
+            packet, self._target, ack_id, collected.counted, collected.settle
+        )
+
+        def stop_waiting() -> None:
+            if not collected.complete:
+                stop()
+
+        return stop_waiting
+
+    def _encode(self, event: list[Any], ack_id: int) -> EncodedPacket:
+        packet = self.parts.runtime.parser.encode(EVENT, self.parts.nsp, event, ack_id)
+        packet.event = event
+        packet.compress = self._compress
+        return packet
+
+    # -- utility methods ----------------------------------------------------------------
+
+    async def fetch_sockets(self) -> list[RemoteSocket]:
+        """The sockets that were chosen, on all servers."""
+        self._here("fetch_sockets")
+        found = await self.parts.adapter.fetch(self._target)
+        return [RemoteSocket(self.parts, description) for description in found]
+
+    async def clients(self) -> list[str]:
+        """The ids of the sockets that were chosen, on all servers."""
+        self._here("clients")
+        return [description["id"] for description in await self.parts.adapter.fetch(self._target)]
+
+    def sockets_join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]:
+        """Make the sockets that were chosen join rooms, on all servers.
+
+        A room named like the id of another socket is refused, unless ``other_ids``: see
+        ``Socket.join``.
+        """
+        self._here("sockets_join")
+        names = room_names(rooms)
+        if not other_ids:
+            chosen = self._target.rooms
+            own = next(iter(chosen)) if chosen is not None and len(chosen) == 1 else None
+            self.parts.check_rooms(names, own)
+        return self.parts.adapter.join_all(self._target, names)
+
+    def sockets_leave(self, rooms: Rooms) -> Awaitable[None]:
+        """Make the sockets that were chosen leave rooms, on all servers."""
+        self._here("sockets_leave")
+        return self.parts.adapter.leave_all(self._target, room_names(rooms))
+
+    def disconnect_sockets(self, close: bool = False) -> Awaitable[None]:
+        """Disconnect the sockets that were chosen, on all servers.
+
+        Nothing that is sent later reaches them. A crowd goes in several turns of the loop;
+        awaiting the result waits until all have gone.
+        """
+        self._here("disconnect_sockets")
+        return self.parts.adapter.disconnect_all(self._target, close=close)
+
+
+class RemoteSocket:
+    """A socket that may live on another server, from ``fetch_sockets``.
+
+    ``handshake``, ``rooms`` and ``data`` are what they were at that moment.
+    """
+
+    def __init__(self, parts: BroadcastContext, description: dict[str, Any]) -> None:
+        self.id: str = description["id"]
+        self.handshake: dict[str, Any] = description["handshake"]
+        self.rooms: set[str] = set(description["rooms"])
+        self.data: Any = description["data"]
+        self._operator = BroadcastOperator(parts, BroadcastTarget(frozenset((self.id,))))
+
+    def __repr__(self) -> str:
+        return f"<RemoteSocket {self.id}>"
+
+    def emit(self, event: str, *args: Any) -> Awaitable[None]:
+        """Emit an event to this socket."""
+        return self._operator.emit(event, *args)
+
+    def send(self, *args: Any) -> Awaitable[None]:
+        """Emit the event ``message``."""
+        return self._operator.emit("message", *args)
+
+    def timeout(self, seconds: float) -> RemoteTimeout:
+        """Emit with a limit for the acknowledgement, in seconds."""
+        return RemoteTimeout(self._operator.timeout(seconds))
+
+    async def emit_with_ack(self, event: str, *args: Any, timeout: float) -> Any:
+        """Emit an event and wait for the answer; ``AckTimeout`` if none comes in time."""
+        return await self.timeout(timeout).emit_with_ack(event, *args)
+
+    def join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]:
+        """Join rooms (``other_ids``: see ``Socket.join``)."""
+        return self._operator.sockets_join(rooms, other_ids=other_ids)
+
+    def leave(self, rooms: Rooms) -> Awaitable[None]:
+        """Leave rooms."""
+        return self._operator.sockets_leave(rooms)
+
+    def disconnect(self, close: bool = False) -> Awaitable[None]:
+        """Disconnect this socket; with ``close``, its whole connection."""
+        return self._operator.disconnect_sockets(close)
+
+
+class RemoteTimeout:
+    """Emits to one socket with a limit for the acknowledgement."""
+
+    __slots__ = ("_operator",)
+
+    def __init__(self, operator: BroadcastOperator) -> None:
+        self._operator = operator
+
+    def emit(
+        self, event: str, *args: Any, ack: Callable[..., Any] | None = None
+    ) -> Awaitable[None]:
+        """Emit; ``ack(error, *answer)`` is called with ``None`` or the error that ended it."""
+        if ack is None:
+            return self._operator.emit(event, *args)
+        callback = ack
+
+        def one(error: AckTimeout | None, responses: list[Any]) -> Any:
+            return callback(error, *responses)
+
+        return self._operator.emit(event, *args, ack=one)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> Any:
+        """Emit and wait for the answer: one value, or ``None``."""
+        answers = await self._operator.emit_with_ack(event, *args)
+        return answers[0] if answers else None

@@ -1,0 +1,1 @@
+"""WebSocket messages and close codes, and the library that frames them."""
