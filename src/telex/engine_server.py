@@ -14,6 +14,7 @@ from .engine.session import Session
 from .errors import ConfigurationError
 from .events.handlers import Function, Handler, Handlers, registering
 from .events.runtime import Runtime
+from .events.threadsafe import Threadsafe
 from .fronts.asgi.app import App, AsgiFront
 from .fronts.asgi.hooks import GenerateId
 from .fronts.host import TelexServer
@@ -21,7 +22,6 @@ from .fronts.uvicorn import serve
 from .parser.default import DEFAULT_PARSER
 from .server.core import end_all
 from .server.engine_socket import EngineSocket
-from .server.threadsafe import Threadsafe
 
 F = TypeVar("F", bound=Callable[..., Any])
 

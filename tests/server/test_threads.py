@@ -18,7 +18,7 @@ import pytest
 import telex
 from telex import Ack, AckTimeout, ConfigurationError, EngineServer, Server, Socket
 from telex.errors import Disconnected, EncodeError
-from telex.server import threadsafe
+from telex.events import threadsafe
 
 in_thread = asyncio.to_thread
 

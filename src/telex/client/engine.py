@@ -24,8 +24,8 @@ from ..errors import ConfigurationError, ConnectError, Disconnected
 from ..events.emitter import Events
 from ..events.handlers import Handlers
 from ..events.runtime import Runtime
+from ..events.threadsafe import Threadsafe
 from ..loop.waiting import Waiting
-from ..server.threadsafe import Threadsafe
 from ..types import Buffer
 from .network import Network
 from .receive_queue import ReceiveQueue

@@ -13,10 +13,10 @@ from ..errors import ConnectError, PacketError
 from ..events.emitter import Events
 from ..events.handlers import Handlers
 from ..events.runtime import Runtime
+from ..events.threadsafe import Threadsafe
 from ..loop.waiting import Waiting
 from ..parser.choice import choose
 from ..parser.packet import CONNECT, Decoder
-from ..server.threadsafe import Threadsafe
 from ..server_url import ServerUrl, parse
 from ..wire import EncodedPacket
 from .backoff import Backoff

@@ -30,6 +30,7 @@ from ..events.pending_acks import AckCallback, Acks
 from ..events.reserved import check_event
 from ..events.runtime import Runtime
 from ..events.tasks import Tasks
+from ..events.threadsafe import Handed, ThreadsafeEmitter
 from ..loop.cancellation import reraise_fatal
 from ..loop.waiting import Waiting
 from ..parser.packet import (
@@ -42,7 +43,6 @@ from ..parser.packet import (
     ack_arguments,
     event_arguments,
 )
-from ..server.threadsafe import Handed, ThreadsafeEmitter
 from ..wire import EncodedPacket
 from .engine import ClientEngine, running_loop
 from .offsets import is_offset
