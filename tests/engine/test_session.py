@@ -484,6 +484,30 @@ class TestUpgrade:
         assert scene.messages == ["over websocket"]
         assert scene.deadlines == 1
 
+    def test_a_probe_that_was_read_late_is_not_closed_before_its_answer_can_count(self) -> None:
+        """A process that was held up for longer than the limit reads before it ticks."""
+        scene, session, transport = self.start()
+        probe = session.start_probe(transport)
+        assert probe is not None
+        scene.clock.now += 11
+        probe.receive("2probe")
+        scene.engine.schedule.tick(scene.clock.now)
+        assert not transport.closes
+        assert probe.receive("5") is True
+        assert session.transport is transport
+
+    def test_a_client_cannot_probe_for_ever(self) -> None:
+        scene, session, transport = self.start()
+        probe = session.start_probe(transport)
+        assert probe is not None
+        for _ in range(2):
+            scene.pass_time(6)
+            probe.receive("2probe")
+        closes = [transport.closes]
+        scene.pass_time(6)
+        closes.append(transport.closes)
+        assert closes == [0, 1]
+
     def test_polls_are_released_again_and_again(self) -> None:
         scene, session, transport = self.start()
         probe = session.start_probe(transport)

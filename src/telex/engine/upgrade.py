@@ -22,7 +22,7 @@ class Probe:
     transport and harms nobody.
     """
 
-    __slots__ = ("_done", "_ended", "_heartbeat", "_release", "_transport")
+    __slots__ = ("_done", "_ended", "_heartbeat", "_probed", "_release", "_transport")
 
     def __init__(
         self,
@@ -36,11 +36,16 @@ class Probe:
         self._release = release
         self._ended = ended
         self._done = False
+        self._probed = False
         heartbeat.upgrade.start(self)
 
     def receive(self, data: str | bytes) -> bool:
         """Take a message from the new transport; whether the session has moved to it."""
         if data == PROBE:
+            if not self._probed:
+                # A server that was held up answers late: the client has the whole time from now.
+                self._probed = True
+                self._heartbeat.upgrade.start(self)
             self._transport.send([PROBE_ANSWER])
             self.release_poll()
         elif data == UPGRADE:
