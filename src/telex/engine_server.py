@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ._log import logger
 from .config import EngineOptions, read
@@ -18,10 +18,12 @@ from .events.threadsafe import Threadsafe
 from .fronts.asgi.app import App, AsgiFront
 from .fronts.asgi.hooks import GenerateId
 from .fronts.host import TelexServer
-from .fronts.uvicorn import serve
 from .parser.default import DEFAULT_PARSER
 from .server.core import end_all
 from .server.engine_socket import EngineSocket
+
+if TYPE_CHECKING:
+    from .fronts.uvicorn.serve import Listening
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,7 +99,7 @@ class Hosted(TelexServer[AsgiFront]):
         super().__init__(front)
         front.pace = _pace
         self._port = port
-        self._listening: serve.Listening | None = None
+        self._listening: Listening | None = None
         self.engine = engine
 
     @property
@@ -124,6 +126,8 @@ class Hosted(TelexServer[AsgiFront]):
         """
         if self._listening is not None:
             raise ConfigurationError(f"the server is listening already, on port {self.port}")
+        from .fronts.uvicorn import serve  # other hosts need no uvicorn
+
         self._front.engine.closing = False
         self._listening = await serve.listen(
             self, host=host, port=self._port if port is None else port, **self._hosting(options)
@@ -131,6 +135,8 @@ class Hosted(TelexServer[AsgiFront]):
 
     def run(self, port: int | None = None, host: str = "127.0.0.1", **options: Any) -> None:
         """Serve until the process is told to stop (blocking). Further options are uvicorn's."""
+        from .fronts.uvicorn import serve  # other hosts need no uvicorn
+
         serve.run(
             self, host=host, port=self._port if port is None else port, **self._hosting(options)
         )

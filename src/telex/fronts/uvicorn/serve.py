@@ -156,7 +156,7 @@ def _config(app: Any, host: str, port: int, **options: Any) -> uvicorn.Config:
         "host": host,
         "port": port,
         "http": _HTTP,
-        "ws": "telex.fronts.host_websocket:HostWebSocket",
+        "ws": "telex.fronts.uvicorn.host_websocket:HostWebSocket",
         "lifespan": "auto",
         "backlog": BACKLOG,
         "server_header": False,
