@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from telex.loop.cancellation import cancelled_from_outside, reraise_fatal
-from telex.loop.results import DONE, All
+from telex.loop.results import DONE, all_of
 from telex.loop.tasks import discard, start
 from telex.loop.turns import in_turns
 from tests.support.calls import EAGER
@@ -306,7 +306,7 @@ class TestDone:
         await DONE
 
 
-class TestHarmless:
+class TestReraiseFatal:
     """A CancelledError is an error like any other, unless it is the task that is cancelled."""
 
     @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), TimeoutError()])
@@ -399,5 +399,5 @@ class TestInTurns:
 async def test_all_waits_for_each() -> None:
     done: list[int] = []
     results = [in_turns(range(5), done.append, 1), DONE]
-    await All(results)
+    await all_of(results)
     assert done == list(range(5))

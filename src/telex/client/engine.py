@@ -25,7 +25,7 @@ from ..events.emitter import Events
 from ..events.handlers import Handlers
 from ..events.runtime import Runtime
 from ..events.threadsafe import Threadsafe
-from ..loop.waiting import Waiting
+from ..loop.results import Completion
 from ..types import Buffer
 from .network import Network
 from .receive_queue import ReceiveQueue
@@ -169,11 +169,11 @@ class ClientEngine(Events):
         else:
             self._loop.call_soon(self.session.open)  # it fails: somebody may want to hear it
 
-    def close(self) -> Waiting:
+    def close(self) -> Completion:
         """Close the connection; what is queued is still sent. May be awaited."""
         self._runtime.here("close", _CURE)
         self.session.close()
-        return Waiting(self, self.wait_closed)
+        return Completion(self, self.wait_closed)
 
     def leave(self, gone: Callable[[], object], error: ConnectError | None = None) -> None:
         """The observer wants to hear no more, but that everything has gone.
@@ -232,11 +232,11 @@ class ClientEngine(Events):
         """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
         return Threadsafe(self._runtime)
 
-    def send(self, data: str | Buffer) -> Waiting:
+    def send(self, data: str | Buffer) -> Completion:
         """Send a message. Awaiting the result waits until little is queued."""
         self._runtime.here("send", _CURE)
         self.session.send(message(data))
-        return Waiting(self, self.wait_writable)
+        return Completion(self, self.wait_writable)
 
     async def wait_writable(self) -> None:
         """Wait until little is queued."""

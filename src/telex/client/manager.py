@@ -14,7 +14,7 @@ from ..events.emitter import Events
 from ..events.handlers import Handlers
 from ..events.runtime import Runtime
 from ..events.threadsafe import Threadsafe
-from ..loop.waiting import Waiting
+from ..loop.results import Completion
 from ..parser.choice import choose
 from ..parser.packet import CONNECT, Decoder
 from ..server_url import ServerUrl, parse
@@ -148,15 +148,15 @@ class Manager(Events):
 
     # -- connecting -------------------------------------------------------------------------
 
-    def open(self) -> Waiting:
+    def open(self) -> Completion:
         """Connect, unless that has been done (JavaScript: also ``connect``).
 
         Awaiting the result waits until the connection is open; raises ``ConnectError``.
         """
         self._open()
-        return Waiting(self, self._wait_open)
+        return Completion(self, self._wait_open)
 
-    def connect(self) -> Waiting:
+    def connect(self) -> Completion:
         """The same as ``open``."""
         return self.open()
 
@@ -327,7 +327,7 @@ class Manager(Events):
         """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
         return Threadsafe(self.runtime)
 
-    def close(self) -> Waiting:
+    def close(self) -> Completion:
         """Disconnect all sockets and close the connection (JavaScript: ``disconnect``).
 
         Awaiting the result waits until the connection has gone.
@@ -336,7 +336,7 @@ class Manager(Events):
         for socket in list(self.sockets.values()):
             socket.disconnect()
         self._close()
-        return Waiting(self, self.wait_closed)
+        return Completion(self, self.wait_closed)
 
     disconnect = close
 

@@ -32,7 +32,7 @@ from ..events.runtime import Runtime
 from ..events.tasks import Tasks
 from ..events.threadsafe import Handed, ThreadsafeEmitter
 from ..loop.cancellation import reraise_fatal
-from ..loop.waiting import Waiting
+from ..loop.results import Completion
 from ..parser.packet import (
     ACK,
     CONNECT,
@@ -201,7 +201,7 @@ class ClientSocket(Listening):
 
     # -- connecting -------------------------------------------------------------------------
 
-    def connect(self) -> Waiting:
+    def connect(self) -> Completion:
         """Connect (JavaScript: also ``open``). Awaiting the result waits as ``await socket``."""
         self._here("connect")
         if not self.connected and not self.active:
@@ -213,7 +213,7 @@ class ClientSocket(Listening):
                 self._manager.open()
             if self._manager.ready_state == "open":
                 self.opened()
-        return Waiting(self, self._wait_connected)
+        return Completion(self, self._wait_connected)
 
     open = connect
 
@@ -451,7 +451,7 @@ class ClientSocket(Listening):
         if self._tasks is not None:
             self._tasks.cancel()
 
-    def disconnect(self) -> Waiting:
+    def disconnect(self) -> Completion:
         """Disconnect (JavaScript: also ``close``). It does not connect again by itself.
 
         Awaiting the result waits until the connection has gone, unless other sockets use it.
@@ -466,7 +466,7 @@ class ClientSocket(Listening):
             self._leave(IO_CLIENT_DISCONNECT, Disconnected(IO_CLIENT_DISCONNECT))
             if connected:
                 self.dispatch.own("disconnect", IO_CLIENT_DISCONNECT, None)
-        return Waiting(self, self._manager.wait_closed)
+        return Completion(self, self._manager.wait_closed)
 
     close = disconnect
 
@@ -628,7 +628,9 @@ class ClientSocket(Listening):
 
     # -- emitting ---------------------------------------------------------------------------
 
-    def emit(self, event: str, *args: Any, ack: Function | None = None, **others: Never) -> Waiting:
+    def emit(
+        self, event: str, *args: Any, ack: Function | None = None, **others: Never
+    ) -> Completion:
         """Emit an event. Without a connection it is kept, and sent with the next one.
 
         ``ack`` is called with the server's answer; with ``ack_timeout`` or ``retries`` as
@@ -637,7 +639,7 @@ class ClientSocket(Listening):
         if others:
             refuse_keywords(others)
         self.emit_flagged(event, args, ack, timeout=None, compress=True, volatile=False)
-        return Waiting(self, self._wait_writable)
+        return Completion(self, self._wait_writable)
 
     def emit_flagged(
         self,
@@ -648,14 +650,14 @@ class ClientSocket(Listening):
         timeout: float | None,
         compress: bool,
         volatile: bool,
-    ) -> Waiting:
+    ) -> Completion:
         """Emit with flags (see ``FlaggedEmitter``)."""
         settle = None
         strict = timeout is not None or self.ack_timeout is not None or self._retries is not None
         if ack is not None:
             settle = into_callback(self._runtime, ack, error_first=strict)
         self._emit(event, args, settle, timeout, strict, compress=compress, volatile=volatile)
-        return Waiting(self, self._wait_writable)
+        return Completion(self, self._wait_writable)
 
     def _emit(
         self,
@@ -750,7 +752,7 @@ class ClientSocket(Listening):
         if engine is not None and self.connected:
             await engine.wait_writable()
 
-    def send(self, *args: Any, ack: Function | None = None) -> Waiting:
+    def send(self, *args: Any, ack: Function | None = None) -> Completion:
         """Emit the event ``message``."""
         return self.emit("message", *args, ack=ack)
 

@@ -1,35 +1,45 @@
-"""Awaitables that need not be awaited."""
+"""What a call returns that takes effect at once: it may be awaited, and need not be."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any
 
 
-class Done:
-    """An awaitable that is already done: what a call returns when nothing is left to wait for.
+class Completion:
+    """The completion of what a call has begun; ``await`` waits for it.
 
-    It is no coroutine, so leaving it unawaited is not an error.
+    It is no coroutine, so leaving it unawaited is not an error. The names of its ``owner``
+    are its own, too, so that calls can be chained.
     """
 
-    __slots__ = ()
+    __slots__ = ("_owner", "_wait")
 
-    def __await__(self) -> Generator[Any, None, None]:
-        return
-        yield
+    def __init__(self, owner: object, wait: Callable[[], Awaitable[None]]) -> None:
+        self._owner = owner
+        self._wait = wait
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._wait().__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._owner, name)
 
 
-DONE = Done()
+async def at_once() -> None:
+    """Wait for nothing."""
 
 
-class All:
-    """An awaitable that waits for several. Leaving it unawaited is not an error."""
+DONE = Completion(None, at_once)
+"""The completion of a call that leaves nothing to wait for."""
 
-    __slots__ = ("_results",)
 
-    def __init__(self, results: Iterable[Awaitable[object]]) -> None:
-        self._results = list(results)
+def all_of(results: Iterable[Awaitable[None]]) -> Completion:
+    """The completion of several calls, which have been made already."""
+    begun = list(results)
 
-    def __await__(self) -> Generator[Any, None, None]:
-        for result in self._results:
-            yield from result.__await__()
+    async def wait() -> None:
+        for result in begun:
+            await result
+
+    return Completion(None, wait)

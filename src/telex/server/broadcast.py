@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from _thread import get_ident
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Never
 
 from ..adapter.base import Adapter, BroadcastTarget
@@ -14,7 +14,7 @@ from ..errors import AckTimeout, ConfigurationError
 from ..events.acks import AckCollector, call
 from ..events.reserved import check_event
 from ..events.runtime import Runtime
-from ..loop.results import DONE
+from ..loop.results import DONE, Completion, at_once
 from ..parser.packet import EVENT
 from ..wire import EncodedPacket
 
@@ -80,22 +80,6 @@ class BroadcastContext(NamedTuple):
     def encode_plain(self, event: list[Any]) -> EncodedPacket:
         """Encode an event without an offset."""
         return self.runtime.parser.encode(EVENT, self.nsp, event)
-
-
-class Emitted:
-    """What ``emit`` returns: may be awaited, may be chained as in Socket.IO 2."""
-
-    __slots__ = ("_operator", "_taken")
-
-    def __init__(self, operator: BroadcastOperator, taken: Awaitable[None]) -> None:
-        self._operator = operator
-        self._taken = taken
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return self._taken.__await__()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._operator, name)
 
 
 class BroadcastOperator:
@@ -187,7 +171,7 @@ class BroadcastOperator:
 
     def emit(
         self, event: str, *args: Any, ack: Callable[..., Any] | None = None, **others: Never
-    ) -> Emitted:
+    ) -> Completion:
         """Emit an event to the sockets that were chosen.
 
         Takes effect at once; ``EncodeError`` if the arguments cannot be sent, and then
@@ -202,13 +186,14 @@ class BroadcastOperator:
             runtime.elsewhere("emit", "use io.threadsafe.emit()")
         if ack is not None:
             self._emit_expecting(event, args, ack)
-            return Emitted(self, DONE)
+            return Completion(self, at_once)
         data = [event, *args]
         packet = self.parts.encode_kept(data, self._target, compress=self._compress)
         packet.event = data
-        return Emitted(self, self.parts.adapter.broadcast(packet, self._target))
+        taken = self.parts.adapter.broadcast(packet, self._target)
+        return Completion(self, at_once if taken is DONE else lambda: taken)
 
-    def send(self, *args: Any) -> Emitted:
+    def send(self, *args: Any) -> Completion:
         """Emit the event ``message``."""
         return self.emit("message", *args)
 

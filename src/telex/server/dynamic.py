@@ -14,7 +14,7 @@ from ..adapter.base import BroadcastTarget, Moved, Peer
 from ..errors import ConfigurationError
 from ..events.pending_acks import AckCallback
 from ..events.runtime import Runtime
-from ..loop.results import DONE, All
+from ..loop.results import DONE, all_of
 from ..parser.packet import EVENT
 from ..wire import EncodedPacket
 from .broadcast import BroadcastContext, BroadcastOperator
@@ -151,7 +151,7 @@ class _Children:
         return DONE
 
     def disconnect_all(self, target: BroadcastTarget, *, close: bool) -> Awaitable[None]:
-        return All(
+        return all_of(
             [child.adapter.disconnect_all(target, close=close) for child in list(self._children)]
         )
 

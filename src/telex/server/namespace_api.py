@@ -11,7 +11,8 @@ from typing import Any, Never, Self, TypeVar, overload
 from ..adapter.base import Adapter
 from ..errors import ConfigurationError
 from ..events.handlers import LIFE_CYCLE, Function, check_name, registering
-from .broadcast import BroadcastOperator, Emitted, RemoteSocket, Rooms
+from ..loop.results import Completion
+from .broadcast import BroadcastOperator, RemoteSocket, Rooms
 from .registry import Registry, check_own_name
 from .threadsafe import ThreadsafeNamespace
 
@@ -134,11 +135,11 @@ class NamespaceApi:
 
     def emit(
         self, event: str, *args: Any, ack: Callable[..., Any] | None = None, **others: Never
-    ) -> Emitted:
+    ) -> Completion:
         """Emit an event to everybody."""
         return self._everybody.emit(event, *args, ack=ack, **others)
 
-    def send(self, *args: Any) -> Emitted:
+    def send(self, *args: Any) -> Completion:
         """Emit the event ``message`` to everybody."""
         return self._everybody.send(*args)
 

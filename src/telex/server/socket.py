@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from _thread import get_ident
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Never, Protocol, TypeVar
 
@@ -25,6 +25,7 @@ from ..events.reserved import check_event
 from ..events.runtime import Runtime
 from ..events.tasks import Tasks
 from ..ids import tag
+from ..loop.results import Completion
 from ..parser.packet import ACK, CONNECT_ERROR, DISCONNECT, EVENT, ack_arguments
 from ..types import Request
 from ..wire import EncodedPacket
@@ -133,21 +134,6 @@ class Deliver(Protocol):
     def __call__(self, packet: EncodedPacket, /) -> object: ...
 
 
-class Sent:
-    """What ``emit``, ``join`` and ``leave`` return: may be awaited, may be chained."""
-
-    __slots__ = ("_socket",)
-
-    def __init__(self, socket: Socket) -> None:
-        self._socket = socket
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return self._socket.wait_writable().__await__()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._socket, name)
-
-
 class Socket(Listening, Broadcasting[BroadcastOperator]):
     """One client in one namespace.
 
@@ -216,7 +202,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         self._early_rooms: list[str] | None = None
         self._last_rooms: AbstractSet[str] = _NO_ROOMS
         self._acks: dict[int, AckCallback] | None = None
-        self._sent: Sent | None = None
+        self._sent: Completion | None = None
         self._outgoing = None
         self._tasks: Tasks | None = None
         self._log = nsp.parts.recovery if client.revision == 5 else None
@@ -297,7 +283,9 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
 
     # -- emitting -----------------------------------------------------------------------
 
-    def emit(self, event: str, *args: Any, ack: Function | None = None, **others: Never) -> Sent:
+    def emit(
+        self, event: str, *args: Any, ack: Function | None = None, **others: Never
+    ) -> Completion:
         """Emit an event to this client.
 
         ``ack`` is called with the client's answer. Awaiting the result waits until the
@@ -332,7 +320,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         timeout: float | None,
         compress: bool,
         volatile: bool,
-    ) -> Sent:
+    ) -> Completion:
         """Emit with flags (see ``FlaggedEmitter``)."""
         settle = None
         if ack is not None:
@@ -385,11 +373,11 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         packet.compress = compress
         self._wait_for_acceptance(packet, needs_offset=True)
 
-    def _remember_sent(self) -> Sent:
-        self._sent = Sent(self)
+    def _remember_sent(self) -> Completion:
+        self._sent = Completion(self, self.wait_writable)
         return self._sent
 
-    def send(self, *args: Any, ack: Function | None = None) -> Sent:
+    def send(self, *args: Any, ack: Function | None = None) -> Completion:
         """Emit the event ``message``."""
         return self.emit("message", *args, ack=ack)
 
@@ -569,7 +557,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
 
     # -- rooms --------------------------------------------------------------------------
 
-    def join(self, rooms: Rooms, *, other_ids: bool = False) -> Sent:
+    def join(self, rooms: Rooms, *, other_ids: bool = False) -> Completion:
         """Join a room or several.
 
         A room named like the id of another socket is refused (``ConfigurationError``), since
@@ -584,9 +572,9 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             self._early_rooms = [*(self._early_rooms or ()), *names]
         elif self.state is CONNECTED:
             self.nsp.adapter.join(self.id, names)
-        return self._sent or Sent(self)
+        return self._sent or Completion(self, self.wait_writable)
 
-    def leave(self, rooms: Rooms) -> Sent:
+    def leave(self, rooms: Rooms) -> Completion:
         """Leave a room or several."""
         names = room_names(rooms)
         if get_ident() != self._runtime.thread:
@@ -595,7 +583,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             self._early_rooms = [n for n in self._early_rooms or () if n not in names]
         elif self.state is CONNECTED:
             self.nsp.adapter.leave(self.id, names)
-        return self._sent or Sent(self)
+        return self._sent or Completion(self, self.wait_writable)
 
     @property
     def threadsafe(self) -> ThreadsafeSocket:
@@ -726,7 +714,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             logger.error("a connection handler failed; its socket is disconnected", exc_info=error)
         self.disconnect()
 
-    def disconnect(self, close: bool = False) -> Sent:
+    def disconnect(self, close: bool = False) -> Completion:
         """Disconnect this socket; with ``close``, the whole connection of its client."""
         self._runtime.here("disconnect", _DISCONNECT)
         if close:
