@@ -54,7 +54,7 @@ PAIRS = [
             "forget",
             "gave_up",
             "opened",
-            "own_events",
+            "lifecycle_events",
             "receive_packet",
             "refused",
             "show_outgoing",

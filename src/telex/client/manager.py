@@ -417,6 +417,6 @@ class Manager(Events):
         self.fire(event, *args)
         for socket in list(self.sockets.values()):
             if socket.active:
-                socket.dispatch.own(event, *args)
+                socket.dispatch.lifecycle(event, *args)
                 if event == "reconnect_attempt":
-                    socket.dispatch.own("reconnecting", *args)
+                    socket.dispatch.lifecycle("reconnecting", *args)

@@ -127,7 +127,7 @@ class ClientSocket(Listening):
     too. Methods take effect when they are called; awaiting what they return is optional.
     """
 
-    own_events: ClassVar[Mapping[str, int]] = {
+    lifecycle_events: ClassVar[Mapping[str, int]] = {
         "connect": 0,
         "connect_error": 1,
         "disconnect": 2,
@@ -354,7 +354,7 @@ class ClientSocket(Listening):
         if self._retries is not None:
             self._retries.drain()
         if self.connected:
-            self.dispatch.own("connect")
+            self.dispatch.lifecycle("connect")
         if self.connected:
             self._settle(None)
 
@@ -376,7 +376,7 @@ class ClientSocket(Listening):
         self._last_error = error
         if self._verdicts and not self._patient():
             self._give_up(error)
-        self.dispatch.own("connect_error", error)
+        self.dispatch.lifecycle("connect_error", error)
 
     def _patient(self) -> bool:
         """Whether whoever awaits the connection waits through failed attempts."""
@@ -395,7 +395,7 @@ class ClientSocket(Listening):
         """The server has refused us; there is no use in trying again."""
         self._last_error = error
         self._leave(IO_SERVER_DISCONNECT, error)
-        self.dispatch.own("connect_error", error)
+        self.dispatch.lifecycle("connect_error", error)
 
     def connection_lost(self, reason: str, details: Any) -> None:
         """The connection has gone; the manager may make another."""
@@ -409,7 +409,7 @@ class ClientSocket(Listening):
             if isinstance(details, (Details, TransportError)):
                 error.description, error.context = details.description, details.context
             self._give_up(error)
-        self.dispatch.own("disconnect", reason, details)
+        self.dispatch.lifecycle("disconnect", reason, details)
 
     def _unplug(self, reason: str) -> None:
         """Be disconnected; ``disconnect`` is told when the rest has been settled."""
@@ -465,7 +465,7 @@ class ClientSocket(Listening):
                 self._unplug(IO_CLIENT_DISCONNECT)
             self._leave(IO_CLIENT_DISCONNECT, Disconnected(IO_CLIENT_DISCONNECT))
             if connected:
-                self.dispatch.own("disconnect", IO_CLIENT_DISCONNECT, None)
+                self.dispatch.lifecycle("disconnect", IO_CLIENT_DISCONNECT, None)
         return Completion(self, self._manager.wait_closed)
 
     close = disconnect
@@ -509,7 +509,7 @@ class ClientSocket(Listening):
             self._asked = None
             self._unplug(IO_SERVER_DISCONNECT)
             self._leave(IO_SERVER_DISCONNECT, Disconnected(IO_SERVER_DISCONNECT))
-            self.dispatch.own("disconnect", IO_SERVER_DISCONNECT, None)
+            self.dispatch.lifecycle("disconnect", IO_SERVER_DISCONNECT, None)
         elif kind == CONNECT_ERROR:
             self._error_packet(data)
         else:
@@ -545,7 +545,7 @@ class ClientSocket(Listening):
     def _error_packet(self, data: Any) -> None:
         error = _connect_error(data, self._manager.options.protocol)
         if self.connected:  # Socket.IO 2: a packet middleware has refused an event
-            self.dispatch.own("error", error)
+            self.dispatch.lifecycle("error", error)
         else:
             self._refused(error)
 
@@ -613,7 +613,7 @@ class ClientSocket(Listening):
     def unhandled(self, event: Any) -> None:
         """Nothing to do: such events wait for ``receive``."""
 
-    def ended(self) -> None:
+    def left(self) -> None:
         """Nothing to do: a client socket lives on."""
 
     @property

@@ -65,7 +65,7 @@ class Recipient(Protocol):
         """A packet middleware has kept an event from its handlers."""
         ...
 
-    def ended(self) -> None:
+    def left(self) -> None:
         """The handlers of ``disconnecting`` have run."""
         ...
 
@@ -113,7 +113,7 @@ class Dispatch:
         "_beside",
         "_busy",
         "_exceptions",
-        "_greeting",
+        "_connecting",
         "_inbox",
         "_loads",
         "_paused",
@@ -121,7 +121,7 @@ class Dispatch:
         "_recipient",
         "_running",
         "_runtime",
-        "_session",
+        "_source",
         "_shared",
         "_since",
         "_waiting",
@@ -132,7 +132,7 @@ class Dispatch:
     def __init__(
         self,
         recipient: Recipient,
-        session: Source,
+        source: Source,
         runtime: Runtime,
         shared: Mapping[str, tuple[Handler, ...]],
         exceptions: ExceptionHandlers,
@@ -140,7 +140,7 @@ class Dispatch:
         self.handlers: Handlers | None = None
         self.interceptors: Interceptors | None = None
         self._recipient = recipient
-        self._session = session
+        self._source = source
         self._runtime = runtime
         self._loads = runtime.parser.loads
         self._reads_json = self._loads is json.loads
@@ -149,7 +149,7 @@ class Dispatch:
         self._at_once: tuple[Any, ...] | None = None
         self._beside: Beside | None = None
         self._busy = False
-        self._greeting = False
+        self._connecting = False
         self._inbox: deque[tuple[Event | str | Work, int]] | None = None
         self._waiting = 0
         self._paused = False
@@ -162,12 +162,14 @@ class Dispatch:
         The two would refer to each other for ever, and only the garbage collector would end
         that. What still runs goes on here.
         """
-        if self._recipient is _NOBODY:
+        if self._recipient is _NULL_RECIPIENT:
             return self
-        left = Dispatch(_NOBODY, self._session, self._runtime, self._shared, self._exceptions)
-        left.handlers = self.handlers
-        left.interceptors = self.interceptors
-        return left
+        after = Dispatch(
+            _NULL_RECIPIENT, self._source, self._runtime, self._shared, self._exceptions
+        )
+        after.handlers = self.handlers
+        after.interceptors = self.interceptors
+        return after
 
     # -- registration -------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class Dispatch:
             self.handlers = Handlers()
         return self.handlers
 
-    def own_extras(self) -> Interceptors:
+    def own_interceptors(self) -> Interceptors:
         """The socket's interceptors, made on first need."""
         if self.interceptors is None:
             self.interceptors = Interceptors()
@@ -209,7 +211,7 @@ class Dispatch:
         name = data[0]
         handlers = self._shared.get(name) if self.handlers is None else self.find(name)
         concurrent = handlers is not None and handlers[0].concurrent
-        if self._busy and (self._greeting or not concurrent):
+        if self._busy and (self._connecting or not concurrent):
             self._queue((ack_id, data), weight_of(data) if size < 0 else size)
             return
         if concurrent:
@@ -415,19 +417,19 @@ class Dispatch:
             waiting,
             _HARD_LIMIT,
         )
-        self._session.end("forced close")
+        self._source.end("forced close")
         return False
 
     def _pause(self) -> None:
         if not self._paused:
             self._paused = True
-            self._session.pause()
+            self._source.pause()
 
     def read_on(self) -> None:
         """Read the client again, because something from it is awaited."""
         if self._paused:
             self._paused = False
-            self._session.resume()
+            self._source.resume()
 
     async def _work(self, item: Event | str | Work | None) -> None:
         """Handle one event after the other until none is waiting."""
@@ -512,7 +514,7 @@ class Dispatch:
 
     def _next(self) -> Event | str | Work | None:
         """The next event that waits; without one, the socket is not busy any more."""
-        self._greeting = False
+        self._connecting = False
         if not self._inbox:
             self._busy = False
             return None
@@ -650,7 +652,7 @@ class Dispatch:
 
     def fire(self, event: str, *args: Any) -> None:
         """Call the handlers of an event of our own at once, outside the queue."""
-        if self._recipient is _NOBODY:
+        if self._recipient is _NULL_RECIPIENT:
             return
         for handler in self.find(event) or ():
             if handler.once and not self._use_up(event, handler):
@@ -673,11 +675,11 @@ class Dispatch:
         except BaseException as error:
             logger.error("handler of '%s' failed", shown(event), exc_info=reraise_fatal(error))
 
-    def own(self, event: str, *args: Any) -> None:
+    def lifecycle(self, event: str, *args: Any) -> None:
         """Run the handlers of an event of our own in its turn, behind what is waiting."""
         if self.find(event) is None:
             return
-        work = partial(self._own, event, args)
+        work = partial(self._run_lifecycle, event, args)
         if self._busy:
             self._queue(work, 0)
         else:
@@ -685,7 +687,7 @@ class Dispatch:
             self._running = event
             self._runtime.start(self._work(work))
 
-    async def _own(self, event: str, args: tuple[Any, ...]) -> None:
+    async def _run_lifecycle(self, event: str, args: tuple[Any, ...]) -> None:
         for handler in self.find(event) or ():
             if handler.once and not self._use_up(event, handler):
                 continue
@@ -696,7 +698,7 @@ class Dispatch:
             except BaseException as error:
                 self._failed(event, None, reraise_fatal(error))
 
-    def greet(
+    def run_connection_handlers(
         self, handlers: Iterable[Handler], failed: Callable[[BaseException | None], None]
     ) -> None:
         """Run the handlers of ``connection``; the client's events wait until they are done.
@@ -704,7 +706,7 @@ class Dispatch:
         One that raises has ``failed``, and so has one that returns False, without an error.
         """
         self._busy = True
-        self._greeting = True
+        self._connecting = True
         rest = list(handlers)
         while rest:
             handler = rest.pop(0)
@@ -714,7 +716,7 @@ class Dispatch:
                 failed(error)
                 break
             if result.__class__ is CoroutineType:
-                work = partial(self._greet, handler, result, rest, failed)
+                work = partial(self._go_on_connecting, handler, result, rest, failed)
                 self._runtime.start(self._work(work), held=result)
                 return
             if result is False:
@@ -726,7 +728,7 @@ class Dispatch:
         explain(handler.function, False, "disconnects the socket", self._runtime.explained)
         failed(None)
 
-    async def _greet(
+    async def _go_on_connecting(
         self,
         handler: Handler,
         begun: Coroutine[Any, Any, Any],
@@ -756,7 +758,7 @@ class Dispatch:
             self._running = "disconnect"
             self._runtime.start(self._work(reason))
         else:
-            self._recipient.ended()
+            self._recipient.left()
 
     async def _leave(self, reason: str) -> None:
         for event in ("disconnecting", "disconnect"):
@@ -772,28 +774,28 @@ class Dispatch:
                     logger.error(
                         "handler of '%s' failed", shown(event), exc_info=reraise_fatal(error)
                     )
-            self._recipient.ended()
+            self._recipient.left()
 
 
-class _Nobody:
-    """Where answers go when the socket has gone."""
+class NullRecipient:
+    """The recipient of a socket that has gone: it drops what it is given."""
 
     expects_answers = False
 
     def answer(self, ack_id: int, result: Any) -> None:
-        """Nobody is there."""
+        """Drop it."""
 
     def refused(self, error: Exception) -> None:
-        """Nobody is there."""
+        """Drop it."""
 
     def unhandled(self, event: Any) -> None:
-        """Nobody is there."""
+        """Drop it."""
 
-    def ended(self) -> None:
-        """Nobody is there."""
+    def left(self) -> None:
+        """Drop it."""
 
 
-_NOBODY = _Nobody()
+_NULL_RECIPIENT = NullRecipient()
 
 
 def _is_work(result: Any, *, wanted: bool) -> bool:

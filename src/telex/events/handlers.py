@@ -198,7 +198,7 @@ class Handler:
                 result[first + index] = _converted(value, convert, f"{name}[{index}]")
         return result
 
-    def check_own(self, event: str, given: int) -> None:
+    def check_lifecycle(self, event: str, given: int) -> None:
         """Refuse a handler of an event of our own that needs more arguments than that has."""
         needed = self.required + self.with_socket
         if needed > given:

@@ -19,13 +19,13 @@ class Listening:
     """Registers the handlers and the listeners of one socket.
 
     A socket sets ``dispatch`` and ``_outgoing`` (``None``) when it is made, and calls
-    ``show_outgoing`` with what it sends while ``_outgoing`` is not ``None``. In ``own_events`` are
-    the events whose arguments come from us, and how many these are.
+    ``show_outgoing`` with what it sends while ``_outgoing`` is not ``None``. ``lifecycle_events``
+    says how many arguments each event of the socket itself has.
     """
 
     __slots__ = ("_outgoing", "dispatch")
 
-    own_events: ClassVar[Mapping[str, int]] = LIFE_CYCLE
+    lifecycle_events: ClassVar[Mapping[str, int]] = LIFE_CYCLE
 
     dispatch: Dispatch
     _outgoing: list[Handler] | None
@@ -66,13 +66,13 @@ class Listening:
 
     def _register(self, event: str, handler: Function | None, **options: bool) -> Any:
         handlers = self.dispatch.own_handlers()
-        own = self.own_events
+        own = self.lifecycle_events
         check_name(event, own)
 
         def add(function: Function) -> None:
             made = Handler(function, checked=event not in own, **options)
             if event in own:
-                made.check_own(event, own[event])
+                made.check_lifecycle(event, own[event])
             handlers.add(event, made)
 
         return registering(self, add, handler)
@@ -107,22 +107,22 @@ class Listening:
 
         It sees events that a packet middleware refuses, too.
         """
-        self.dispatch.own_extras().listeners.append(Handler(listener, checked=False))
+        self.dispatch.own_interceptors().listeners.append(Handler(listener, checked=False))
         return listener
 
     def prepend_any(self, listener: F) -> F:
         """As ``on_any``, before the listeners that are there."""
-        self.dispatch.own_extras().listeners.insert(0, Handler(listener, checked=False))
+        self.dispatch.own_interceptors().listeners.insert(0, Handler(listener, checked=False))
         return listener
 
     def off_any(self, listener: Function | None = None) -> Self:
         """Remove a listener of ``on_any``, or all of them."""
-        _remove(self.dispatch.own_extras().listeners, listener)
+        _remove(self.dispatch.own_interceptors().listeners, listener)
         return self
 
     def listeners_any(self) -> list[Function]:
         """The listeners of ``on_any``."""
-        return [listener.function for listener in self.dispatch.own_extras().listeners]
+        return [listener.function for listener in self.dispatch.own_interceptors().listeners]
 
     # -- every event that goes ----------------------------------------------------------
 

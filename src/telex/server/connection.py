@@ -27,7 +27,7 @@ Lookup = Callable[[str, Any], "Namespace | Awaitable[Namespace | None] | None"]
 MAX_NAMESPACES = 100
 """How many namespaces one connection may join."""
 
-_NOTHING: frozenset[str] = frozenset()
+_NO_JOINS: frozenset[str] = frozenset()
 
 
 class Shared(NamedTuple):
@@ -56,7 +56,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_asked",
+        "_pending_joins",
         "_conn",
         "_decoder",
         "_held",
@@ -83,7 +83,7 @@ class Connection:
         self._sockets: dict[str, Socket] = {}
         self._conn = conn
         self._held: list[tuple[str, dict[str, Any]]] | None = None
-        self._asked = _NOTHING
+        self._pending_joins = _NO_JOINS
         session.on_message = self.receive
         session.on_close = self._session_closed
 
@@ -193,17 +193,17 @@ class Connection:
     # -- joining a namespace ------------------------------------------------------------------
 
     def _connect(self, name: str, auth: dict[str, Any]) -> None:
-        if name in self._asked:
+        if name in self._pending_joins:
             self._violated("a second CONNECT for a namespace")
             return
-        if len(self._sockets) + len(self._asked) >= MAX_NAMESPACES:
+        if len(self._sockets) + len(self._pending_joins) >= MAX_NAMESPACES:
             self._violated(f"more than {MAX_NAMESPACES} namespaces on one connection")
             return
         namespace = self._shared.namespaces(name, auth)
         if namespace is None or isinstance(namespace, Namespace):
             self._join(name, namespace, auth)
         else:
-            self._asked = self._asked | {name}
+            self._pending_joins = self._pending_joins | {name}
             self._runtime.start(self._join_later(name, namespace, auth), held=namespace)
 
     async def _join_later(
@@ -212,7 +212,7 @@ class Connection:
         try:
             namespace = await found
         finally:
-            self._asked = self._asked - {name}
+            self._pending_joins = self._pending_joins - {name}
         if self.session.state is OPEN and name not in self._sockets:
             self._join(name, namespace, auth)
         elif namespace is not None:

@@ -136,7 +136,7 @@ class Core:
         )
         self.namespaces[name] = namespace
         if name != "/":
-            for handler in self._root.registry.take_own("new_namespace"):
+            for handler in self._root.registry.take_lifecycle("new_namespace"):
                 result = handler.call(*handler.most(namespace))
                 if handler.is_async:
                     self.runtime.watch(result, "handler of 'new_namespace'")

@@ -90,7 +90,7 @@ class Namespace(NamespaceApi):
 
     def unhandled(self, event: object) -> None:
         """No socket listens to an event: who meant to has perhaps asked the namespace."""
-        if event in self._registry.own.by_event and event not in self._explained:
+        if event in self._registry.lifecycle.by_event and event not in self._explained:
             self._explained.add(event)
             logger.warning(
                 "clients of %s send '%s', which has handlers that never hear them: on() is for"
@@ -151,9 +151,9 @@ class Namespace(NamespaceApi):
         socket.accepted(self._runtime.parser.encode(CONNECT, self.name, answer))
         if not socket.connected:  # what it had missed was more than its client may be sent
             return
-        handlers = self._registry.take_own(CONNECTION)
+        handlers = self._registry.take_lifecycle(CONNECTION)
         if handlers:
-            socket.greet(handlers)
+            socket.run_connection_handlers(handlers)
         accepted(socket)
 
     def remove(self, socket: Socket) -> None:

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from ..events.handlers import LIFE_CYCLE, Function, check_name, registering
 from ..loop.results import Completion
 from .broadcast import BroadcastOperator, RemoteSocket, Rooms
-from .registry import Registry, check_own_name
+from .registry import Registry, check_lifecycle_name
 from .threadsafe import ThreadsafeNamespace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,14 +65,14 @@ class NamespaceApi:
         return self._register(event, handler, once=True)
 
     def _register(self, event: str, handler: Function | None, *, once: bool) -> Any:
-        check_own_name(event)
+        check_lifecycle_name(event)
         return registering(
-            self, lambda each: self._registry.add_own(event, each, once=once), handler
+            self, lambda each: self._registry.add_lifecycle(event, each, once=once), handler
         )
 
     def off(self, event: str, handler: Function | None = None) -> Self:
         """Remove a handler of an own event, or all of them."""
-        self._registry.remove_own(event, handler)
+        self._registry.remove_lifecycle(event, handler)
         return self
 
     def remove_listener(self, event: str, handler: Function | None = None) -> Self:
@@ -82,16 +82,16 @@ class NamespaceApi:
     def remove_all_listeners(self, event: str | None = None) -> Self:
         """Remove all handlers of an own event, or of every one."""
         for name in self.event_names() if event is None else [event]:
-            self._registry.remove_own(name, None)
+            self._registry.remove_lifecycle(name, None)
         return self
 
     def event_names(self) -> list[str]:
         """The own events that have handlers."""
-        return list(self._registry.own.by_event)
+        return list(self._registry.lifecycle.by_event)
 
     def listeners(self, event: str) -> list[Function]:
         """The handlers of an own event."""
-        return self._registry.own.functions(event)
+        return self._registry.lifecycle.functions(event)
 
     @overload
     def event(self, name: F) -> F: ...

@@ -14,10 +14,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 CONNECTION = "connection"
 _ALIASES = {"connect": CONNECTION}
-_OWN = frozenset({CONNECTION, "new_namespace"})
+_LIFECYCLE = frozenset({CONNECTION, "new_namespace"})
 
 
-def check_own_name(event: Any) -> None:
+def check_lifecycle_name(event: Any) -> None:
     """Refuse what ``on`` of a server or a namespace would never hear of."""
     if isinstance(event, str) and event in LIFE_CYCLE:
         raise ConfigurationError(
@@ -34,11 +34,11 @@ class Registry:
     a dynamic namespace has made.
     """
 
-    __slots__ = ("children", "events", "exceptions", "middlewares", "own")
+    __slots__ = ("children", "events", "exceptions", "middlewares", "lifecycle")
 
     def __init__(self) -> None:
         self.middlewares: list[Middleware] = []
-        self.own = Handlers()
+        self.lifecycle = Handlers()
         self.events = Handlers()
         self.exceptions: dict[type[BaseException], Handler] = {}
         self.children: dict[Registry, None] = {}
@@ -47,7 +47,7 @@ class Registry:
         """A registry that begins with what is here and receives what will come."""
         child = Registry()
         child.middlewares.extend(self.middlewares)
-        child.own.by_event.update(self.own.by_event)
+        child.lifecycle.by_event.update(self.lifecycle.by_event)
         child.events.by_event.update(self.events.by_event)
         child.exceptions.update(self.exceptions)
         self.children[child] = None
@@ -60,21 +60,21 @@ class Registry:
         for child in self.children:
             child.add_middleware(middleware)
 
-    def add_own(self, event: str, function: Function, *, once: bool) -> None:
+    def add_lifecycle(self, event: str, function: Function, *, once: bool) -> None:
         """Register a handler of the namespace's own events."""
         name = _ALIASES.get(event, event)
         handler = Handler(function, once=once, checked=False)
-        if name in _OWN:
-            handler.check_own(name, 1)
-        self.own.add(name, handler)
+        if name in _LIFECYCLE:
+            handler.check_lifecycle(name, 1)
+        self.lifecycle.add(name, handler)
         for child in self.children:
-            child.add_own(event, function, once=once)
+            child.add_lifecycle(event, function, once=once)
 
-    def remove_own(self, event: str, function: Function | None) -> None:
+    def remove_lifecycle(self, event: str, function: Function | None) -> None:
         """Remove a handler of the namespace's own events, or all of them."""
-        self.own.remove(_ALIASES.get(event, event), function)
+        self.lifecycle.remove(_ALIASES.get(event, event), function)
         for child in self.children:
-            child.remove_own(event, function)
+            child.remove_lifecycle(event, function)
 
     def add_event(
         self, event: str, function: Function, *, concurrent: bool = False, thread: bool = False
@@ -86,7 +86,7 @@ class Registry:
                     f"handlers of {event!r} are neither concurrent nor in a thread: let"
                     " socket.spawn() do what lasts"
                 )
-            self.add_own(event, function, once=False)
+            self.add_lifecycle(event, function, once=False)
             return
         check_name(event)
         handler = Handler(
@@ -97,7 +97,7 @@ class Registry:
             checked=event not in LIFE_CYCLE,
         )
         if event in LIFE_CYCLE:
-            handler.check_own(event, 1 + LIFE_CYCLE[event])
+            handler.check_lifecycle(event, 1 + LIFE_CYCLE[event])
         elif event in self.events.by_event:
             logger.warning(
                 "'%s' has a second handler, %s beside %s: both run for every event, one after the"
@@ -119,10 +119,10 @@ class Registry:
         for child in self.children:
             child.exceptions[kind] = self.exceptions[kind]
 
-    def take_own(self, event: str) -> tuple[Handler, ...]:
+    def take_lifecycle(self, event: str) -> tuple[Handler, ...]:
         """The handlers of an own event that happens now; those for once are used up."""
-        handlers = self.own.by_event.get(event, ())
+        handlers = self.lifecycle.by_event.get(event, ())
         for handler in handlers:
             if handler.once:
-                self.own.discard(event, handler)
+                self.lifecycle.discard(event, handler)
         return handlers

@@ -611,7 +611,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         changed in place.
         """
         check(middleware, "(event, args)", 2)
-        self.dispatch.own_extras().middlewares.append(middleware)
+        self.dispatch.own_interceptors().middlewares.append(middleware)
         return middleware
 
     def refused(self, error: Exception) -> None:
@@ -705,9 +705,9 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         self._session.send(packet)
         self.closed(REFUSED)
 
-    def greet(self, handlers: Iterable[Handler]) -> None:
+    def run_connection_handlers(self, handlers: Iterable[Handler]) -> None:
         """Run the handlers of ``connection``; the client's events wait until they are done."""
-        self.dispatch.greet(handlers, self._connection_failed)
+        self.dispatch.run_connection_handlers(handlers, self._connection_failed)
 
     def _connection_failed(self, error: BaseException | None) -> None:
         if error is not None:
@@ -769,7 +769,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         """Nobody listens to an event that has come: is somebody in the wrong place?"""
         self.nsp.unhandled(event)
 
-    def ended(self) -> None:
+    def left(self) -> None:
         """The handlers of ``disconnecting`` have run: the rooms are gone."""
         self._last_rooms = _NO_ROOMS
         self.dispatch = self.dispatch.retired()
