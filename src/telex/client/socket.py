@@ -616,6 +616,9 @@ class ClientSocket(Listening):
     def left(self) -> None:
         """Nothing to do: a client socket lives on."""
 
+    def settled(self) -> None:
+        """Nothing to do: a client socket lives on."""
+
     @property
     def expects_answers(self) -> bool:
         """Whether the server owes acknowledgements, to this socket or its neighbours."""

@@ -69,6 +69,10 @@ class Recipient(Protocol):
         """The handlers of ``disconnecting`` have run."""
         ...
 
+    def settled(self) -> None:
+        """None of its handlers runs at present."""
+        ...
+
     def unhandled(self, event: Any) -> None:
         """Nobody listens to an event that has come."""
         ...
@@ -170,6 +174,14 @@ class Dispatch:
         after.handlers = self.handlers
         after.interceptors = self.interceptors
         return after
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many tasks its handlers have, and how many bytes of events wait for them."""
+        beside = self._beside
+        if beside is None:
+            return int(self._busy), self._waiting
+        return self._busy + beside.running, self._waiting + beside.weight
 
     # -- registration -------------------------------------------------------------------
 
@@ -387,7 +399,7 @@ class Dispatch:
         except BaseException:  # the task has been cancelled, or the program ends
             self._runtime.call_later(_RESUME_AFTER, partial(self._go_on_beside, beside))
             raise
-        self._read_on_if_possible()
+        self._ended_beside(beside)
 
     def _go_on_beside(self, beside: Beside) -> None:
         """A task beside the queue has gone before its time: another takes its place."""
@@ -395,7 +407,12 @@ class Dispatch:
         if begin is not None:
             self._runtime.start(self._work_beside(begin, beside))
         else:
-            self._read_on_if_possible()
+            self._ended_beside(beside)
+
+    def _ended_beside(self, beside: Beside) -> None:
+        self._read_on_if_possible()
+        if not beside.running and not self._busy:
+            self._recipient.settled()
 
     def _read_on_if_possible(self) -> None:
         """Read the client again, if few enough of its events are here."""
@@ -761,20 +778,24 @@ class Dispatch:
             self._recipient.left()
 
     async def _leave(self, reason: str) -> None:
-        for event in ("disconnecting", "disconnect"):
-            for handler in self.find(event) or ():
-                if handler.once and not self._use_up(event, handler):
-                    continue
-                args = (self._recipient, reason) if handler.with_socket else (reason,)
-                try:
-                    result = handler.call(*handler.most(*args))
-                    if result.__class__ is CoroutineType:
-                        await result
-                except BaseException as error:
-                    logger.error(
-                        "handler of '%s' failed", shown(event), exc_info=reraise_fatal(error)
-                    )
-            self._recipient.left()
+        try:
+            for event in ("disconnecting", "disconnect"):
+                for handler in self.find(event) or ():
+                    if handler.once and not self._use_up(event, handler):
+                        continue
+                    args = (self._recipient, reason) if handler.with_socket else (reason,)
+                    try:
+                        result = handler.call(*handler.most(*args))
+                        if result.__class__ is CoroutineType:
+                            await result
+                    except BaseException as error:
+                        logger.error(
+                            "handler of '%s' failed", shown(event), exc_info=reraise_fatal(error)
+                        )
+                self._recipient.left()
+        finally:
+            if self._beside is None or not self._beside.running:
+                self._recipient.settled()
 
 
 class NullRecipient:
@@ -792,6 +813,9 @@ class NullRecipient:
         """Drop it."""
 
     def left(self) -> None:
+        """Drop it."""
+
+    def settled(self) -> None:
         """Drop it."""
 
 

@@ -17,6 +17,7 @@ from ..ids import new_id
 from ..parser.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Decoder, connect_payload
 from ..types import Request
 from .compiled_dispatch import fast_dispatch_of
+from .departed import Departed
 from .engine_socket import EngineSocket
 from .handshake import Handshake, HandshakeExtra
 from .namespace import Namespace
@@ -59,6 +60,7 @@ class Connection:
         "_pending_joins",
         "_conn",
         "_decoder",
+        "_departed",
         "_held",
         "_issued",
         "_runtime",
@@ -84,6 +86,7 @@ class Connection:
         self._conn = conn
         self._held: list[tuple[str, dict[str, Any]]] | None = None
         self._pending_joins = _NO_JOINS
+        self._departed: Departed | None = None
         session.on_message = self.receive
         session.on_close = self._session_closed
 
@@ -290,6 +293,17 @@ class Connection:
                 self._connect(name, auth)
 
     # -- leaving ----------------------------------------------------------------------------------
+
+    def departed(self, socket: Socket, tasks: int, size: int) -> None:
+        """A socket has left; its tasks go on, and ``size`` bytes of its events wait for them."""
+        if self._departed is None:
+            self._departed = Departed(self.session, self._runtime)
+        self._departed.add(socket, tasks, size)
+
+    def settled(self, socket: Socket) -> None:
+        """Nothing of a socket that has left runs any more."""
+        if self._departed is not None:
+            self._departed.settled(socket)
 
     def _socket_closed(self, socket: Socket) -> None:
         name = socket.nsp.name

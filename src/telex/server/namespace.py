@@ -122,6 +122,7 @@ class Namespace(NamespaceApi):
             )
         finally:
             self._pending -= 1
+            socket.settled()
         if socket.state is not PENDING:
             self.check_empty()  # the client has gone meanwhile
         elif refusal is None:

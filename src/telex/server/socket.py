@@ -15,6 +15,7 @@ from ..adapter.recovery import Kept, RecoveryLog, StoredSession
 from ..config import duration, refuse_keywords
 from ..engine.reasons import TRANSPORT_CLOSE
 from ..engine.session import Session
+from ..engine.session_core import OPEN
 from ..errors import AckTimeout, Disconnected, PacketError
 from ..events.acks import into_callback, into_future
 from ..events.dispatch import Dispatch, ExceptionHandlers, PacketMiddleware
@@ -89,6 +90,10 @@ class SocketClient(Protocol):
     def revision(self) -> int: ...
 
     def disconnect(self) -> None: ...
+
+    def departed(self, socket: Socket, tasks: int, size: int) -> None: ...
+
+    def settled(self, socket: Socket) -> None: ...
 
 
 class SocketNamespace(Protocol):
@@ -752,8 +757,17 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             settle(None, Disconnected(reason))
         if self._tasks is not None:
             self._tasks.cancel()
+        dispatch = self.dispatch
         if was_connected:
-            self.dispatch.leave(reason)
+            dispatch.leave(reason)
+        if self._session.state is not OPEN:
+            return
+        # The client stays, and may come back as another socket: what still runs is counted.
+        tasks, size = dispatch.load
+        if not was_connected and reason != REFUSED:
+            tasks = 1  # a middleware has not decided yet
+        if tasks:
+            self.client.departed(self, tasks, size)
 
     def _keep(self, log: RecoveryLog, pid: str, reason: str) -> None:
         """Let the client come back, if it has not left on purpose and was not sent away."""
@@ -773,6 +787,11 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         """The handlers of ``disconnecting`` have run: the rooms are gone."""
         self._last_rooms = _NO_ROOMS
         self.dispatch = self.dispatch.retired()
+
+    def settled(self) -> None:
+        """Neither a handler nor a middleware of the socket runs any more."""
+        if self.state is DISCONNECTED:
+            self.client.settled(self)
 
     def decode_failed(self, error: PacketError) -> None:
         """The client sent what cannot be decoded; the connection is about to be closed."""
