@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telex.engine import payload
-from telex.engine.client_session import CLOSE_TIMEOUT, CLOSED, CLOSING, NEVER, OPENED, OPENING
+from telex.engine.client_heartbeat import NEVER
+from telex.engine.client_session import CLOSE_TIMEOUT, State
 from telex.engine.packet import message
 from telex.errors import TransportError
 from tests.client.unit.wires import INTERVAL, TIMEOUT, Stage, Wire, open_packet
@@ -33,13 +34,12 @@ def error_of(stage: Stage) -> TransportError:
 def test_the_handshake(name: str) -> None:
     stage = Stage(name)
     session = stage.session
-    assert (session.state, session.id, session.deadline()) == (OPENING, None, NEVER)
-    wire = stage.opened()
+    assert (session.state, session.id, session.deadline()) == (State.OPENING, None, NEVER)
+    wire = stage.connected()
     assert (wire.name, wire.sid) == (name, None)
-    assert (session.state, session.id, session.transport) == (OPENED, "the id", wire)
-    assert (session.ping_interval, session.ping_timeout) == (INTERVAL, TIMEOUT)
-    assert [event[0] for event in stage.events[:2]] == ["handshake", "open"]
-    assert stage.events[0][1] == json.loads(open_packet()[1:])
+    assert (session.state, session.id, session.transport) == (State.OPEN, "the id", wire)
+    assert (session.heartbeat.interval, session.heartbeat.timeout) == (INTERVAL, TIMEOUT)
+    assert stage.events[0] == ("open", json.loads(open_packet()[1:]))
     assert stage.wakes == 1
 
 
@@ -53,7 +53,7 @@ def test_without_transports() -> None:
 
 def test_the_order_of_the_transports() -> None:
     stage = Stage("websocket", "polling")
-    assert stage.opened().name == "websocket"
+    assert stage.connected().name == "websocket"
     assert len(stage.wires) == 1, "a WebSocket needs no upgrade"
 
 
@@ -103,19 +103,18 @@ def test_open_packets_that_cannot_be_read(packet: str) -> None:
 
 def test_a_second_open_packet_means_nothing() -> None:
     stage = Stage("websocket")
-    stage.opened()
+    stage.connected()
     stage.wire.gives(open_packet(sid="another"))
     assert stage.session.id == "the id"
-    assert len(stage.named("open", "handshake")) == 2
+    assert len(stage.named("open")) == 1
 
 
-@pytest.mark.parametrize("event", ["handshake", "open"])
-def test_closing_while_it_opens(event: str) -> None:
+def test_closing_while_it_opens() -> None:
     """A handler closes the session: nothing more is done for it."""
     stage = Stage(*BOTH)
-    stage.reacting[event] = lambda: stage.session.end("forced close")
+    stage.reacting["open"] = lambda: stage.session.end("forced close")
     stage.session.send(message("never sent"))
-    stage.opened()
+    stage.connected()
     assert stage.ends == ["forced close"]
     assert [wire.ended for wire in stage.wires] == ["closed"]
     assert not stage.wire.batches
@@ -128,7 +127,7 @@ def test_a_transport_that_cannot_connect() -> None:
     error = error_of(stage)
     assert (error.message, error.description) == ("xhr poll error", 503)
     assert stage.named("close") == [("close", "transport error", error)]
-    assert (stage.session.state, stage.session.transport) == (CLOSED, None)
+    assert (stage.session.state, stage.session.transport) == (State.CLOSED, None)
     assert len(stage.wires) == 1
 
 
@@ -169,13 +168,13 @@ def test_the_last_transport_fails_too() -> None:
 
 
 def test_remembering_the_websocket() -> None:
-    stage = Stage(*BOTH, prior=True)
-    assert stage.opened().name == "websocket"
-    assert Stage("polling", prior=True).opened().name == "polling"
+    stage = Stage(*BOTH, websocket_first=True)
+    assert stage.connected().name == "websocket"
+    assert Stage("polling", websocket_first=True).connected().name == "polling"
 
 
 def test_the_websocket_that_was_remembered_fails() -> None:
-    stage = Stage(*BOTH, prior=True, try_all=True)
+    stage = Stage(*BOTH, websocket_first=True, try_all=True)
     stage.session.open()
     assert stage.wire.name == "websocket"
     stage.wire.fails()
@@ -200,7 +199,7 @@ def test_the_websocket_that_was_remembered_fails() -> None:
 )
 def test_messages(protocol: int, item: Any, expected: Any) -> None:
     stage = Stage("websocket", protocol=protocol)
-    stage.opened().gives(item)
+    stage.connected().gives(item)
     assert stage.came == [expected]
 
 
@@ -208,7 +207,7 @@ def test_messages(protocol: int, item: Any, expected: Any) -> None:
 @pytest.mark.parametrize("item", ["7", "x", "", "9nonsense"])
 def test_unknown_packets(protocol: int, item: str) -> None:
     stage = Stage("websocket", protocol=protocol)
-    stage.opened().gives(item)
+    stage.connected().gives(item)
     assert error_of(stage).message == "server error"
     assert stage.ends == ["transport error"]
 
@@ -216,14 +215,14 @@ def test_unknown_packets(protocol: int, item: str) -> None:
 @pytest.mark.parametrize("item", [b"", b"\x02", b"message"])
 def test_binary_packets_of_revision_3(item: bytes) -> None:
     stage = Stage("websocket", protocol=3)
-    stage.opened().gives(item)
+    stage.connected().gives(item)
     assert error_of(stage).description == "a binary packet is no message"
 
 
 @pytest.mark.parametrize(("protocol", "item"), [(4, "3"), (4, "3probe"), (3, "2")])
 def test_heartbeats_in_the_wrong_direction_mean_nothing(protocol: int, item: str) -> None:
     stage = Stage("websocket", protocol=protocol)
-    stage.opened()
+    stage.connected()
     before = stage.session.deadline()
     stage.wire.gives(item, "5", "6", "4still here")
     assert stage.came == ["still here"]
@@ -233,7 +232,7 @@ def test_heartbeats_in_the_wrong_direction_mean_nothing(protocol: int, item: str
 
 def test_the_server_closes_the_session() -> None:
     stage = Stage("websocket")
-    stage.opened().gives("1", "4too late")
+    stage.connected().gives("1", "4too late")
     assert stage.ends == ["transport close"]
     assert stage.wire.ended == "closed"
     assert stage.came == []
@@ -241,7 +240,7 @@ def test_the_server_closes_the_session() -> None:
 
 def test_the_websocket_closes() -> None:
     stage = Stage("websocket")
-    stage.opened().closes()
+    stage.connected().closes()
     [(_, reason, details)] = stage.named("close")
     assert (reason, details.description) == ("transport close", "closed by the server")
 
@@ -249,10 +248,10 @@ def test_the_websocket_closes() -> None:
 def test_only_who_watches_sees_packets() -> None:
     for watched in (False, True):
         stage = Stage("websocket", watched=watched)
-        stage.opened().gives("4hello")
+        stage.connected().gives("4hello")
         stage.say("answer")
-        seen = stage.named("packet", "packet_create", "heartbeat", "flush")
-        expected = ["packet", "heartbeat"] * 2 + ["packet_create", "flush"]
+        seen = stage.named("packet", "packet_create", "flush")
+        expected = ["packet"] * 2 + ["packet_create", "flush"]
         assert [event[0] for event in seen] == (expected if watched else [])
 
 
@@ -261,7 +260,7 @@ def test_only_who_watches_sees_packets() -> None:
 
 def test_pings_are_answered() -> None:
     stage = Stage("websocket")
-    wire = stage.opened()
+    wire = stage.connected()
     for _ in range(5):
         stage.advance(INTERVAL + TIMEOUT - 0.001)
         wire.gives("2")
@@ -273,13 +272,13 @@ def test_pings_are_answered() -> None:
 
 def test_a_server_that_falls_silent() -> None:
     stage = Stage("websocket")
-    wire = stage.opened()
+    wire = stage.connected()
     assert stage.session.deadline() == stage.clock.now + INTERVAL + TIMEOUT
     stage.advance(INTERVAL + TIMEOUT - 0.001)
-    assert not stage.session.overdue()
+    assert not stage.session.heartbeat.overdue()
     wire.gives("4a message is no heartbeat")
     stage.clock.advance(0.001)
-    assert stage.session.overdue()
+    assert stage.session.heartbeat.overdue()
     stage.session.tick()
     assert stage.ends == ["ping timeout"]
     assert wire.ended == "abandoned"
@@ -288,7 +287,7 @@ def test_a_server_that_falls_silent() -> None:
 
 def test_pings_of_revision_3() -> None:
     stage = Stage("websocket", protocol=3)
-    wire = stage.opened()
+    wire = stage.connected()
     for _ in range(3):
         stage.advance(INTERVAL)
         stage.session.flush()
@@ -299,14 +298,14 @@ def test_pings_of_revision_3() -> None:
     stage.advance(INTERVAL)
     stage.advance(TIMEOUT - 0.001)
     assert not stage.ends
-    assert not stage.session.overdue()
+    assert not stage.session.heartbeat.overdue()
     stage.advance(0.001)
     assert stage.ends == ["ping timeout"]
 
 
 def test_whatever_comes_is_a_sign_of_life_in_revision_3() -> None:
     stage = Stage("websocket", protocol=3)
-    wire = stage.opened()
+    wire = stage.connected()
     stage.advance(INTERVAL)
     for _ in range(5):
         stage.advance(TIMEOUT - 0.001)
@@ -320,7 +319,7 @@ def test_whatever_comes_is_a_sign_of_life_in_revision_3() -> None:
 @pytest.mark.parametrize("name", BOTH)
 def test_a_server_that_is_not_read_hears_that_we_live(name: str, protocol: int, beat: str) -> None:
     stage = Stage(name, protocol=protocol, upgrade=False)
-    wire = stage.opened()
+    wire = stage.connected()
     stage.advance(INTERVAL / 2)
     stage.session.hold()
     stage.session.hold()
@@ -343,7 +342,7 @@ def test_holding_what_is_not_open() -> None:
     stage = Stage("polling")
     stage.session.hold()
     stage.session.release()
-    stage.opened()
+    stage.connected()
     assert not stage.wire.held
 
 
@@ -352,7 +351,7 @@ def test_holding_what_is_not_open() -> None:
 
 def test_a_cork_that_fails_is_told_again() -> None:
     stage = Stage("websocket")
-    wire = stage.opened()
+    wire = stage.connected()
     cork, stage.session.cork = stage.session.cork, lambda: stage.named("nothing")[0]
     with pytest.raises(IndexError):
         stage.session.send(message("a"))
@@ -365,7 +364,7 @@ def test_a_cork_that_fails_is_told_again() -> None:
 
 def test_one_flush_for_all_that_a_turn_sends() -> None:
     stage = Stage("websocket")
-    wire = stage.opened()
+    wire = stage.connected()
     for number in range(3):
         stage.session.send(message(str(number)))
     assert (stage.corks, wire.batches) == (1, [])
@@ -381,7 +380,7 @@ def test_one_flush_for_all_that_a_turn_sends() -> None:
 @pytest.mark.parametrize("name", BOTH)
 def test_one_batch_at_a_time(name: str) -> None:
     stage = Stage(name, upgrade=False)
-    wire = stage.opened()
+    wire = stage.connected()
     wire.slow = True
     stage.say("first")
     stage.say("second")
@@ -406,7 +405,7 @@ def test_no_request_is_larger_than_the_server_takes(
 ) -> None:
     """Unless a single packet is; and all packets arrive, in order."""
     stage = Stage("polling", protocol=protocol)
-    wire = stage.opened(maxPayload=limit)
+    wire = stage.connected(maxPayload=limit)
     stage.say(*texts)
     sent: list[str | bytes] = []
     while wire.batches:
@@ -423,7 +422,7 @@ def test_no_request_is_larger_than_the_server_takes(
 def test_requests_are_filled(sizes: list[int]) -> None:
     """The first packet of a request would not have fitted into the one before."""
     stage = Stage("polling")
-    wire = stage.opened(maxPayload=60)
+    wire = stage.connected(maxPayload=60)
     stage.say(*("x" * size for size in sizes))
     requests: list[int] = []
     while wire.batches:
@@ -436,7 +435,7 @@ def test_requests_are_filled(sizes: list[int]) -> None:
 
 def test_a_websocket_takes_everything_at_once() -> None:
     stage = Stage("websocket")
-    wire = stage.opened(maxPayload=10)
+    wire = stage.connected(maxPayload=10)
     stage.say(*("x" * 9 for _ in range(5)))
     assert [len(batch) for batch in wire.batches] == [5]
 
@@ -444,7 +443,7 @@ def test_a_websocket_takes_everything_at_once() -> None:
 @pytest.mark.parametrize("limit", [0, None])
 def test_servers_without_a_limit(limit: int | None) -> None:
     stage = Stage("polling")
-    wire = stage.opened(maxPayload=limit)
+    wire = stage.connected(maxPayload=limit)
     stage.say("x" * 2_000_000, "y" * 2_000_000)
     assert [len(batch) for batch in wire.batches] == [2]
 
@@ -455,7 +454,7 @@ def test_servers_without_a_limit(limit: int | None) -> None:
 def probing(**options: Any) -> tuple[Stage, Wire, Wire]:
     """A session over polling, and the WebSocket that is to take it over."""
     stage = Stage(*BOTH, **options)
-    polling = stage.opened()
+    polling = stage.connected()
     [_, probe] = stage.wires
     assert (probe.name, probe.sid) == ("websocket", "the id")
     return stage, polling, probe
@@ -520,7 +519,7 @@ def test_when_there_is_no_upgrade(
     transports: tuple[str, ...], options: dict[str, Any], upgrades: list[str]
 ) -> None:
     stage = Stage(*transports, **options)
-    stage.opened(upgrades=upgrades)
+    stage.connected(upgrades=upgrades)
     assert len(stage.wires) == 1
 
 
@@ -604,7 +603,7 @@ def test_polling_breaks_while_it_stops() -> None:
     polling.fails("xhr poll error")
     assert stage.ends == ["transport error"]
     assert (polling.ended, probe.ended) == ("abandoned", "abandoned")
-    assert not stage.session.upgrading or stage.session.state is CLOSED
+    assert not stage.session.upgrading or stage.session.state is State.CLOSED
 
 
 def test_the_session_ends_while_it_probes() -> None:
@@ -620,7 +619,7 @@ def test_closing_waits_for_the_upgrade() -> None:
     stage, polling, probe = upgrading()
     stage.session.send(message("the last words"))
     stage.session.close()
-    assert stage.session.state is CLOSING
+    assert stage.session.state is State.CLOSING
     stage.session.flush()
     assert not stage.ends
     polling.gives("6")
@@ -677,13 +676,13 @@ def test_closing_before_it_is_open() -> None:
 @pytest.mark.parametrize("name", BOTH)
 def test_closing_sends_what_is_queued(name: str) -> None:
     stage = Stage(name, upgrade=False)
-    wire = stage.opened()
+    wire = stage.connected()
     wire.slow = True
     stage.say("first")
     stage.session.send(message("second"))
     stage.session.close()
     stage.session.close()
-    assert stage.session.state is CLOSING
+    assert stage.session.state is State.CLOSING
     stage.say("dropped")
     assert wire.takes() == ["4first"]
     assert wire.takes() == ["4second"]
@@ -694,7 +693,7 @@ def test_closing_sends_what_is_queued(name: str) -> None:
 
 def test_what_still_comes_while_it_closes() -> None:
     stage = Stage("polling", upgrade=False)
-    wire = stage.opened()
+    wire = stage.connected()
     stage.say("under way")
     stage.session.close()
     wire.gives("4not lost")
@@ -705,7 +704,7 @@ def test_what_still_comes_while_it_closes() -> None:
 
 def test_a_server_that_does_not_let_us_close() -> None:
     stage = Stage("polling", upgrade=False)
-    wire = stage.opened()
+    wire = stage.connected()
     stage.say("never taken")
     before = stage.wakes
     stage.session.close()
@@ -720,7 +719,7 @@ def test_a_server_that_does_not_let_us_close() -> None:
 
 def test_the_end_is_told_once() -> None:
     stage = Stage("websocket")
-    wire = stage.opened()
+    wire = stage.connected()
     stage.session.send(message("never sent"))
     stage.reacting["close"] = stage.session.close
     stage.session.end("ping timeout")

@@ -19,7 +19,8 @@ from hypothesis.stateful import (
 )
 
 from telex.engine import payload
-from telex.engine.client_session import CLOSED, NEVER, OPENED, OPENING, ClientSession
+from telex.engine.client_heartbeat import NEVER
+from telex.engine.client_session import ClientSession, State
 from telex.engine.packet import message
 from tests.client.unit.wires import Item, Stage, Wire, open_packet
 
@@ -133,7 +134,7 @@ class SessionMachine(RuleBasedStateMachine):
     def user_sends(self, size: int) -> None:
         text = f"{self.number}:".ljust(size, "x")
         self.number += 1
-        if self.session.state in (OPENING, OPENED):
+        if self.session.state in (State.OPENING, State.OPEN):
             self.sent.append(text)
         self.session.send(message(text))
 
@@ -144,7 +145,7 @@ class SessionMachine(RuleBasedStateMachine):
             self.flushed = self.stage.corks
             self.session.flush()
 
-    @precondition(lambda self: self.session.state is OPENED)
+    @precondition(lambda self: self.session.state is State.OPEN)
     @rule()
     def user_holds(self) -> None:
         self.session.hold()
@@ -161,7 +162,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     # -- the network ----------------------------------------------------------------------
 
-    @precondition(lambda self: self.session.state is OPENING and self.stage.wires)
+    @precondition(lambda self: self.session.state is State.OPENING and self.stage.wires)
     @rule()
     def the_server_opens(self) -> None:
         wire = self.stage.wire
@@ -170,7 +171,7 @@ class SessionMachine(RuleBasedStateMachine):
             self.server.upgraded = True
         wire.gives(open_packet(maxPayload=LIMIT))
 
-    @precondition(lambda self: self.session.state is OPENING and self.stage.wires)
+    @precondition(lambda self: self.session.state is State.OPENING and self.stage.wires)
     @rule()
     def a_transport_cannot_connect(self) -> None:
         self.stage.wire.fails()
@@ -202,11 +203,11 @@ class SessionMachine(RuleBasedStateMachine):
             self.server.sends.append(text)
             self.server.queue.append(f"4{text}")
 
-    @precondition(lambda self: self.server.queue and self.session.state is not OPENING)
+    @precondition(lambda self: self.server.queue and self.session.state is not State.OPENING)
     @rule()
     def what_the_server_sent_arrives(self) -> None:
         wire = self.here
-        if wire is None or wire.ended is not None or self.session.state is OPENING:
+        if wire is None or wire.ended is not None or self.session.state is State.OPENING:
             return
         if wire.name == "polling":
             if not wire.asking or not self.server.queue:
@@ -270,7 +271,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["fails", "closes", "1", "7"]))
     def the_connection_ends(self, how: str) -> None:
         wire = self.here
-        if wire is None or self.session.state is OPENING:
+        if wire is None or self.session.state is State.OPENING:
             return
         if how == "fails":
             wire.fails()
@@ -295,7 +296,7 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.protocol == 4)
     @rule()
     def the_server_pings(self) -> None:
-        if self.session.state is OPENED:
+        if self.session.state is State.OPEN:
             self.server.queue.append("2")
 
     # -- what always holds ----------------------------------------------------------------
@@ -310,7 +311,7 @@ class SessionMachine(RuleBasedStateMachine):
     def the_end_is_told_once_and_complete(self) -> None:
         assert len(self.stage.ends) <= 1
         if self.ended:
-            assert self.session.state is CLOSED
+            assert self.session.state is State.CLOSED
             assert self.session.deadline() == NEVER
             assert (self.session.transport, self.session.id) == (None, None)
             assert all(wire.ended for wire in self.stage.wires)
@@ -328,14 +329,14 @@ class SessionMachine(RuleBasedStateMachine):
     def nothing_waits_without_a_reason(self) -> None:
         """What is queued is going to leave: a turn ends, a request ends, an upgrade ends."""
         wire: Any = self.session.transport
-        if self.session._buffer and self.session.state is not OPENING:
+        if self.session._buffer and self.session.state is not State.OPENING:
             assert self.to_flush or self.session.upgrading or not wire.writable
 
     def teardown(self) -> None:
         """Without further trouble everything arrives."""
         if not hasattr(self, "stage") or self.stage.ends:
             return
-        if self.session.state is OPENING:
+        if self.session.state is State.OPENING:
             self.the_server_opens()
         self.session.release()
         for _ in range(len(self.sent) + len(self.server.sends) + 10):

@@ -10,10 +10,11 @@ from ..config import read
 from ..events.runtime import Runtime
 from ..parser.choice import choose
 from ..server_url import parse
-from .engine import ClientEngine, running_loop
+from .engine import ClientEngine
 from .manager import Manager
 from .network import Network
 from .options import ClientOptions, EngineClientOptions
+from .session_host import running_loop
 from .socket import ClientSocket
 
 _OWN = ("auth", "ack_timeout", "retries", "force_new", "multiplex", "auto_connect")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from .._log import logger, shown
 from ..config import read
-from ..engine.client_session import FORCED_CLOSE, Details
+from ..engine.client_host import Details
+from ..engine.client_session import FORCED_CLOSE
 from ..errors import ConnectError, PacketError
 from ..events.emitter import Events
 from ..events.handlers import Handlers
@@ -20,9 +22,10 @@ from ..parser.packet import CONNECT, Decoder
 from ..server_url import ServerUrl, parse
 from ..wire import EncodedPacket
 from .backoff import Backoff
-from .engine import ClientEngine, running_loop
+from .engine import ClientEngine
 from .network import MAX_MESSAGE, Network
 from .options import Auth, ClientOptions
+from .session_host import EngineCallbacks, running_loop
 from .socket import ClientSocket
 
 MAX_ATTACHMENTS = 10_000
@@ -167,7 +170,7 @@ class Manager(Events):
     def _open(self) -> None:
         self.runtime.here("open", _CURE)
         loop = running_loop()
-        if self.engine is not None and self.engine.is_stranded:
+        if self.engine is not None and self.engine.host.is_stranded:
             self.engine, self.ready_state = None, "closed"  # its loop has been closed
             self._leaving.clear()
         if self.ready_state != "closed":
@@ -175,7 +178,14 @@ class Manager(Events):
         self._forget_retry()
         self.ready_state = "opening"
         self._stopped = False
-        engine = ClientEngine(self._network, self.runtime, self._engine_event)
+        callbacks = EngineCallbacks(
+            self._opened,
+            self._engine_failed,
+            self._engine_closed,
+            partial(self._tell, "ping"),
+            partial(self._tell, "pong"),
+        )
+        engine = ClientEngine(self._network, self.runtime, callbacks)
         self.engine = engine
         self._leaving.add(engine)
         if self.timeout is not None:
@@ -187,22 +197,17 @@ class Manager(Events):
         if self.ready_state == "opening":
             self._open_failed(ConnectError("timeout"))
 
-    def _engine_event(self, event: str, args: tuple[Any, ...]) -> None:
-        """The engine of this moment has something to tell."""
-        if event == "open":
-            self._opened()
-        elif event == "error":
-            if self.ready_state == "opening":
-                self._open_failed(args[0])
-            else:
-                self._tell_error(args[0])
-        elif event == "close":
-            if self.ready_state == "opening":  # no error: closed before it was open
-                self._open_failed(ConnectError(args[0]))
-            elif self.ready_state == "open":
-                self._closed(args[0], args[1])
-        elif event in ("ping", "pong"):
-            self._tell(event, *args)
+    def _engine_failed(self, error: ConnectError) -> None:
+        if self.ready_state == "opening":
+            self._open_failed(error)
+        else:
+            self._tell_error(error)
+
+    def _engine_closed(self, reason: str, details: Any) -> None:
+        if self.ready_state == "opening":  # no error: closed before it was open
+            self._open_failed(ConnectError(reason))
+        elif self.ready_state == "open":
+            self._closed(reason, details)
 
     def _opened(self) -> None:
         engine = self.engine
@@ -258,7 +263,7 @@ class Manager(Events):
         engine, self.engine = self.engine, None
         self._decoder = None
         if engine is not None:
-            engine.leave(lambda: self._leaving.discard(engine), error)
+            engine.host.leave(lambda: self._leaving.discard(engine), error)
 
     # -- reconnecting -----------------------------------------------------------------------
 
@@ -344,7 +349,7 @@ class Manager(Events):
         """Wait until the connections that are being closed have gone."""
         for engine in list(self._leaving):
             if engine is not self.engine:
-                await engine.wait_closed()
+                await engine.host.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from .._log import logger, shown
 from ..config import duration, refuse_keywords
-from ..engine.client_session import Details
+from ..engine.client_host import Details
 from ..errors import (
     ConfigurationError,
     ConnectError,
@@ -44,11 +44,12 @@ from ..parser.packet import (
     event_arguments,
 )
 from ..wire import EncodedPacket
-from .engine import ClientEngine, running_loop
+from .engine import ClientEngine
 from .offsets import is_offset
 from .options import Auth, ClientOptions
 from .outbox import Outgoing, Retried, RetryQueue
 from .receive_queue import HEAVIEST, ReceiveQueue
+from .session_host import running_loop
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -728,14 +729,14 @@ class ClientSocket(Listening):
         engine = self._manager.engine
         if engine is None or not self.connected or self._doubting:
             return False
-        return not engine.session.overdue()
+        return not engine.session.heartbeat.overdue()
 
     def _doubt(self) -> None:
         """The server is overdue: look again when what has come meanwhile has been read."""
         engine = self._manager.engine
         if self.connected and engine is not None and not self._doubting:
             self._doubting = True
-            engine.look_again(self._believe)
+            engine.host.look_again(self._believe)
 
     def _believe(self) -> None:
         self._doubting = False
@@ -753,7 +754,7 @@ class ClientSocket(Listening):
     async def _wait_writable(self) -> None:
         engine = self._manager.engine
         if engine is not None and self.connected:
-            await engine.wait_writable()
+            await engine.host.wait_writable()
 
     def send(self, *args: Any, ack: Function | None = None) -> Completion:
         """Emit the event ``message``."""

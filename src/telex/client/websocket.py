@@ -16,7 +16,8 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows import picows as _picows
 
 from .._log import logger, shown
-from ..engine.client_session import ClientSession, Details
+from ..engine.client_host import Details
+from ..engine.client_session import ClientSession
 from ..errors import TransportError
 from ..websocket.picows import SILENCE
 from ..wire import EncodedPacket
@@ -72,7 +73,7 @@ class WebSocketTransport(WSListener):
         self._kind: WSMsgType | None = None
         self._fragments: bytearray | None = None
         self._life = asyncio.get_running_loop().create_task(self._run())
-        self._patience: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
         keep(self._life)
 
     # -- opening and the end --------------------------------------------------------------
@@ -180,9 +181,9 @@ class WebSocketTransport(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection has gone."""
         self.writable = False
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
         if self._ended:
             return
         handshake: Any = transport.close_handshake  # None if the connection was cut
@@ -202,7 +203,7 @@ class WebSocketTransport(WSListener):
         self._ended = True
         self.writable = False
         socket.send_close(WSCloseCode.OK)
-        self._patience = asyncio.get_running_loop().call_later(GOODBYE_TIMEOUT, self._hang_up)
+        self._close_timer = asyncio.get_running_loop().call_later(GOODBYE_TIMEOUT, self._hang_up)
 
     def _hang_up(self) -> None:
         if self._socket is not None and not self._socket.is_disconnected:

@@ -197,6 +197,25 @@ def decode3_binary(body: bytes) -> Iterator[str | bytes]:
         yield _packet3(item)
 
 
+def fitting(packets: Sequence[EncodedPacket], limit: int, protocol: int) -> int:
+    """How many packets of a client fit into a payload of ``limit`` bytes: at least one."""
+    size = count = 0
+    for packet in packets:
+        size += _size(packet, protocol)
+        if count and size > limit:
+            break
+        count += 1
+    return count
+
+
+def _size(packet: EncodedPacket, protocol: int) -> int:
+    """How many bytes a packet adds to a payload of a client, or a few more."""
+    if protocol == 4 and packet.text is not None and not packet.attachments:
+        return len(packet.text) + 1
+    size = 16 if packet.text is None else len(packet.text) + 16
+    return size + sum(16 + (len(data) + 2) // 3 * 4 for data in packet.attachments)
+
+
 # -- JSONP (revision 3) ----------------------------------------------------------------
 
 

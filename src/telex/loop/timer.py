@@ -1,14 +1,39 @@
-"""The one timer behind all the deadlines of a schedule."""
+"""The one timer behind all the deadlines of a server, or of a connection."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context, copy_context
+from typing import Protocol
 
-from ..deadlines import NEVER, Schedule
+from ..deadlines import NEVER
+from ..types import Clock
 
 LATE = 0.5
 """A timer that is this late (in seconds) lets what has arrived meanwhile be read first."""
+
+
+class Deadlines(Protocol):
+    """What a timer ticks: a ``Schedule``, or anything else that has deadlines.
+
+    ``clock`` gives the time in seconds. The timer puts a function into ``wake`` that is to be
+    called with each deadline that is earlier than ``armed``, the one that it waits for.
+    """
+
+    @property
+    def clock(self) -> Clock: ...
+
+    armed: float
+    wake: Callable[[float], None]
+
+    def rearm(self) -> float:
+        """The next deadline, from now on in ``armed``; infinity if there is none."""
+        ...
+
+    def tick(self, now: float) -> object:
+        """Do what is due."""
+        ...
 
 
 class LoopTimer:
@@ -16,7 +41,7 @@ class LoopTimer:
 
     __slots__ = ("_context", "_deadline", "_loop", "_postponed", "_schedule", "_timer")
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Deadlines) -> None:
         self._schedule = schedule
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = NEVER

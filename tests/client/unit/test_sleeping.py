@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 
-from telex.client import engine
+from telex.client import session_host
 from tests.client.unit.scripted import Scripted, let_in
 from tests.features.scripts import Calls, until
 
 
 async def test_the_server_has_gone_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of the machine says so; what is emitted goes over the next connection."""
-    awake = engine.elapsed()
+    awake = session_host.elapsed()
     slept = [0.0]
-    monkeypatch.setattr(engine, "elapsed", lambda: awake + slept[0])
+    monkeypatch.setattr(session_host, "elapsed", lambda: awake + slept[0])
     async with Scripted() as server:
         socket = server.connect()
         await socket
@@ -37,9 +37,9 @@ async def test_the_server_has_gone_meanwhile(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_the_server_has_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its ping was there, unread: the connection goes on, and nothing is out of order."""
-    awake = engine.elapsed()
+    awake = session_host.elapsed()
     slept = [0.0]
-    monkeypatch.setattr(engine, "elapsed", lambda: awake + slept[0])
+    monkeypatch.setattr(session_host, "elapsed", lambda: awake + slept[0])
     async with Scripted(let_in) as server:
         socket = server.connect()
         await socket

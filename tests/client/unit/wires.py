@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from telex.engine.client_session import ClientSession, Details
+from telex.engine.client_host import ClientTransport, Details
+from telex.engine.client_session import ClientSession
 from telex.engine.packet import message
 from telex.errors import TransportError
 from telex.wire import EncodedPacket
@@ -179,13 +180,14 @@ class Stage:
         self.reacting: dict[str, Callable[[], object]] = {}
         self.session = ClientSession(
             self,
+            self,
             self.clock,
             protocol=protocol,
             transports=transports,
             cork=self._cork,
             **options,
         )
-        self.session.watched = watched
+        self.session.watcher = self if watched else None
         self.session.on_message = lambda data, pos: self.came.append(data[pos:])
 
     # -- the host -------------------------------------------------------------------------
@@ -195,10 +197,46 @@ class Stage:
         self.wires.append(wire)
         return wire
 
-    def happened(self, event: str, *args: Any) -> None:
+    def _note(self, event: str, *args: Any) -> None:
         self.events.append((event, *args))
         if event in self.reacting:
             self.reacting[event]()
+
+    def opened(self, handshake: dict[str, Any]) -> None:
+        self._note("open", handshake)
+
+    def drained(self) -> None:
+        self._note("drain")
+
+    def failed(self, error: TransportError) -> None:
+        self._note("error", error)
+
+    def ended(self, reason: str, details: Any) -> None:
+        self._note("close", reason, details)
+
+    def pinged(self) -> None:
+        self._note("ping")
+
+    def ponged(self, latency: float) -> None:
+        self._note("pong", latency)
+
+    def upgrading(self, transport: ClientTransport) -> None:
+        self._note("upgrading", transport)
+
+    def upgraded(self, transport: ClientTransport) -> None:
+        self._note("upgrade", transport)
+
+    def upgrade_failed(self, error: TransportError) -> None:
+        self._note("upgrade_error", error)
+
+    def received(self, data: Item) -> None:
+        self._note("packet", data)
+
+    def created(self, packet: EncodedPacket) -> None:
+        self._note("packet_create", packet)
+
+    def flushed(self) -> None:
+        self._note("flush")
 
     def wake(self) -> None:
         self.wakes += 1
@@ -228,7 +266,7 @@ class Stage:
             self.session.send(message(text))
         self.session.flush()
 
-    def opened(self, **changes: Any) -> Wire:
+    def connected(self, **changes: Any) -> Wire:
         """Connect over the first transport."""
         self.session.open()
         wire = self.wire
