@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from telex import Ack, ConnectError, Namespace, Request, Server, Socket
+from telex import Ack, ConnectError, Request, Server, Socket
+from telex.adapter.base import AdapterHost
 from telex.adapter.memory import InMemoryAdapter
 
 INDEX = b"""<!doctype html>
@@ -140,8 +141,8 @@ def ways_to_make_a_server() -> list[Server]:
     ]
 
 
-def adapter(namespace: Namespace) -> InMemoryAdapter:
-    return InMemoryAdapter()
+def adapter(host: AdapterHost) -> InMemoryAdapter:
+    return InMemoryAdapter(host)
 
 
 def settings_by_property() -> Server:

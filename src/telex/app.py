@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, overload
 
-from .adapter.base import Adapter, BroadcastTarget
+from .adapter.base import Adapter, AdapterHost, BroadcastTarget
 from .config import Origins, ServerOptions, read
 from .engine_server import EngineApi, EngineServer, Hosted, asgi_application
 from .errors import ConfigurationError
@@ -65,7 +66,7 @@ class Server(NamespaceApi, Hosted):
             other=None if app is None or isinstance(app, int) else asgi_application(app),
             serve_client=self._options.serve_client,
         )
-        front.on_bind = self._core.runtime.bind
+        front.on_bind = self._core.start
         front.on_shutdown = self.close_connections
         engine = EngineApi(self._core.engine, front, self._core.opened)
         Hosted.__init__(self, front, engine, app if isinstance(app, int) else 3000)
@@ -103,18 +104,21 @@ class Server(NamespaceApi, Hosted):
 
     @property
     def adapter(self) -> Adapter:
-        """The adapter of ``/``; set ``callable(namespace) -> adapter`` to use another.
+        """The adapter of ``/``; set ``callable(host) -> adapter`` to use another.
 
         Only before the first connection: every namespace gets a new one.
         """
         return self._root.adapter
 
     @adapter.setter
-    def adapter(self, make: Callable[[Namespace], Adapter]) -> None:
+    def adapter(self, make: Callable[[AdapterHost], Adapter]) -> None:
         if not callable(make):
-            raise ConfigurationError("adapter must be callable(namespace) -> adapter")
+            raise ConfigurationError("adapter must be callable(host) -> adapter")
         self._core.use_adapter(make)
         self._everybody = BroadcastOperator(self._root.parts, BroadcastTarget())
+
+    def _server_events(self) -> Adapter:
+        return self._root.adapter
 
     @property
     def server(self) -> Server:
@@ -184,7 +188,7 @@ class Server(NamespaceApi, Hosted):
     async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, Any]]:
         """For ``FastAPI(lifespan=io.lifespan)``: closes the server with the application."""
         self._front.bind()
-        self._core.engine.closing = False
+        self._core.start(asyncio.get_running_loop())
         try:
             yield {}
         finally:

@@ -168,7 +168,7 @@ class ServerOptions(EngineOptions):
         _count("max_attachments", self.max_attachments, "attachments")
         _count("max_dynamic_namespaces", self.max_dynamic_namespaces, "namespaces")
         if self.adapter is not None and not callable(self.adapter):
-            raise ConfigurationError("adapter must be callable(namespace) -> adapter")
+            raise ConfigurationError("adapter must be callable(host) -> adapter")
         if self.handshake_extra is not None and not callable(self.handshake_extra):
             raise ConfigurationError("handshake_extra must be callable(request) -> dict")
         _one_of("id_source", self.id_source, ("random", "engine", "random_for_all"))

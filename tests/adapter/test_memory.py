@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
-from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from telex.adapter.base import Adapter, BroadcastTarget
+from telex.adapter.base import BroadcastTarget
 from telex.adapter.memory import InMemoryAdapter
+from telex.adapter.recovery import RecoveryLog, RecoveryMemory
 from telex.loop.turns import DISCONNECTS_PER_TURN
-from telex.wire import EncodedPacket
-from tests.support.doubles import RecordingPeer
+from tests.support.doubles import RecordingAnswers, RecordingHost, RecordingPeer, VirtualClock
 
-PACKET = EncodedPacket(b'42["x"]')
+EVENT = ["x"]
 
 
 def make(*sids: str) -> tuple[InMemoryAdapter, dict[str, RecordingPeer]]:
-    adapter = InMemoryAdapter()
+    adapter = InMemoryAdapter(RecordingHost())
     peers = {sid: RecordingPeer(sid) for sid in sids}
     for peer in peers.values():
         adapter.add(peer)
@@ -35,7 +34,7 @@ def target(
     )
 
 
-def ids(adapter: Adapter, of: BroadcastTarget) -> list[str]:
+def ids(adapter: InMemoryAdapter, of: BroadcastTarget) -> list[str]:
     return [peer.id for peer in adapter.peers(of)]
 
 
@@ -94,11 +93,12 @@ class TestMembership:
         done: list[Awaitable[None]] = [
             adapter.join("a", ["x"]),
             adapter.leave("a", ["x"]),
-            adapter.broadcast(PACKET, target()),
+            adapter.broadcast(EVENT, target()),
             adapter.join_all(target(), ["x"]),
             adapter.leave_all(target(), ["x"]),
             adapter.disconnect_all(target(), close=False),
             adapter.server_side_emit(["x"]),
+            adapter.start(),
         ]
         for each in done:
             await each
@@ -107,11 +107,12 @@ class TestMembership:
     def test_moves_are_told(self) -> None:
         moves: list[tuple[str, str, bool]] = []
 
-        def moved(sid: str, room: str, *, joined: bool) -> None:
-            moves.append((sid, room, joined))
+        class Log(RecoveryLog):
+            def moved(self, sid: str, room: str, *, joined: bool) -> None:
+                moves.append((sid, room, joined))
 
-        adapter = InMemoryAdapter()
-        adapter.moved = moved
+        log = Log(RecoveryMemory(VirtualClock(), 1.0, 1.0), RecordingHost().encode, epoch=1)
+        adapter = InMemoryAdapter(RecordingHost(recovery=log))
         adapter.add(RecordingPeer("a"))
         adapter.join("a", ["x", "x", "y"])
         adapter.leave("a", ["x", "z"])
@@ -154,14 +155,14 @@ class TestTargets:
 class TestBroadcast:
     def test_everybody_gets_the_same_packet(self) -> None:
         adapter, peers = make("a", "b")
-        adapter.broadcast(PACKET, target())
-        assert [peer.received for peer in peers.values()] == [[PACKET], [PACKET]]
-        assert peers["a"].received[0] is PACKET
+        adapter.broadcast(EVENT, target())
+        assert [packet.text for packet in peers["a"].received] == [b'42["x"]']
+        assert peers["a"].received[0] is peers["b"].received[0]
 
     def test_volatile_packets_are_for_those_who_can_take_them(self) -> None:
         adapter, peers = make("a", "b")
         peers["a"].writable = False
-        adapter.broadcast(PACKET, target(volatile=True))
+        adapter.broadcast(EVENT, target(volatile=True))
         assert [len(peer.received) for peer in peers.values()] == [0, 1]
 
     def test_leaving_meanwhile_changes_nothing(self) -> None:
@@ -174,58 +175,50 @@ class TestBroadcast:
             adapter.remove("c")
 
         peers["a"].on_delivery = leave
-        adapter.broadcast(PACKET, target(["x"]))
+        adapter.broadcast(EVENT, target(["x"]))
         assert [len(peer.received) for peer in peers.values()] == [1, 1, 1]
-        adapter.broadcast(PACKET, target(["x"]))
+        adapter.broadcast(EVENT, target(["x"]))
         assert [len(peer.received) for peer in peers.values()] == [2, 1, 1]
 
     def test_joining_meanwhile_is_too_late(self) -> None:
         adapter, peers = make("a")
         late = RecordingPeer("late")
         peers["a"].on_delivery = lambda: adapter.add(late)
-        adapter.broadcast(PACKET, target())
+        adapter.broadcast(EVENT, target())
         assert late.received == []
 
 
 class TestAcknowledgements:
     def test_are_expected_from_everybody(self) -> None:
         adapter, peers = make("a", "b", "c")
-        counts: list[int] = []
-        answers: list[object] = []
-
-        def settle(args: list[Any] | None, error: Exception | None) -> None:
-            answers.append(args)
-
-        stop = adapter.broadcast_with_ack(PACKET, target(None, ["c"]), 7, counts.append, settle)
-        assert counts == [2]
+        answers = RecordingAnswers()
+        stop = adapter.broadcast_with_ack(EVENT, target(None, ["c"]), 5.0, answers)
+        assert (answers.servers, answers.counts) == (1, [2])
         assert [list(peer.expected) for peer in peers.values()] == [[7], [7], []]
         assert [len(peer.received) for peer in peers.values()] == [1, 1, 0]
+        assert peers["a"].received[0].text == b'427["x"]'
         peers["a"].expected[7](["yes"], None)
-        assert answers == [["yes"]]
+        assert answers.settled == [(["yes"], None)]
         stop()
         assert peers["b"].expected == {}
 
     def test_are_expected_before_anybody_can_answer(self) -> None:
         adapter, peers = make("a")
-        order: list[str] = []
-
-        def settle(args: list[Any] | None, error: Exception | None) -> None:
-            order.append("answered")
+        answers = RecordingAnswers()
 
         def answer() -> None:
+            assert answers.counts == [1]
             peers["a"].expected[7]([], None)
 
         peers["a"].on_delivery = answer
-        adapter.broadcast_with_ack(
-            PACKET, target(), 7, lambda count: order.append("counted"), settle
-        )
-        assert order == ["counted", "answered"]
+        adapter.broadcast_with_ack(EVENT, target(), 5.0, answers)
+        assert answers.settled == [([], None)]
 
     def test_of_nobody(self) -> None:
         adapter, _ = make()
-        counts: list[int] = []
-        adapter.broadcast_with_ack(PACKET, target(), 7, counts.append, lambda args, error: None)
-        assert counts == [0]
+        answers = RecordingAnswers()
+        adapter.broadcast_with_ack(EVENT, target(), 5.0, answers)
+        assert answers.counts == [0]
 
 
 class TestUtilityMethods:
@@ -233,6 +226,7 @@ class TestUtilityMethods:
         adapter, _ = make("a", "b")
         adapter.join("b", ["x"])
         assert await adapter.fetch(target(["x"])) == [{"id": "b"}]
+        assert await adapter.count(target()) == 2
 
     def test_join_and_leave_all(self) -> None:
         adapter, _ = make("a", "b")
@@ -268,6 +262,7 @@ class TestUtilityMethods:
     async def test_there_are_no_other_servers(self) -> None:
         adapter, _ = make("a")
         assert await adapter.server_side_emit_with_ack(["x"], 5.0) == []
+        assert await adapter.server_count() == 1
 
 
 class AdapterMachine(RuleBasedStateMachine):
@@ -280,7 +275,7 @@ class AdapterMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.adapter = InMemoryAdapter()
+        self.adapter = InMemoryAdapter(RecordingHost())
         self.model: dict[str, set[str]] = {}
         self.peers = {sid: RecordingPeer(sid) for sid in self.SIDS}
 
@@ -355,10 +350,10 @@ class AdapterMachine(RuleBasedStateMachine):
             peer.received.clear()
             peer.writable = peer.id != busy
             peer.on_delivery = act
-        packet = EncodedPacket(b"4")
-        self.adapter.broadcast(packet, target(rooms, excluded, volatile=volatile))
+        self.adapter.broadcast(EVENT, target(rooms, excluded, volatile=volatile))
         for peer in self.peers.values():
-            assert peer.received == ([packet] if peer.id in expected else [])
+            texts = [packet.text for packet in peer.received]
+            assert texts == ([b'42["x"]'] if peer.id in expected else [])
 
     def reached(self, rooms: list[str] | None, excluded: list[str]) -> set[str]:
         return {

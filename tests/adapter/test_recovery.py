@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from telex.adapter import recovery
-from telex.adapter.base import BroadcastTarget
-from telex.adapter.recovery import Kept, RecoveryLog, RecoveryMemory
+from telex.adapter.base import BroadcastTarget, Kept
+from telex.adapter.recovery import RecoveryLog, RecoveryMemory
 from telex.parser.default import DEFAULT_PARSER
 from telex.parser.packet import EVENT
 from telex.wire import EncodedPacket
@@ -20,7 +20,11 @@ MAX_DISCONNECTION, RETENTION = 120.0, 185.0
 
 
 def make(clock: VirtualClock | None = None, memory: RecoveryMemory | None = None) -> RecoveryLog:
-    return RecoveryLog(memory or shared(clock or VirtualClock()), epoch=7)
+    return RecoveryLog(memory or shared(clock or VirtualClock()), encode, epoch=7)
+
+
+def encode(event: list[Any]) -> EncodedPacket:
+    return DEFAULT_PARSER.encode(EVENT, "/", event)
 
 
 def shared(clock: VirtualClock) -> RecoveryMemory:
@@ -37,7 +41,7 @@ def emit(log: RecoveryLog, target: BroadcastTarget | None = None) -> tuple[str, 
 def lose(log: RecoveryLog, pid: str = "pid", *, rooms: tuple[str, ...] = ("a",)) -> None:
     """A socket comes and goes."""
     log.begin(pid, "a", cut_nothing, None)
-    log.end(pid, "a", Kept(rooms, {"user": 1}))
+    log.persist_session(pid, "a", Kept(rooms, {"user": 1}))
 
 
 def missed(log: RecoveryLog, offset: object, pid: str = "pid") -> list[bytes | None] | None:
@@ -56,7 +60,7 @@ class TestRestore:
         seen, _ = emit(log)
         log.begin("pid", "a", cut_nothing, None)
         _, one = emit(log)
-        log.end("pid", "a", Kept(("a", "x"), {"user": 1}))
+        log.persist_session("pid", "a", Kept(("a", "x"), {"user": 1}))
         _, more = emit(log)
         stored = log.restore("pid", seen)
         assert stored is not None
@@ -77,13 +81,13 @@ class TestRestore:
         emit(log)
         log.begin("pid", "a", cut_nothing, None)
         _, packet = emit(log)
-        log.end("pid", "a", Kept(("a",), None))
+        log.persist_session("pid", "a", Kept(("a",), None))
         assert missed(log, None) == [packet.text]
 
     def test_what_was_sent_to_the_socket_itself_needs_no_room(self) -> None:
         log = make()
         log.begin("pid", "a", cut_nothing, None)
-        log.end("pid", "a", Kept((), None))
+        log.persist_session("pid", "a", Kept((), None))
         offset = log.next_offset()
         log.keep(EncodedPacket(offset.encode()), "a")
         log.next_offset()
@@ -167,7 +171,7 @@ class TestRestore:
     def test_of_one_who_was_sent_away(self) -> None:
         log = make()
         log.begin("pid", "a", cut_nothing, None)
-        log.end("pid", "a", None)
+        log.persist_session("pid", "a", None)
         assert log.restore("pid", None) is None
 
     def test_cuts_the_connection_that_has_not_noticed_yet(self) -> None:
@@ -176,7 +180,7 @@ class TestRestore:
 
         def cut() -> None:
             cuts.append(1)
-            log.end("pid", "a", Kept(("a",), None))
+            log.persist_session("pid", "a", Kept(("a",), None))
 
         log.begin("pid", "a", cut, None)
         assert log.restore("pid", None) is not None
@@ -224,9 +228,9 @@ class TestLimits:
             log.begin(pid, "a", cut_nothing, None)
         offset, _ = emit(log)
         clock.advance(RETENTION + 1)
-        log.end("silent", "a", Kept(("a",), None, confirmed=0.0))
-        log.end("answering", "a", Kept(("a",), None, confirmed=clock.now - 50))
-        log.end("reading", "a", Kept(("a",), None))
+        log.persist_session("silent", "a", Kept(("a",), None, confirmed=0.0))
+        log.persist_session("answering", "a", Kept(("a",), None, confirmed=clock.now - 50))
+        log.persist_session("reading", "a", Kept(("a",), None))
         _, packet = emit(log)
         assert len(vars(log)["_sent"]) == 1
         assert missed(log, None, "silent") is None
@@ -243,7 +247,7 @@ class TestLimits:
         assert stored is not None
         answered = clock.advance(10)
         log.begin("pid", "a", cut_nothing, stored)
-        log.end("pid", "a", Kept(("a",), None, answered))
+        log.persist_session("pid", "a", Kept(("a",), None, answered))
         clock.advance(MAX_DISCONNECTION)
         for _ in range(2):  # the second is kept, the one from before is not
             clock.advance(RETENTION - MAX_DISCONNECTION)
@@ -343,7 +347,7 @@ class TestLimits:
                 packet.event = each
                 log.keep(packet, BroadcastTarget(frozenset((f"room {number}",))))
                 packet.frames()
-                log.end("pid", "a", Kept((f"room {number}",), None))
+                log.persist_session("pid", "a", Kept((f"room {number}",), None))
                 stored = log.restore("pid", None)
                 assert stored is not None
                 if replayed:
@@ -378,10 +382,10 @@ class TestLimits:
         for number in range(4):
             offsets.append(emit(log, BroadcastTarget(frozenset(("x",))))[0])
             log.moved("a", "x", joined=number % 2 == 0)
-        log.end("pid", "a", Kept((), None))
+        log.persist_session("pid", "a", Kept((), None))
         stored = log.restore("pid", offsets[1])
         assert stored is not None
         assert [packet.text for packet in log.missed(stored)] == [b"7-4"]
         log.begin("pid", "a", cut_nothing, stored._replace(since=0))
-        log.end("pid", "a", Kept((), None))
+        log.persist_session("pid", "a", Kept((), None))
         assert log.restore("pid", offsets[0]) is None

@@ -142,8 +142,9 @@ class Collection:
         runtime.bind(self.loop)
         self.done: list[tuple[AckTimeout | None, list[Any]]] = []
         self.all = AckCollector(
-            runtime, 5, lambda error, responses: self.done.append((error, responses)), servers
+            runtime, 5, lambda error, responses: self.done.append((error, responses))
         )
+        self.all.asked(servers)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from telex import AckTimeout, ConfigurationError, ConnectError, Disconnected, Server, Socket
+from telex.adapter.base import AdapterHost
 from telex.adapter.memory import InMemoryAdapter
 from tests.features.scripts import Calls, Page, Site
 
@@ -259,8 +260,8 @@ async def test_what_is_sent_while_a_middleware_thinks_is_not_lost(site: Site) ->
     assert [event[1] for event in received] == [1, 2, 3]
 
 
-def _own_adapter(namespace: object) -> InMemoryAdapter:
-    return InMemoryAdapter()
+def _own_adapter(host: AdapterHost) -> InMemoryAdapter:
+    return InMemoryAdapter(host)
 
 
 def _no_adapter(namespace: object) -> object:
@@ -286,8 +287,8 @@ async def test_with_an_adapter_of_the_users(site: Site) -> None:
     assert [event[0] for event in received] == ["before"]
 
 
-def test_an_adapter_that_does_not_tell_who_moves() -> None:
-    with pytest.raises(ConfigurationError, match="moved"):
+def test_an_adapter_that_keeps_no_sessions() -> None:
+    with pytest.raises(ConfigurationError, match="sessions"):
         Server(connection_state_recovery=True, adapter=_no_adapter)
 
 

@@ -276,13 +276,13 @@ async def test_an_adapter_of_ones_own(site: Site) -> None:
     class Counting(InMemoryAdapter):
         broadcasts = 0
 
-        def broadcast(self, packet: Any, target: Any) -> Any:
+        def broadcast(self, event: Any, target: Any) -> Any:
             Counting.broadcasts += 1
-            return super().broadcast(packet, target)
+            return super().broadcast(event, target)
 
     def make(namespace: Any) -> Counting:
         made.append(namespace.name)
-        return Counting()
+        return Counting(namespace)
 
     io = Server(adapter=make)
     chat = io.of("/chat")

@@ -24,7 +24,7 @@ class TestOptions:
 
         def make(namespace: Any) -> InMemoryAdapter:
             made.append(namespace.name)
-            return InMemoryAdapter()
+            return InMemoryAdapter(namespace)
 
         scene = Scene(adapter=make)
         scene.core.of("/a")

@@ -480,7 +480,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_hoarded(self) -> None:
         if hasattr(self, "scene"):
-            log: Any = self.scene.root.parts.recovery
+            log: Any = self.scene.root.adapter.sessions
             connected = {socket.pid for socket in self.scene.root.sockets.values()}
             assert set(log._live) - connected <= {v.pid for v in self.visitors.values()}
             assert set(log._moves) <= set(self.scene.root.sockets)
@@ -579,6 +579,6 @@ async def test_more_was_missed_than_a_client_may_be_sent() -> None:
     assert again.reasons == ["slow consumer"]
     assert scene.root.sockets == {}
     assert greeted == []
-    log: Any = scene.root.parts.recovery
+    log: Any = scene.root.adapter.sessions
     assert log._live == {}
     assert not log.awaits(socket.id)

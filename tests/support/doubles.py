@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import count
 from typing import Any
 
-from telex.adapter.base import Peer
+from telex.adapter.base import AdapterHost, Peer, SessionLog
+from telex.adapter.base import Answers as AnswersOfBroadcast
+from telex.deadlines import Schedule
 from telex.engine.polling import PollingTransport, Respond
 from telex.engine.session import Session
 from telex.engine.transport import Transport
 from telex.events.pending_acks import AckCallback
+from telex.parser.default import DEFAULT_PARSER
+from telex.parser.packet import EVENT
 from telex.types import Request, Response
 from telex.wire import EncodedPacket
 
@@ -139,6 +146,48 @@ class RecordingPeer:
         return f"<RecordingPeer {self.id}>"
 
 
+class RecordingHost:
+    """What a namespace gives its adapter; `asked` holds the events of other servers."""
+
+    def __init__(
+        self, name: str = "/", recovery: SessionLog | None = None, server_id: str = "0" * 16
+    ) -> None:
+        self.name = name
+        self.server_id = server_id
+        self.recovery = recovery
+        self.clock = VirtualClock()
+        self.schedule = Schedule(self.clock)
+        self.encode = partial(DEFAULT_PARSER.encode, EVENT, name)
+        self.ack_ids = count(7)
+        self.asked: list[tuple[list[Any], Callable[[Any], object] | None]] = []
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    def server_event(self, event: list[Any], reply: Callable[[Any], object] | None) -> None:
+        self.asked.append((event, reply))
+
+
+class RecordingAnswers:
+    """Collects the answers to a broadcast: how many servers were asked, their counts, answers."""
+
+    def __init__(self) -> None:
+        self.servers = 0
+        self.counts: list[int] = []
+        self.settled: list[tuple[list[Any] | None, Exception | None]] = []
+
+    def asked(self, servers: int) -> None:
+        self.servers += servers
+
+    def counted(self, recipients: int) -> None:
+        assert len(self.counts) < self.servers, "counted before it was asked"
+        self.counts.append(recipients)
+
+    def settle(self, args: list[Any] | None, error: Exception | None) -> None:
+        self.settled.append((args, error))
+
+
 def request(
     query: str = "EIO=4&transport=polling",
     *,
@@ -198,3 +247,5 @@ def polling(session: Session) -> PollingTransport:
 _respond: Respond = Answers()
 _transport: Transport = RecordingTransport()
 _peer: Peer = RecordingPeer("")
+_host: AdapterHost = RecordingHost()
+_answers: AnswersOfBroadcast = RecordingAnswers()

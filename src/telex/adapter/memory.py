@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from ..events.pending_acks import AckCallback
 from ..loop.results import DONE
 from ..loop.turns import DISCONNECTS_PER_TURN, in_turns
 from ..native import core
 from ..wire import EncodedPacket
-from .base import BroadcastTarget, Moved, Peer
+from .base import AdapterHost, Answers, BroadcastTarget, Peer, SessionLog, Sessions
 
 _NOBODY: dict[str, Peer] = {}
 
@@ -60,8 +59,11 @@ class InMemoryAdapter:
     takes no memory; only a socket that has *left* that room is remembered.
     """
 
-    def __init__(self) -> None:
-        self.moved: Moved | None = None
+    def __init__(self, host: AdapterHost) -> None:
+        self.sessions: Sessions | None = host.recovery
+        self._log: SessionLog | None = host.recovery
+        self._encode = host.encode
+        self._ack_ids = host.ack_ids
         self._peers: dict[str, Peer] = {}
         self._rooms: dict[str, dict[str, Peer]] = {}
         self._joined: dict[str, dict[str, None]] = {}
@@ -77,6 +79,8 @@ class InMemoryAdapter:
         """A socket has gone: it leaves all its rooms. Costs as much as it had rooms."""
         if self._peers.pop(sid, None) is None:
             return
+        if self._log is not None:
+            self._log.forget(sid)
         self._left_own_room.discard(sid)
         for room in self._joined.pop(sid, ()):
             self._forget(sid, room)
@@ -96,8 +100,8 @@ class InMemoryAdapter:
                         continue
                     joined[room] = None
                     self._rooms.setdefault(room, {})[sid] = peer
-                if self.moved is not None:
-                    self.moved(sid, room, joined=True)
+                if self._log is not None:
+                    self._log.moved(sid, room, joined=True)
         return DONE
 
     def leave(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
@@ -111,8 +115,8 @@ class InMemoryAdapter:
                 self._left_own_room.add(sid)
             else:
                 continue
-            if self.moved is not None:
-                self.moved(sid, room, joined=False)
+            if self._log is not None:
+                self._log.moved(sid, room, joined=False)
         return DONE
 
     def _forget(self, sid: str, room: str) -> None:
@@ -172,8 +176,12 @@ class InMemoryAdapter:
 
     # -- broadcast --------------------------------------------------------------------
 
-    def broadcast(self, packet: EncodedPacket, target: BroadcastTarget) -> Awaitable[None]:
-        """Queue a packet for every socket that the target reaches."""
+    def broadcast(self, event: list[Any], target: BroadcastTarget) -> Awaitable[None]:
+        """Emit an event to every socket that the target reaches; encoded once."""
+        sessions = self.sessions
+        packet = self._encode(event) if sessions is None else sessions.encode(event, target)
+        packet.event = event
+        packet.compress = target.compress
         if target.volatile:
             for peer in self.peers(target):
                 peer.deliver_volatile(packet)
@@ -182,16 +190,17 @@ class InMemoryAdapter:
         return DONE
 
     def broadcast_with_ack(
-        self,
-        packet: EncodedPacket,
-        target: BroadcastTarget,
-        ack_id: int,
-        counted: Callable[[int], None],
-        settle: AckCallback,
+        self, event: list[Any], target: BroadcastTarget, timeout: float, answers: Answers
     ) -> Callable[[], None]:
-        """As ``broadcast``; every recipient's answer goes to ``settle``."""
+        """As ``broadcast``; every recipient's answer goes to ``answers``."""
+        ack_id = next(self._ack_ids)
+        packet = self._encode(event, ack_id)
+        packet.event = event
+        packet.compress = target.compress
         peers = self.peers(target)
-        counted(len(peers))
+        answers.asked(1)
+        answers.counted(len(peers))
+        settle = answers.settle
         for peer in peers:
             peer.expect(ack_id, settle)
             peer.deliver(packet)
@@ -207,6 +216,10 @@ class InMemoryAdapter:
     async def fetch(self, target: BroadcastTarget) -> list[dict[str, Any]]:
         """Descriptions of the sockets that the target reaches."""
         return [peer.describe() for peer in self.peers(target)]
+
+    async def count(self, target: BroadcastTarget) -> int:
+        """How many sockets the target reaches."""
+        return len(self.peers(target))
 
     def join_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         """Add the sockets that the target reaches to rooms."""
@@ -238,6 +251,14 @@ class InMemoryAdapter:
     async def server_side_emit_with_ack(self, event: list[Any], timeout: float) -> list[Any]:
         """A single process has no other servers: there is no answer."""
         return []
+
+    async def server_count(self) -> int:
+        """A single process is one server."""
+        return 1
+
+    def start(self) -> Awaitable[None]:
+        """Nothing to begin."""
+        return DONE
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from sys import getsizeof
 from typing import Any, NamedTuple
 
-from ..ids import new_id
 from ..types import Clock
 from ..wire import EncodedPacket
-from .base import BroadcastTarget
+from .base import NEVER, BroadcastTarget, Kept
 
 MAX_BYTES = 32 * 1024 * 1024
 """How much memory the packets that one server keeps may take, in all its namespaces."""
@@ -31,8 +30,6 @@ MAX_SESSIONS = 20_000
 
 MAX_MOVES = 100
 """How many joins and leaves of one socket are remembered."""
-
-NEVER = float("-inf")
 
 _ENTRY = 240
 _PACKET = 320
@@ -102,17 +99,6 @@ class StoredSession(NamedTuple):
     known: int
 
 
-class Kept(NamedTuple):
-    """What a socket may come back to.
-
-    ``confirmed`` is when the last ping was sent that the client has answered.
-    """
-
-    rooms: Iterable[str]
-    data: Any
-    confirmed: float = NEVER
-
-
 class _Live(NamedTuple):
     """A socket that is there, or waits for the middlewares; ``cut`` ends its connection."""
 
@@ -173,10 +159,14 @@ class RecoveryLog:
     """The sent packets and the lost sessions of one namespace. All durations in seconds.
 
     Numbers of an earlier life of the server have another epoch and are never mistaken for
-    ours. ``memory`` is shared with the server's other logs.
+    ours. ``memory`` is shared with the server's other logs; ``encode`` makes a packet of an
+    event.
     """
 
-    def __init__(self, memory: RecoveryMemory, *, epoch: int) -> None:
+    def __init__(
+        self, memory: RecoveryMemory, encode: Callable[[list[Any]], EncodedPacket], *, epoch: int
+    ) -> None:
+        self._encode = encode
         self._clock = memory.clock
         self._epoch = epoch
         self._memory = memory
@@ -191,6 +181,24 @@ class RecoveryLog:
         self._live: dict[str, _Live] = {}
 
     # -- sending --------------------------------------------------------------------------
+
+    def encode(
+        self, event: list[Any], target: BroadcastTarget | str, *, compress: bool = True
+    ) -> EncodedPacket:
+        """Encode an event with its offset, and keep it for those who come back.
+
+        ``target`` is the id of a socket if the event is sent to that one directly. Volatile
+        events are not kept.
+        """
+        kept = True
+        if isinstance(target, BroadcastTarget):
+            kept, compress = not target.volatile, target.compress
+        packet = self._encode([*event, self.next_offset(kept=kept)])
+        if kept:
+            self.keep(packet, target, compress=compress)
+        packet.has_offset()
+        packet.compress = compress
+        return packet
 
     def next_offset(self, *, kept: bool = True) -> str:
         """The offset of the next event; one that is not ``kept`` shares the last number."""
@@ -277,7 +285,11 @@ class RecoveryLog:
         self._live[pid] = _Live(cut, 0.0, 0, NEVER)
 
     def begin(
-        self, pid: str, sid: str, cut: Callable[[], object], stored: StoredSession | None
+        self,
+        pid: str,
+        sid: str,
+        cut: Callable[[], object],
+        stored: StoredSession | None = None,
     ) -> None:
         """A socket has been accepted: what is sent from now on is meant for it.
 
@@ -294,8 +306,8 @@ class RecoveryLog:
         moves.made = {(number, room): joined for number, room, joined in stored.moves}
         moves.known = stored.known
 
-    def end(self, pid: str, sid: str, kept: Kept | None) -> None:
-        """A socket has gone; ``kept`` is what it may come back to."""
+    def persist_session(self, pid: str, sid: str, kept: Kept | None) -> None:
+        """A socket has gone; ``kept`` is what its client may come back to, if it may."""
         live = self._live.pop(pid, None)
         moves = self._moves.pop(sid, None) or _Moves()
         self._away.discard(sid)
@@ -360,6 +372,13 @@ class RecoveryLog:
         self._away.discard(stored.sid)
         return None
 
+    def restore_session(self, pid: object, offset: object) -> RestoredSession | None:
+        """As ``restore``, with the log that the session belongs to."""
+        stored = self.restore(pid, offset)
+        if stored is None or not isinstance(pid, str):
+            return None
+        return RestoredSession(self, pid, stored)
+
     def complete(self, stored: StoredSession) -> bool:
         """Whether everything that its client may have missed is still kept."""
         kept = stored.since >= self._forgotten or stored.confirmed > self._forgotten_at
@@ -389,7 +408,36 @@ class RecoveryLog:
                 missed.append(sent)
         return [self._again(sent) for sent in reversed(missed)]
 
-    @staticmethod
-    def new_pid() -> str:
-        """A secret id for a socket."""
-        return new_id()
+
+class RestoredSession:
+    """A session that its client has come back to."""
+
+    __slots__ = ("_log", "_pid", "_stored", "data", "rooms", "sid")
+
+    def __init__(self, log: RecoveryLog, pid: str, stored: StoredSession) -> None:
+        self._log = log
+        self._pid = pid
+        self._stored = stored
+        self.sid = stored.sid
+        self.rooms = stored.rooms
+        self.data = stored.data
+
+    def complete(self) -> bool:
+        """Whether everything that the client may have missed is still kept."""
+        return self._log.complete(self._stored)
+
+    def hold(self, cut: Callable[[], object]) -> None:
+        """The client waits for the middlewares; ``cut`` ends its connection."""
+        self._log.hold(self._pid, cut)
+
+    def begin(self, cut: Callable[[], object]) -> None:
+        """The socket has been accepted; ``cut`` ends its connection."""
+        self._log.begin(self._pid, self.sid, cut, self._stored)
+
+    def missed(self) -> list[EncodedPacket]:
+        """What was meant for the socket while its client was away, in order."""
+        return self._log.missed(self._stored)
+
+    def give_back(self) -> None:
+        """The client was not accepted: it may try again, in the time it has left."""
+        self._log.give_back(self._pid, self._stored)

@@ -96,7 +96,7 @@ def call(runtime: Runtime, function: Callable[..., Any], *args: Any) -> None:
 class AckCollector:
     """The acknowledgements of a broadcast, as they come in.
 
-    ``done(error, responses)`` is called once: when every server has counted its
+    ``done(error, responses)`` is called once: when every server that was asked has counted its
     recipients and every recipient has answered or left, or after ``timeout`` seconds,
     then with ``AckTimeout`` and the answers that came.
     """
@@ -108,15 +108,18 @@ class AckCollector:
         runtime: Runtime,
         timeout: float,
         done: Callable[[AckTimeout | None, list[Any]], None],
-        servers: int = 1,
     ) -> None:
         self.responses: list[Any] = []
         self._done: Callable[[AckTimeout | None, list[Any]], None] | None = done
-        self._servers = servers
+        self._servers = 0
         self._expected = 0
         self._settled = 0
         self._timeout = timeout
         self._timer = runtime.call_later(timeout, self._expired)
+
+    def asked(self, servers: int) -> None:
+        """So many more servers are asked; each is going to count its recipients."""
+        self._servers += servers
 
     def counted(self, recipients: int) -> None:
         """A server has so many recipients."""
@@ -131,6 +134,11 @@ class AckCollector:
             self.responses.append(args[0] if args and len(args) == 1 else as_answer(args or ()))
         if self._settled >= self._expected:
             self._check()
+
+    def abandon(self) -> None:
+        """Nothing was sent: ``done`` is not called."""
+        self._done = None
+        self._timer.cancel()
 
     @property
     def complete(self) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from _thread import get_ident
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Never
 
-from ..adapter.base import Adapter, BroadcastTarget
-from ..adapter.recovery import RecoveryLog
+from ..adapter.base import Broadcasts, BroadcastTarget
 from ..config import duration, refuse_keywords
 from ..errors import AckTimeout, ConfigurationError
 from ..events.acks import AckCollector, call
@@ -41,10 +40,8 @@ class BroadcastContext(NamedTuple):
     """What every operator of a namespace needs."""
 
     nsp: str
-    adapter: Adapter
+    adapter: Broadcasts
     runtime: Runtime
-    ack_ids: Iterator[int]
-    recovery: RecoveryLog | None = None
     is_id: Callable[[str], bool] = _no_id
 
     def check_rooms(self, names: Iterable[str], own: str | None) -> None:
@@ -56,26 +53,6 @@ class BroadcastContext(NamedTuple):
                     " what is meant for that one alone: choose another name, or pass"
                     " other_ids=True if this is meant"
                 )
-
-    def encode_kept(
-        self, event: list[Any], target: BroadcastTarget | str, *, compress: bool = True
-    ) -> EncodedPacket:
-        """Encode an event with its offset, and keep it for those who come back.
-
-        ``target`` is the id of a socket if the event is sent to that one directly.
-        """
-        log = self.recovery
-        if log is None:
-            packet = self.runtime.parser.encode(EVENT, self.nsp, event)
-        else:
-            volatile = isinstance(target, BroadcastTarget) and target.volatile
-            offset = log.next_offset(kept=not volatile)
-            packet = self.runtime.parser.encode(EVENT, self.nsp, [*event, offset])
-            if not volatile:
-                log.keep(packet, target, compress=compress)
-            packet.has_offset()
-        packet.compress = compress
-        return packet
 
     def encode_plain(self, event: list[Any]) -> EncodedPacket:
         """Encode an event without an offset."""
@@ -90,26 +67,40 @@ class BroadcastOperator:
         io.to("room").except_("muted").emit("news", 1)
     """
 
-    __slots__ = ("_compress", "_target", "_timeout", "parts")
+    __slots__ = ("_target", "_timeout", "parts")
 
     def __init__(
         self,
         parts: BroadcastContext,
         target: BroadcastTarget,
         *,
-        compress: bool = True,
         timeout: float | None = None,
     ) -> None:
         self.parts = parts
         self._target = target
-        self._compress = compress
         self._timeout = timeout
 
     def _here(self, call: str) -> None:
         self.parts.runtime.here(call, f"use io.threadsafe.{call}()")
 
-    def _with_target(self, target: BroadcastTarget) -> BroadcastOperator:
-        return BroadcastOperator(self.parts, target, compress=self._compress, timeout=self._timeout)
+    def _with_target(
+        self,
+        *,
+        rooms: frozenset[str] | None = None,
+        excluded: frozenset[str] | None = None,
+        volatile: bool | None = None,
+        local: bool | None = None,
+        compress: bool | None = None,
+    ) -> BroadcastOperator:
+        old = self._target
+        target = BroadcastTarget(
+            old.rooms if rooms is None else rooms,
+            old.excluded if excluded is None else excluded,
+            volatile=old.volatile if volatile is None else volatile,
+            local=old.local if local is None else local,
+            compress=old.compress if compress is None else compress,
+        )
+        return BroadcastOperator(self.parts, target, timeout=self._timeout)
 
     # -- modifiers ----------------------------------------------------------------------
 
@@ -118,13 +109,9 @@ class BroadcastOperator:
 
         An empty list reaches nobody.
         """
-        old = self._target
         named = frozenset(room_names(rooms))
-        if old.rooms is not None:
-            named |= old.rooms
-        return self._with_target(
-            BroadcastTarget(named, old.excluded, volatile=old.volatile, local=old.local)
-        )
+        before = self._target.rooms
+        return self._with_target(rooms=named if before is None else named | before)
 
     def in_(self, rooms: Rooms) -> BroadcastOperator:
         """The same as ``to`` (Node: ``in``)."""
@@ -132,31 +119,21 @@ class BroadcastOperator:
 
     def except_(self, rooms: Rooms) -> BroadcastOperator:
         """Not to sockets in any of these rooms (Node: ``except``)."""
-        old = self._target
-        excluded = old.excluded.union(room_names(rooms))
-        return self._with_target(
-            BroadcastTarget(old.rooms, excluded, volatile=old.volatile, local=old.local)
-        )
+        return self._with_target(excluded=self._target.excluded.union(room_names(rooms)))
 
     @property
     def volatile(self) -> BroadcastOperator:
         """Drop the event for a client that cannot take it at once."""
-        old = self._target
-        return self._with_target(
-            BroadcastTarget(old.rooms, old.excluded, volatile=True, local=old.local)
-        )
+        return self._with_target(volatile=True)
 
     @property
     def local(self) -> BroadcastOperator:
         """Only to sockets of this server."""
-        old = self._target
-        return self._with_target(
-            BroadcastTarget(old.rooms, old.excluded, volatile=old.volatile, local=True)
-        )
+        return self._with_target(local=True)
 
     def compress(self, compress: bool) -> BroadcastOperator:
         """Whether the event may be compressed (it may, unless this says ``False``)."""
-        return BroadcastOperator(self.parts, self._target, compress=compress, timeout=self._timeout)
+        return self._with_target(compress=compress)
 
     def binary(self, binary: bool) -> BroadcastOperator:
         """Accepted from Socket.IO 2; binary data is found without being announced."""
@@ -165,7 +142,7 @@ class BroadcastOperator:
     def timeout(self, seconds: float) -> BroadcastOperator:
         """Set the limit for acknowledgements, in seconds."""
         duration("timeout", seconds)
-        return BroadcastOperator(self.parts, self._target, compress=self._compress, timeout=seconds)
+        return BroadcastOperator(self.parts, self._target, timeout=seconds)
 
     # -- emitting -----------------------------------------------------------------------
 
@@ -187,10 +164,7 @@ class BroadcastOperator:
         if ack is not None:
             self._emit_expecting(event, args, ack)
             return Completion(self, at_once)
-        data = [event, *args]
-        packet = self.parts.encode_kept(data, self._target, compress=self._compress)
-        packet.event = data
-        taken = self.parts.adapter.broadcast(packet, self._target)
+        taken = self.parts.adapter.broadcast([event, *args], self._target)
         return Completion(self, at_once if taken is DONE else lambda: taken)
 
     def send(self, *args: Any) -> Completion:
@@ -240,24 +214,18 @@ class BroadcastOperator:
                 "acknowledgements of a broadcast need a limit: io.timeout(5).emit_with_ack(…)"
             )
         parts = self.parts
-        ack_id = next(parts.ack_ids)
-        packet = self._encode(event, ack_id)
         collected = AckCollector(parts.runtime, self._timeout, done)
-        stop = parts.adapter.broadcast_with_ack(
-            packet, self._target, ack_id, collected.counted, collected.settle
-        )
+        try:
+            stop = parts.adapter.broadcast_with_ack(event, self._target, self._timeout, collected)
+        except BaseException:
+            collected.abandon()
+            raise
 
         def stop_waiting() -> None:
             if not collected.complete:
                 stop()
 
         return stop_waiting
-
-    def _encode(self, event: list[Any], ack_id: int) -> EncodedPacket:
-        packet = self.parts.runtime.parser.encode(EVENT, self.parts.nsp, event, ack_id)
-        packet.event = event
-        packet.compress = self._compress
-        return packet
 
     # -- utility methods ----------------------------------------------------------------
 
@@ -271,6 +239,11 @@ class BroadcastOperator:
         """The ids of the sockets that were chosen, on all servers."""
         self._here("clients")
         return [description["id"] for description in await self.parts.adapter.fetch(self._target)]
+
+    async def count(self) -> int:
+        """How many sockets were chosen, on all servers."""
+        self._here("count")
+        return await self.parts.adapter.count(self._target)
 
     def sockets_join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]:
         """Make the sockets that were chosen join rooms, on all servers.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from .._log import connections, shown
-from ..adapter.recovery import StoredSession
+from ..adapter.base import Restored
 from ..engine.session import Session
 from ..engine.session_core import OPEN
 from ..errors import PacketError
@@ -228,19 +228,47 @@ class Connection:
             data = {"message": message} if self.revision == 5 else message
             self.session.send(self._runtime.parser.encode(CONNECT_ERROR, name, data))
             return
-        socket = self._make_socket(name, namespace, auth)
-        self._sockets[name] = socket
-        namespace.admit(socket, self.revision, self._socket_accepted)
+        sessions = namespace.adapter.sessions if self.revision == 5 else None
+        if sessions is None:
+            self._admit(name, namespace, auth, None, None)
+            return
+        auth = dict(auth)
+        pid, offset = auth.pop("pid", None), auth.pop("offset", None)
+        restored = None if pid is None else sessions.restore_session(pid, offset)
+        if isinstance(restored, Awaitable):
+            self._pending_joins = self._pending_joins | {name}
+            self._runtime.start(self._admit_later(name, namespace, auth, pid, restored))
+        else:
+            self._admit(name, namespace, auth, new_id() if restored is None else pid, restored)
 
-    def _make_socket(self, name: str, namespace: Namespace, auth: dict[str, Any]) -> Socket:
-        log = namespace.parts.recovery if self.revision == 5 else None
-        returned: StoredSession | None = None
-        pid: str | None = None
-        if log is not None:
-            auth = dict(auth)
-            secret = auth.pop("pid", None)
-            returned = log.restore(secret, auth.pop("offset", None))
-            pid = secret if returned is not None else log.new_pid()
+    async def _admit_later(
+        self,
+        name: str,
+        namespace: Namespace,
+        auth: dict[str, Any],
+        pid: str,
+        found: Awaitable[Restored | None],
+    ) -> None:
+        """As ``_admit``, when it is known whether the client has a session to come back to."""
+        restored: Restored | None = None
+        with namespace.keeping():
+            try:
+                restored = await found
+            finally:
+                self._pending_joins = self._pending_joins - {name}
+            if self.session.state is OPEN:
+                self._admit(name, namespace, auth, new_id() if restored is None else pid, restored)
+            elif restored is not None:
+                restored.give_back()
+
+    def _admit(
+        self,
+        name: str,
+        namespace: Namespace,
+        auth: dict[str, Any],
+        pid: str | None,
+        returned: Restored | None,
+    ) -> None:
         sid = self._socket_id(name) if returned is None else returned.sid
         query = auth if self.revision == 4 else None
         handshake = Handshake(
@@ -249,7 +277,8 @@ class Connection:
         socket = Socket(sid, namespace, self, handshake, self._runtime, self._socket_closed, pid)
         if returned is not None:
             socket.restore(returned)
-        return socket
+        self._sockets[name] = socket
+        namespace.admit(socket, self.revision, self._socket_accepted)
 
     def _socket_accepted(self, socket: Socket) -> None:
         if connections.isEnabledFor(logging.INFO):

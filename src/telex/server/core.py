@@ -6,21 +6,25 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import cache, partial
+from secrets import token_hex
 from typing import Any
 
 from .._log import logger
-from ..adapter.base import Adapter
+from ..adapter.base import Adapter, AdapterHost
 from ..adapter.memory import InMemoryAdapter
-from ..adapter.recovery import RecoveryLog, RecoveryMemory
+from ..adapter.recovery import RecoveryMemory
 from ..config import ServerOptions
 from ..engine.engine import Engine, end
 from ..engine.session import Session
 from ..errors import ConfigurationError
 from ..events.runtime import Runtime
+from ..loop.results import DONE
 from ..loop.turns import DISCONNECTS_PER_TURN, in_turns
 from ..parser.choice import choose
 from ..parser.packet import MAX_NAMESPACE
 from ..types import Clock
+from .adapter_host import NamespaceHost
 from .connection import Connection, Shared
 from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
@@ -56,7 +60,9 @@ class Core:
         self._asked_for: set[Namespace] = set()
         self._empty: OrderedDict[Namespace, ParentNamespace] = OrderedDict()
         self._dynamic_limit_explained = False
-        self._adapter: Callable[[Namespace], Adapter] | None = options.adapter
+        self._adapter: Callable[[AdapterHost], Adapter] = options.adapter or InMemoryAdapter
+        self._server_id = cache(partial(token_hex, 8))  # not before the process has forked
+        self._started = False
         # A client that says something else than pong buys the time for a pong once.
         detection = options.ping_interval + 2 * options.ping_timeout
         away = options.recovery.max_disconnection_duration
@@ -86,6 +92,23 @@ class Core:
             )
         self._legacy_ids_explained = False
         self._root = self._make("/", Registry())
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run on this loop from now on, and accept connections."""
+        self.runtime.bind(loop)
+        self.engine.closing = False
+        if not self._started:
+            self._started = True
+            for namespace in list(self.namespaces.values()):
+                self._start(namespace.adapter)
+
+    def _start(self, adapter: Adapter) -> None:
+        if self._started:
+            begun = adapter.start()
+            if begun is not DONE:
+                self.runtime.watch(begun, "the start of an adapter")
 
     # -- namespaces -----------------------------------------------------------------------
 
@@ -118,22 +141,24 @@ class Core:
     def _make(
         self, name: str, registry: Registry, emptied: Callable[[Namespace], None] | None = None
     ) -> Namespace:
-        log = self._recovery_log()
-
-        def make_adapter(namespace: Namespace) -> Adapter:
-            if self._adapter is not None:
-                return self._adapter(namespace)
-            return InMemoryAdapter()
-
-        namespace = Namespace(
+        host = NamespaceHost(
             name,
-            make_adapter,
+            self.runtime,
+            registry,
+            self.engine.schedule,
+            self._server_id,
+            self._recovery_memory if self.options.recovery.enabled else None,
+            epoch=time.time_ns() // 1_000_000,
+        )
+        namespace = Namespace(
+            host,
+            self._adapter,
             self.runtime,
             registry,
             emptied=emptied,
-            recovery=log,
             skip_middlewares=self.options.recovery.skip_middlewares,
         )
+        self._start(namespace.adapter)
         self.namespaces[name] = namespace
         if name != "/":
             for handler in self._root.registry.take_lifecycle("new_namespace"):
@@ -141,11 +166,6 @@ class Core:
                 if handler.is_async:
                     self.runtime.watch(result, "handler of 'new_namespace'")
         return namespace
-
-    def _recovery_log(self) -> RecoveryLog | None:
-        if not self.options.recovery.enabled:
-            return None
-        return RecoveryLog(self._recovery_memory, epoch=time.time_ns() // 1_000_000)
 
     def _make_child(self, parent: ParentNamespace, name: str) -> Namespace:
         def emptied(child: Namespace) -> None:
@@ -219,13 +239,16 @@ class Core:
         """Speak Socket.IO on a connection of another engine."""
         self._session_opened(conn.session, conn)
 
-    def use_adapter(self, make: Callable[[Namespace], Adapter]) -> None:
+    def use_adapter(self, make: Callable[[AdapterHost], Adapter]) -> None:
         """Give every namespace another adapter; only before the first connection."""
         if self._connections:
             raise ConfigurationError("the adapter can be set before the first connection only")
         self._adapter = make
         for namespace in self.namespaces.values():
-            namespace.use_adapter(make(namespace))
+            before = namespace.use_adapter(make)
+            if self._started:
+                self.runtime.watch(before.close(), "the end of an adapter")
+            self._start(namespace.adapter)
 
     def _session_opened(self, session: Session, conn: EngineSocket | None = None) -> None:
         options = self.options
@@ -287,6 +310,7 @@ class Core:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=GRACE)
+        self._started = False
         for namespace in list(self.namespaces.values()):
             await namespace.adapter.close()
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from collections.abc import Set as AbstractSet
-from itertools import count
 from typing import Any
 
 from .._log import logger
-from ..adapter.base import BroadcastTarget, Moved, Peer
+from ..adapter.base import Answers, BroadcastTarget, ServerEvents
 from ..errors import ConfigurationError
-from ..events.pending_acks import AckCallback
 from ..events.runtime import Runtime
-from ..loop.results import DONE, all_of
-from ..parser.packet import EVENT
-from ..wire import EncodedPacket
+from ..loop.results import all_of
 from .broadcast import BroadcastContext, BroadcastOperator
 from .namespace import Namespace
 from .namespace_api import NamespaceApi
@@ -49,9 +44,7 @@ class ParentNamespace(NamespaceApi):
                 " (name, auth) -> bool"
             )
         self.children: set[Namespace] = set()
-        parts = BroadcastContext(
-            name, _Children(self.children, runtime), runtime, count(), is_id=self._is_id
-        )
+        parts = BroadcastContext(name, _Children(self.children), runtime, is_id=self._is_id)
         super().__init__(Registry(), BroadcastOperator(parts, BroadcastTarget()))
 
     def __repr__(self) -> str:
@@ -62,6 +55,9 @@ class ParentNamespace(NamespaceApi):
 
     def _is_id(self, name: str) -> bool:
         return any(child.is_id(name) for child in self.children)
+
+    def _server_events(self) -> ServerEvents:
+        raise ConfigurationError("a dynamic namespace has no name that other servers know")
 
     def forget(self, child: Namespace) -> None:
         """A child is no more."""
@@ -81,50 +77,26 @@ class ParentNamespace(NamespaceApi):
 
 
 class _Children:
-    """The adapter of a parent: passes everything on to those of its children."""
+    """The adapter of a parent: passes broadcasts on to the adapters of its children.
 
-    def __init__(self, children: set[Namespace], runtime: Runtime) -> None:
-        self.moved: Moved | None = None
+    Each child's adapter makes the packet, in the child's own name.
+    """
+
+    def __init__(self, children: set[Namespace]) -> None:
         self._children = children
-        self._runtime = runtime
 
-    def broadcast(self, packet: EncodedPacket, target: BroadcastTarget) -> Awaitable[None]:
-        for child in list(self._children):
-            child.adapter.broadcast(self._for(child, packet, target), target)
-        return DONE
-
-    def _for(
-        self,
-        child: Namespace,
-        packet: EncodedPacket,
-        target: BroadcastTarget,
-        ack_id: int | None = None,
-    ) -> EncodedPacket:
-        """The same event in the child's own name, which also keeps it for those who come back."""
-        if ack_id is None:
-            encoded = child.parts.encode_kept(packet.event or [], target, compress=packet.compress)
-        else:
-            encoded = self._runtime.parser.encode(EVENT, child.name, packet.event, ack_id)
-            encoded.compress = packet.compress
-        encoded.event = packet.event
-        return encoded
+    def broadcast(self, event: list[Any], target: BroadcastTarget) -> Awaitable[None]:
+        return all_of([each.adapter.broadcast(event, target) for each in list(self._children)])
 
     def broadcast_with_ack(
-        self,
-        packet: EncodedPacket,
-        target: BroadcastTarget,
-        ack_id: int,
-        counted: Callable[[int], None],
-        settle: AckCallback,
+        self, event: list[Any], target: BroadcastTarget, timeout: float, answers: Answers
     ) -> Callable[[], None]:
-        stops: list[Callable[[], None]] = []
-        counts: list[int] = []
-        for child in list(self._children):
-            number = next(child.parts.ack_ids)
-            encoded = self._for(child, packet, target, number)
-            adapter = child.adapter
-            stops.append(adapter.broadcast_with_ack(encoded, target, number, counts.append, settle))
-        counted(sum(counts))
+        answers.asked(1)  # not complete before every child has asked
+        stops = [
+            each.adapter.broadcast_with_ack(event, target, timeout, answers)
+            for each in list(self._children)
+        ]
+        answers.counted(0)
 
         def stop() -> None:
             for each in stops:
@@ -132,54 +104,21 @@ class _Children:
 
         return stop
 
-    def peers(self, target: BroadcastTarget) -> list[Peer]:
-        return [peer for child in self._children for peer in child.adapter.peers(target)]
-
     async def fetch(self, target: BroadcastTarget) -> list[dict[str, Any]]:
         raise ConfigurationError("fetch_sockets() of a dynamic namespace: ask one of its children")
 
+    async def count(self, target: BroadcastTarget) -> int:
+        return sum([await each.adapter.count(target) for each in list(self._children)])
+
     def join_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         names = tuple(rooms)
-        for child in list(self._children):
-            child.adapter.join_all(target, names)
-        return DONE
+        return all_of([each.adapter.join_all(target, names) for each in list(self._children)])
 
     def leave_all(self, target: BroadcastTarget, rooms: Iterable[str]) -> Awaitable[None]:
         names = tuple(rooms)
-        for child in list(self._children):
-            child.adapter.leave_all(target, names)
-        return DONE
+        return all_of([each.adapter.leave_all(target, names) for each in list(self._children)])
 
     def disconnect_all(self, target: BroadcastTarget, *, close: bool) -> Awaitable[None]:
         return all_of(
-            [child.adapter.disconnect_all(target, close=close) for child in list(self._children)]
+            [each.adapter.disconnect_all(target, close=close) for each in list(self._children)]
         )
-
-    def server_side_emit(self, event: list[Any]) -> Awaitable[None]:
-        raise ConfigurationError("a dynamic namespace has no name that other servers know")
-
-    async def server_side_emit_with_ack(self, event: list[Any], timeout: float) -> list[Any]:
-        raise ConfigurationError("a dynamic namespace has no name that other servers know")
-
-    # A parent has no sockets of its own.
-
-    def add(self, peer: Peer) -> None:
-        raise AssertionError("a parent namespace has no sockets")
-
-    def remove(self, sid: str) -> None:
-        raise AssertionError("a parent namespace has no sockets")
-
-    def join(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
-        raise AssertionError("a parent namespace has no sockets")
-
-    def leave(self, sid: str, rooms: Iterable[str]) -> Awaitable[None]:
-        raise AssertionError("a parent namespace has no sockets")
-
-    def rooms_of(self, sid: str) -> AbstractSet[str]:
-        return frozenset()
-
-    def rooms(self) -> dict[str, set[str]]:
-        return {}
-
-    async def close(self) -> None:
-        """Nothing to let go of."""

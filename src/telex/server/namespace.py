@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from itertools import count
 from typing import Any
 
 from .._log import logger, shown
-from ..adapter.base import Adapter, BroadcastTarget
-from ..adapter.recovery import RecoveryLog
+from ..adapter.base import Adapter, AdapterHost, BroadcastTarget
 from ..errors import ConfigurationError
 from ..events.dispatch import ExceptionHandlers
 from ..events.handlers import Handler
 from ..events.runtime import Runtime
 from ..parser.packet import CONNECT, CONNECT_ERROR
+from .adapter_host import NamespaceHost
 from .broadcast import BroadcastContext, BroadcastOperator
 from .middleware import admit
 from .namespace_api import NamespaceApi
@@ -25,34 +25,33 @@ from .socket import PENDING, Socket
 class Namespace(NamespaceApi):
     """A pool of sockets under one name, reached through ``io.of(name)``.
 
-    ``emptied`` is called when its last socket has left, or was not let in. ``recovery``
-    remembers what was sent, for sockets that come back; they pass the middlewares again,
-    unless ``skip_middlewares``.
+    ``make_adapter`` is given ``host``. ``emptied`` is called when its last socket has left, or was
+    not let in. Sockets that come back to their session pass the middlewares again, unless
+    ``skip_middlewares``.
     """
 
     def __init__(
         self,
-        name: str,
-        make_adapter: Callable[[Namespace], Adapter],
+        host: NamespaceHost,
+        make_adapter: Callable[[AdapterHost], Adapter],
         runtime: Runtime,
         registry: Registry,
         emptied: Callable[[Namespace], None] | None = None,
-        recovery: RecoveryLog | None = None,
         skip_middlewares: bool = False,
     ) -> None:
-        self.name = name
-        self.adapter = _observed(make_adapter(self), recovery)
+        self.name = host.name
+        self.ack_ids = host.ack_ids
+        self._host = host
         self._sockets: dict[str, Socket] = {}
-        self.is_id = partial(_is_id, self._sockets, recovery)
-        """Whether a name is the id of a socket that is here, or may come back."""
-        self.parts = BroadcastContext(name, self.adapter, runtime, count(), recovery, self.is_id)
+        self.adapter: Adapter
+        self.parts: BroadcastContext
         self.ever_joined = False
         self._runtime = runtime
         self._emptied = emptied
         self._skip_middlewares = skip_middlewares
         self._pending = 0
         self._explained: set[object] = {CONNECTION, "new_namespace"}
-        super().__init__(registry, BroadcastOperator(self.parts, BroadcastTarget()))
+        super().__init__(registry, self._operator(make_adapter(host)))
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} with {len(self._sockets)} sockets>"
@@ -62,11 +61,30 @@ class Namespace(NamespaceApi):
         """The server."""
         return self._runtime.server
 
-    def use_adapter(self, adapter: Adapter) -> None:
-        """Replace the adapter; only before the first socket."""
-        self.adapter = _observed(adapter, self.parts.recovery)
-        self.parts = self.parts._replace(adapter=adapter)
-        self._everybody = BroadcastOperator(self.parts, BroadcastTarget())
+    def use_adapter(self, make: Callable[[AdapterHost], Adapter]) -> Adapter:
+        """Replace the adapter; only before the first socket. Returns the one before."""
+        before = self.adapter
+        self._everybody = self._operator(make(self._host))
+        return before
+
+    def _operator(self, adapter: Adapter) -> BroadcastOperator:
+        """Use this adapter from now on: the operator for everybody."""
+        if self._host.recovery is not None and getattr(adapter, "sessions", None) is None:
+            raise ConfigurationError(
+                f"connection_state_recovery keeps sessions in the adapter, and {adapter!r} keeps"
+                " none: derive it from InMemoryAdapter, or fill its attribute `sessions`"
+            )
+        self.adapter = adapter
+        is_id = partial(_is_id, self._sockets, adapter)
+        self.parts = BroadcastContext(self.name, adapter, self._runtime, is_id)
+        return BroadcastOperator(self.parts, BroadcastTarget())
+
+    def _server_events(self) -> Adapter:
+        return self.adapter
+
+    def is_id(self, name: str) -> bool:
+        """Whether a name is the id of a socket that is here, or may come back."""
+        return self.parts.is_id(name)
 
     @property
     def sockets(self) -> Mapping[str, Socket]:
@@ -162,8 +180,16 @@ class Namespace(NamespaceApi):
         if self._sockets.get(socket.id) is socket:
             del self._sockets[socket.id]
             self.adapter.remove(socket.id)
-            if self.parts.recovery is not None:
-                self.parts.recovery.forget(socket.id)
+            self.check_empty()
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Somebody is about to be let in: the namespace is not empty meanwhile."""
+        self._pending += 1
+        try:
+            yield
+        finally:
+            self._pending -= 1
             self.check_empty()
 
     @property
@@ -177,19 +203,8 @@ class Namespace(NamespaceApi):
             self._emptied(self)
 
 
-def _is_id(sockets: Mapping[str, Socket], log: RecoveryLog | None, name: str) -> bool:
+def _is_id(sockets: Mapping[str, Socket], adapter: Adapter, name: str) -> bool:
     # Without the namespace, which would belong to a reference cycle.
-    return name in sockets or (log is not None and log.awaits(name))
-
-
-def _observed(adapter: Adapter, log: RecoveryLog | None) -> Adapter:
-    """The adapter, which tells the log from now on who joins and leaves rooms."""
-    if log is not None:
-        if not hasattr(adapter, "moved"):
-            raise ConfigurationError(
-                f"connection_state_recovery has to know who joins and leaves rooms, and {adapter!r}"
-                " has no attribute `moved`: derive it from InMemoryAdapter, or call"
-                " moved(sid, room, joined=True or False) yourself"
-            )
-        adapter.moved = log.moved
-    return adapter
+    if name in sockets:
+        return True
+    return adapter.sessions is not None and adapter.sessions.awaits(name)

@@ -5,10 +5,11 @@ It is written once, over a registry and an operator for everybody.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Never, Self, TypeVar, overload
 
-from ..adapter.base import Adapter
+from ..adapter.base import ServerEvents
 from ..errors import ConfigurationError
 from ..events.handlers import LIFE_CYCLE, Function, check_name, registering
 from ..loop.results import Completion
@@ -21,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _RESERVED = frozenset({"connect", "connection", "new_namespace"})
 
 
-class NamespaceApi:
+class NamespaceApi(ABC):
     """Registers handlers and middleware, emits, and reaches into rooms."""
 
     def __init__(self, registry: Registry, everybody: BroadcastOperator) -> None:
@@ -192,6 +193,10 @@ class NamespaceApi:
         """All sockets, on all servers."""
         return await self._everybody.fetch_sockets()
 
+    async def count(self) -> int:
+        """How many sockets there are, on all servers."""
+        return await self._everybody.count()
+
     async def clients(self) -> list[str]:
         """The ids of all sockets, on all servers."""
         return await self._everybody.clients()
@@ -210,21 +215,25 @@ class NamespaceApi:
 
     def server_side_emit(self, event: str, *args: Any) -> Awaitable[None]:
         """Emit an event to the other servers of the cluster, where ``on`` handles it."""
-        return self._adapter_for("server_side_emit", event).server_side_emit([event, *args])
+        servers = self._servers_for("server_side_emit", event)
+        return servers.server_side_emit([event, *args])
 
     async def server_side_emit_with_ack(
         self, event: str, *args: Any, timeout: float = 5.0
     ) -> list[Any]:
         """Emit an event to the other servers and collect one answer of each."""
-        adapter = self._adapter_for("server_side_emit_with_ack", event)
-        return await adapter.server_side_emit_with_ack([event, *args], timeout)
+        servers = self._servers_for("server_side_emit_with_ack", event)
+        return await servers.server_side_emit_with_ack([event, *args], timeout)
 
-    def _adapter_for(self, call: str, event: str) -> Adapter:
+    def _servers_for(self, call: str, event: str) -> ServerEvents:
         if event in _RESERVED:
             raise ValueError(f"{event!r} is a reserved event name")
-        parts = self._everybody.parts
-        parts.runtime.here(call, f"use io.threadsafe.{call}()")
-        return parts.adapter
+        self._everybody.parts.runtime.here(call, f"use io.threadsafe.{call}()")
+        return self._server_events()
+
+    @abstractmethod
+    def _server_events(self) -> ServerEvents:
+        """What takes events to the other servers of the cluster."""
 
 
 def _name_of(function: Function) -> str:

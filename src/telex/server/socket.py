@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from _thread import get_ident
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Never, Protocol, TypeVar
 
 from .._log import connections, logger, shown
-from ..adapter.base import Adapter, BroadcastTarget
-from ..adapter.recovery import Kept, RecoveryLog, StoredSession
+from ..adapter.base import Adapter, BroadcastTarget, Kept, Restored, Sessions
 from ..config import duration, refuse_keywords
 from ..engine.reasons import TRANSPORT_CLOSE
 from ..engine.session import Session
@@ -107,6 +106,9 @@ class SocketNamespace(Protocol):
 
     @property
     def parts(self) -> BroadcastContext: ...
+
+    @property
+    def ack_ids(self) -> Iterator[int]: ...
 
     @property
     def sockets(self) -> Mapping[str, Socket]: ...
@@ -210,9 +212,9 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         self._sent: Completion | None = None
         self._outgoing = None
         self._tasks: Tasks | None = None
-        self._log = nsp.parts.recovery if client.revision == 5 else None
+        self._log: Sessions | None = nsp.adapter.sessions if client.revision == 5 else None
         self._pid = pid
-        self._returned: StoredSession | None = None
+        self._returned: Restored | None = None
 
     def __repr__(self) -> str:
         name = self.id
@@ -310,7 +312,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             self._emit_when_accepted([event, *args], compress=True)
             return self._sent or self._remember_sent()
         else:
-            packet = self.nsp.parts.encode_kept([event, *args], self.id)
+            packet = self._log.encode([event, *args], self.id)
         if self._outgoing is not None:
             packet.event = [event, *args]
         self.deliver(packet)
@@ -349,17 +351,17 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             self._runtime.elsewhere("emit", _EMIT)
         ack_id = None
         if settle is not None:
-            ack_id = next(self.nsp.parts.ack_ids)
+            ack_id = next(self.nsp.ack_ids)
             packet = self._encode(EVENT, self.nsp.name, [event, *args], ack_id)
         elif self._log is None:
             packet = self.nsp.parts.encode_plain([event, *args])
         elif volatile:
-            packet = self.nsp.parts.encode_kept([event, *args], _VOLATILE)
+            packet = self._log.encode([event, *args], _VOLATILE)
         elif self.state is PENDING:
             self._emit_when_accepted([event, *args], compress=compress)
             return None
         else:
-            packet = self.nsp.parts.encode_kept([event, *args], self.id)
+            packet = self._log.encode([event, *args], self.id, compress=compress)
         packet.compress = compress
         if self._outgoing is not None:
             packet.event = [event, *args]
@@ -448,9 +450,9 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
     def _deliver_early(self) -> None:
         early, self._early = self._early, None
         for packet, needs_offset in early or ():
-            if needs_offset and packet.event is not None:
+            if needs_offset and packet.event is not None and self._log is not None:
                 event = packet.event
-                packet = self.nsp.parts.encode_kept(event, self.id, compress=packet.compress)
+                packet = self._log.encode(event, self.id, compress=packet.compress)
                 packet.event = event
             self.deliver(packet)
 
@@ -650,7 +652,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             return  # what was missed was too much at once: the session has ended
         if self._outgoing is not None:
             self.deliver = self._deliver_watched
-        elif self._log is None and self.nsp.parts.recovery is not None:
+        elif self._log is None and self.nsp.adapter.sessions is not None:
             self.deliver = self._deliver_readable
         else:
             self.deliver = session.send
@@ -659,30 +661,29 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
             self.nsp.adapter.join(self.id, self._early_rooms)
             self._early_rooms = None
 
-    def _begin(self, log: RecoveryLog, pid: str) -> None:
+    def _begin(self, log: Sessions, pid: str) -> None:
         """From now on, what is sent is kept for this socket; one that is back gets its own."""
         returned, self._returned = self._returned, None
         if returned is None:
-            log.begin(pid, self.id, self._cut, None)
+            log.begin(pid, self.id, self._cut)
             return
         adapter, wanted = self.nsp.adapter, self._early_rooms or []
         adapter.join(self.id, returned.rooms - {self.id})
         if self.id not in returned.rooms:
             adapter.leave(self.id, (self.id,))
-        log.begin(pid, self.id, self._cut, returned)
+        returned.begin(self._cut)
         adapter.leave(self.id, returned.rooms.difference(wanted, (self.id,)))
         # Socket.IO, connection state recovery: what was missed comes before CONNECT.
-        for missed in log.missed(returned):
+        for missed in returned.missed():
             self._session.send(missed)
 
-    def restore(self, returned: StoredSession) -> None:
+    def restore(self, returned: Restored) -> None:
         """The client has come back in time: the socket begins where the old one ended."""
         self.recovered = True
         self._returned = returned
         self._data = returned.data
         self._early_rooms = [room for room in returned.rooms if room != self.id]
-        if self._log is not None and self._pid is not None:
-            self._log.hold(self._pid, self._cut)
+        returned.hold(self._cut)
 
     def outdated(self) -> bool:
         """Whether something was forgotten, while the middlewares ran, that the client has missed.
@@ -690,7 +691,7 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         Its connection is cut then: it begins a new session with the next one.
         """
         returned = self._returned
-        if returned is None or self._log is None or self._log.complete(returned):
+        if returned is None or returned.complete():
             return False
         self._returned = None
         self._cut()
@@ -769,15 +770,15 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         if tasks:
             self.client.departed(self, tasks, size)
 
-    def _keep(self, log: RecoveryLog, pid: str, reason: str) -> None:
+    def _keep(self, log: Sessions, pid: str, reason: str) -> None:
         """Let the client come back, if it has not left on purpose and was not sent away."""
         kept = None
         if reason in RECOVERABLE and self.state is CONNECTED and self.deliver is not _drop:
             kept = Kept(self._last_rooms, self._data, self._session.confirmed)
         elif self._returned is not None and (reason in RECOVERABLE or reason == REFUSED):
-            log.give_back(pid, self._returned)
+            self._returned.give_back()
             return
-        log.end(pid, self.id, kept)
+        log.persist_session(pid, self.id, kept)
 
     def unhandled(self, event: Any) -> None:
         """Nobody listens to an event that has come: is somebody in the wrong place?"""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from telex.adapter.recovery import RecoveryLog, RecoveryMemory
 from telex.client.offsets import is_offset
+from telex.wire import EncodedPacket
 from tests.support.node import PEERS, node
 
 NOW = 1_795_000_000.0
@@ -75,10 +76,14 @@ def test_times_of_other_days_are_no_offsets(age: float) -> None:
         assert is_offset(text, NOW) == started, text
 
 
+def _no_packet(event: object) -> EncodedPacket:
+    raise AssertionError("nothing is sent")
+
+
 def test_a_server_of_telex_that_runs_for_years() -> None:
     """Its offsets begin with the time at which it was started."""
     epoch = int(NOW * 1000)
-    log = RecoveryLog(RecoveryMemory(time.monotonic, 120, 45), epoch=epoch)
+    log = RecoveryLog(RecoveryMemory(time.monotonic, 120, 45), _no_packet, epoch=epoch)
     assert is_offset(log.next_offset(), NOW)
     assert is_offset(log.next_offset(), NOW + 3 * 365 * DAY)
 
