@@ -1,4 +1,5 @@
-# The commands of the project. Everything is installed inside it: .venv and peers/node_modules.
+# The commands of the project. Everything is installed inside it: .venv, peers/node_modules and,
+# for `make bench`, benchmarks/peers/node_modules (Bun has 100 MB).
 # Only a browser and a C compiler come from the system (`make browser compiler`).
 
 PYTHON ?= python3
@@ -80,7 +81,7 @@ types: venv ## strict mypy and strict pyright
 	@echo "• pyright"
 	@$(BIN)/pyright --pythonpath $(BIN)/python >.venv/.pyright.log 2>&1 || { cat .venv/.pyright.log; exit 1; }
 
-bench: venv peers client compiler native ## telex, Node's socket.io and python-socketio compared (BENCH_ARGS=…)
+bench: venv peers client compiler native benchmarks/peers/node_modules/.installed ## telex and other Socket.IO servers compared (BENCH_ARGS=…)
 	@tools/need.sh git
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
@@ -91,7 +92,7 @@ soak: venv compiler native ## memory under mixed load for an hour (SOAK_MINUTES=
 	@$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 clean: ## remove everything that is generated or installed
-	rm -rf .venv peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
+	rm -rf .venv peers/node_modules benchmarks/peers/node_modules src/telex/client_bundle/files src/telex/client_bundle/.files-*
 	rm -f src/telex/native/_telex.*.so*
 	rm -rf build dist benchmarks/build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests benchmarks tools examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
@@ -111,10 +112,11 @@ clean: ## remove everything that is generated or installed
 	@$(PIP) install --group dev
 	@touch $@
 
-peers/node_modules/.installed: peers/package.json peers/package-lock.json peers/.npmrc
+peers/node_modules/.installed benchmarks/peers/node_modules/.installed: \
+%/node_modules/.installed: %/package.json %/package-lock.json %/.npmrc
 	@tools/need.sh node
-	@echo "• peers: npm packages"
-	@cd peers && npm ci --loglevel=error >/dev/null
+	@echo "• $*: npm packages"
+	@cd $* && npm ci --loglevel=error >/dev/null
 	@touch $@
 
 src/telex/client_bundle/files/VERSION: peers/package-lock.json tools/fetch_client.py

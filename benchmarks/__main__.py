@@ -10,14 +10,21 @@ from pathlib import Path
 
 from benchmarks import generator
 from benchmarks.comparison import Cores, Plan, compare, raise_file_limit
-from benchmarks.contenders import CONTENDERS, ROOT, Contender, other_checkout, other_python
+from benchmarks.contenders import (
+    CONTENDERS,
+    ROOT,
+    Contender,
+    available,
+    other_checkout,
+    other_python,
+)
 from benchmarks.errors import BenchmarkError
+from benchmarks.pages import details, overview, overview_contenders
 from benchmarks.report import (
     Findings,
     as_json,
     earlier_outcomes,
     missed_goals,
-    page,
     sections,
     study_text,
     terminal,
@@ -44,7 +51,8 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Compare what messages cost telex, Node's socket.io and python-socketio.",
+        description="Compare the CPU time per message of Socket.IO servers: telex, socket.io on "
+        "Node and on Bun, python-socketio, socketioxide.",
     )
     parser.add_argument("--quick", action="store_true", help="few short slices: an impression")
     parser.add_argument(
@@ -115,9 +123,12 @@ def chosen_studies(names: list[str] | None, *, full: bool) -> list[str]:
 
 
 def chosen_contenders(arguments: argparse.Namespace) -> list[Contender]:
-    """The servers of this run."""
+    """The servers of this run: those of `--servers`, or all that this machine can run."""
     names: list[str] | None = arguments.servers
-    chosen = [one for one in CONTENDERS if names is None or one.name in names]
+    if names is None:
+        chosen = available(CONTENDERS, say)
+    else:
+        chosen = [one for one in CONTENDERS if one.name in names]
     for interpreter in arguments.python:
         chosen += other_python(interpreter)
     if arguments.against is not None:
@@ -197,9 +208,10 @@ def _publish(findings: Findings, folder: Path) -> None:
     plots: list[str] = []
     for place, (_, outcomes) in enumerate(sections(findings)):
         plots.append("benchmarks-beyond.svg" if place or not outcomes[0].shape.core else PLOT)
-        draw(findings, outcomes, folder / plots[-1])
+        draw(overview_contenders(findings), outcomes, findings.surroundings, folder / plots[-1])
     (folder / "benchmarks.json").write_text(as_json(findings))
-    (folder / "benchmarks.md").write_text(page(findings, plots))
+    (folder / "benchmarks.md").write_text(overview(findings, plots))
+    (folder / "benchmarks-details.md").write_text(details(findings))
     write_part(folder / "performance.md", "goals", missed_goals(findings))
 
 

@@ -1,5 +1,6 @@
-"""Compiles the C programs of the benchmarks into `benchmarks/build`."""
+"""Compiles the C and Rust programs of the benchmarks into `benchmarks/build`."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -39,3 +40,25 @@ def compile_program(name: str, source: Path) -> Path:
         raise BenchmarkError(f"{name} does not compile here:\n{done.stderr.strip()}")
     fresh.replace(program)
     return program
+
+
+@functools.cache
+def build_crate(manifest: Path) -> Path:
+    """The executable of a Rust crate, built in release; its name is the name of its folder.
+
+    cargo finds out what has changed and shows its progress; the first time it fetches the crates
+    of `Cargo.lock`, and takes minutes.
+    """
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        raise BenchmarkError("cargo is missing: install Rust to compare with it.")
+    name = manifest.parent.name
+    target = FOLDER / name
+    done = subprocess.run(
+        [cargo, "build", "--release", "--locked", "--manifest-path", str(manifest)],
+        env={**os.environ, "CARGO_TARGET_DIR": str(target)},
+        check=False,
+    )
+    if done.returncode:
+        raise BenchmarkError(f"{name} does not build here; what cargo said stands above.")
+    return target / "release" / f"{name}-server"

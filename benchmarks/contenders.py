@@ -1,25 +1,27 @@
 """The servers that are compared: what each needs, and how it is started and ended."""
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.build import compile_program
+from benchmarks.build import build_crate, compile_program
 from benchmarks.errors import BenchmarkError
 from benchmarks.shapes import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVERS = ROOT / "benchmarks" / "servers"
 PEERS = ROOT / "peers"
+BENCH_PEERS = ROOT / "benchmarks" / "peers"
+CRATE = SERVERS / "socketioxide"
 TELEX_SERVER = "benchmarks.servers.telex_server"
 
 
@@ -34,6 +36,8 @@ class Contender:
     """The command that starts it; raises BenchmarkError when something it needs is missing."""
     versions: Callable[[], str]
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    optional: bool = False
+    """A comparison is made without it where something it needs is missing."""
 
 
 def _python_packages(*names: str) -> str:
@@ -49,24 +53,65 @@ def _floor_command() -> list[str]:
     return [str(compile_program("floor_server", SERVERS / "floor_server.c"))]
 
 
+def _npm_version(peers: Path, package: str) -> str:
+    try:
+        manifest = (peers / "node_modules" / package / "package.json").read_text()
+    except FileNotFoundError:
+        folder = (peers / "node_modules").relative_to(ROOT)
+        target = "make peers" if peers == PEERS else "make bench"
+        raise BenchmarkError(
+            f"The npm package {package} is missing in {folder}: `{target}` installs it."
+        ) from None
+    return f"{package} {json.loads(manifest)['version']}"
+
+
+def _version_of(*command: str) -> str:
+    """What a program says to `--version`."""
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def _node_command() -> list[str]:
     node = shutil.which("node")
     if node is None:
         raise BenchmarkError("Node is missing: install `node` (20 or later) to compare with it.")
-    if not (PEERS / "node_modules" / "socket.io").is_dir():
-        raise BenchmarkError(
-            "The npm package socket.io is missing in peers/node_modules: `make peers` installs it."
-        )
+    _npm_version(PEERS, "socket.io")
     return [node, str(SERVERS / "node_server.js")]
 
 
 def _node_versions() -> str:
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-    parts = [f"Node {node.stdout.strip().removeprefix('v')}"]
-    for package in ("socket.io", "ws"):
-        manifest = PEERS / "node_modules" / package / "package.json"
-        parts.append(f"{package} {json.loads(manifest.read_text())['version']}")
-    return ", ".join(parts)
+    node = _version_of("node").removeprefix("v")
+    return f"Node {node}, {_npm_version(PEERS, 'socket.io')}, {_npm_version(PEERS, 'ws')}"
+
+
+def _bun() -> str:
+    """The program itself, from the package for this system: `bun` only links to it."""
+    _npm_version(BENCH_PEERS, "@socket.io/bun-engine")
+    programs = (BENCH_PEERS / "node_modules" / "@oven").glob("bun-*/bin/bun")
+    for program in sorted(programs):
+        return str(program)
+    raise BenchmarkError("npm has no Bun for this system: its package has no program.")
+
+
+def _bun_command() -> list[str]:
+    _npm_version(PEERS, "socket.io")
+    return [_bun(), str(SERVERS / "bun_server.js")]
+
+
+def _bun_versions() -> str:
+    engine = _npm_version(BENCH_PEERS, "@socket.io/bun-engine")
+    return f"Bun {_version_of(_bun())}, {_npm_version(PEERS, 'socket.io')}, {engine}"
+
+
+def _socketioxide_command() -> list[str]:
+    return [str(build_crate(CRATE / "Cargo.toml"))]
+
+
+def _socketioxide_versions() -> str:
+    locked = tomllib.loads((CRATE / "Cargo.lock").read_text())["package"]
+    versions = {one["name"]: one["version"] for one in locked}
+    crates = ", ".join(f"{name} {versions[name]}" for name in ("socketioxide", "axum", "tokio"))
+    return f"{' '.join(_version_of('rustc').split()[:2])}, {crates}"
 
 
 def _python_socketio_command() -> list[str]:
@@ -103,6 +148,15 @@ def _telex_versions(checkout: Path, *packages: str) -> Callable[[], str]:
 
 
 NODE = Contender("node", "Node, socket.io", "rival", _node_command, _node_versions)
+BUN = Contender("bun", "Bun, socket.io", "runtime", _bun_command, _bun_versions, optional=True)
+SOCKETIOXIDE = Contender(
+    "socketioxide",
+    "Rust, socketioxide",
+    "runtime",
+    _socketioxide_command,
+    _socketioxide_versions,
+    optional=True,
+)
 PYTHON_SOCKETIO = Contender(
     "python-socketio",
     "python-socketio",
@@ -112,10 +166,20 @@ PYTHON_SOCKETIO = Contender(
 )
 
 
-def _whole_telex_versions() -> str:
-    compiled = importlib.util.find_spec("telex.native._telex") is not None
-    part = "with" if compiled else "without"
-    return f"{_telex_versions(ROOT, 'picows')()}, {part} its compiled part"
+def _compiled_part(checkout: Path, python: str = sys.executable) -> str:
+    """Whether the telex of a checkout uses its compiled part; not one older than its source."""
+    done = subprocess.run(
+        [python, "-c", "import telex.native; print(telex.native.core is not None)"],
+        env={**os.environ, "PYTHONPATH": str(checkout / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"{'with' if done.stdout.strip() == 'True' else 'without'} its compiled part"
+
+
+def _whole_telex_versions(checkout: Path = ROOT) -> str:
+    return f"{_telex_versions(checkout, 'picows')()}, {_compiled_part(checkout)}"
 
 
 TELEX = Contender("telex", "telex", "telex", _telex_command(), _whole_telex_versions)
@@ -129,6 +193,8 @@ FLOOR = Contender(
 
 CONTENDERS = (
     FLOOR,
+    SOCKETIOXIDE,
+    BUN,
     NODE,
     PYTHON_SOCKETIO,
     TELEX,
@@ -157,17 +223,33 @@ CONTENDERS = (
 )
 
 
+def available(contenders: Iterable[Contender], report: Callable[[str], None]) -> list[Contender]:
+    """The contenders that can run here; why an optional one cannot is reported."""
+    found: list[Contender] = []
+    for contender in contenders:
+        try:
+            contender.command()
+        except BenchmarkError as error:
+            if not contender.optional:
+                raise
+            report(f"without {contender.title}: {error}")
+        else:
+            found.append(contender)
+    return found
+
+
 def other_checkout(path: Path) -> Contender:
     """The telex of another checkout, served by this checkout's `telex_server.py`."""
-    sources = path.resolve() / "src"
+    checkout = path.resolve()
+    sources = checkout / "src"
     if not (sources / "telex").is_dir():
         raise BenchmarkError(f"{path} is no checkout of telex: it has no folder src/telex.")
     return Contender(
         "telex-other",
-        f"telex of {path.resolve().name}",
+        f"telex of {checkout.name}",
         "other",
         _telex_command(),
-        _telex_versions(path.resolve(), "picows"),
+        lambda: _whole_telex_versions(checkout),
         {"PYTHONPATH": str(sources)},
     )
 
@@ -189,7 +271,8 @@ def other_python(interpreter: Path) -> list[Contender]:
 
     def versions() -> str:
         packages = f"uvicorn {uvicorn}, uvloop {uvloop}, picows {picows}"
-        return f"CPython {python}, {_commit_of(ROOT)}, {packages}"
+        part = _compiled_part(ROOT, str(interpreter))
+        return f"CPython {python}, {_commit_of(ROOT)}, {packages}, {part}"
 
     def command(handlers: str) -> Callable[[], list[str]]:
         return lambda: [str(interpreter), "-m", TELEX_SERVER, "--handlers", handlers]

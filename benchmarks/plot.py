@@ -10,12 +10,15 @@ import matplotlib as mpl
 from matplotlib import figure as matplotlib_figure
 
 from benchmarks.comparison import Outcome
-from benchmarks.contenders import NODE
-from benchmarks.report import Findings, figure, times
+from benchmarks.contenders import NODE, Contender
+from benchmarks.report import figure, times
+from benchmarks.surroundings import Surroundings
 
 INK, FAINT, GROUND = "#1f2933", "#7b8794", "#ffffff"
 COLOURS = {
     "floor": "#cbd2d9",
+    "socketioxide": "#a3704c",
+    "bun": "#c9b98f",
     "node": "#6b9a5b",
     "python-socketio": "#9aa5b1",
     "telex": "#d9480f",
@@ -37,8 +40,8 @@ def colour(name: str) -> str:
     return COLOURS.get(name, "#f08c00" if name.endswith("async") else "#fab005")
 
 
-def _panel(axes: Any, outcome: Outcome, findings: Findings) -> None:
-    shown = [one for one in findings.contenders if one.name in outcome.slices]
+def _panel(axes: Any, outcome: Outcome, contenders: Sequence[Contender]) -> None:
+    shown = [one for one in contenders if one.name in outcome.slices]
     names = [one.name for one in shown]
     costs = [outcome.cost(name).median for name in names]
     widest = max(costs)
@@ -107,13 +110,18 @@ def canvas(
         picture.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
 
 
-def draw(findings: Findings, outcomes: Sequence[Outcome], target: Path) -> None:
+def draw(
+    contenders: Sequence[Contender],
+    outcomes: Sequence[Outcome],
+    surroundings: Surroundings,
+    target: Path,
+) -> None:
     """One panel per shape, one bar per server."""
     rows = -(-len(outcomes) // COLUMNS)
-    bars = max(len(one.slices) for one in outcomes)
+    names = {one.name for one in contenders}
+    bars = max(len(names & one.slices.keys()) for one in outcomes)
     note = (
-        f"shorter is better · less, more: than Node · {findings.surroundings.processor}, "
-        f"{findings.surroundings.date}"
+        f"shorter is better · less, more: than Node · {surroundings.processor}, {surroundings.date}"
     )
     size = {"width": 12, "height": rows * (0.34 * bars + 0.75) + 1.1}
     with canvas(
@@ -121,7 +129,7 @@ def draw(findings: Findings, outcomes: Sequence[Outcome], target: Path) -> None:
     ) as panels:
         for place, axes in enumerate(panels):
             if place < len(outcomes):
-                _panel(axes, outcomes[place], findings)
+                _panel(axes, outcomes[place], contenders)
             else:
                 axes.set_axis_off()
 

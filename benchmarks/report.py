@@ -1,4 +1,4 @@
-"""Tables, verdicts and files: what a comparison found, for people and for programs."""
+"""Tables and verdicts of a comparison, for the terminal and the pages; its JSON file."""
 
 import json
 import re
@@ -122,12 +122,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, first_left: int
     return "\n".join([line(head), line(rule), *map(line, rows)])
 
 
-def cost_table(findings: Findings, outcomes: Sequence[Outcome]) -> str:
+def cost_table(contenders: Sequence[Contender], outcomes: Sequence[Outcome]) -> str:
     """What every shape costs every server; in brackets how many times less than Node."""
     rows: list[list[str]] = []
-    present = [
-        one for one in findings.contenders if any(one.name in found.slices for found in outcomes)
-    ]
+    present = [one for one in contenders if any(one.name in found.slices for found in outcomes)]
     for outcome in outcomes:
         row = [outcome.shape.title, outcome.shape.unit]
         for contender in present:
@@ -203,7 +201,8 @@ def sections(findings: Findings) -> Iterator[tuple[str, list[Outcome]]]:
         yield "Rooms, attachments, long-polling and the rest", beyond
 
 
-def _disturbance(findings: Findings) -> str:
+def disturbance(findings: Findings) -> str:
+    """A warning if other processes were busy; empty on a quiet machine."""
     if findings.neighbours < QUIET:
         return ""
     return (
@@ -217,89 +216,13 @@ def terminal(findings: Findings) -> str:
     found = all_verdicts(findings)
     parts = [
         "Server CPU time in µs, memory in bytes; in brackets: how many times less than Node.",
-        *(cost_table(findings, outcomes) for _, outcomes in sections(findings)),
+        *(cost_table(findings.contenders, outcomes) for _, outcomes in sections(findings)),
         goal_table(found) if found else "",
         other_table(findings),
-        _disturbance(findings).strip(),
+        disturbance(findings).strip(),
         summary(found),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def page(findings: Findings, plots: Sequence[str]) -> str:
-    """The page for the documentation."""
-    plan, surroundings = findings.plan, findings.surroundings
-    versions = "\n".join(
-        f"- {one.title}: {findings.versions[one.name]}" for one in findings.contenders
-    )
-    found = all_verdicts(findings)
-    other = other_table(findings)
-    costs = "\n\n".join(
-        f"### {heading}\n\n![Server CPU time: {heading.lower()}]({plot})\n\n"
-        f"{cost_table(findings, outcomes)}"
-        for (heading, outcomes), plot in zip(sections(findings), plots, strict=True)
-    )
-    return f"""# Benchmarks
-
-How much of a core a message costs the server, for telex, Node's socket.io and python-socketio.
-
-{_disturbance(findings)}
-## Costs
-
-In brackets: how many times less than Node.
-
-{costs}
-
-## Goals
-
-{summary(found)}
-
-{goal_table(found) if found else ""}
-{f"{chr(10)}## Against another checkout{chr(10)}{chr(10)}{other}{chr(10)}" if other else ""}
-## How it is measured
-
-- All servers are alive at once, pinned to one core; the load generator (`benchmarks/load`:
-  raw sockets, one thread) runs on another. Servers are driven in turn, in slices of
-  {plan.seconds:g} s; one round warms up, then the counted ones follow ({plan.cycles}).
-- The figure is the CPU time of the server process and its descendants, user and kernel, from the
-  kernel's process clock, divided by the messages of the slice. Costs are medians over the rounds;
-  ratios are medians of the ratios within each round. Wall-clock figures of a shared machine drift,
-  these do not.
-- A message is an event with its acknowledgement (echo), one delivery to one client (fan-out), one
-  delivery with the acknowledgement of its recipient, or one connection that has joined its
-  namespace, HTTP requests included (connect). Clients use the WebSocket transport where nothing
-  else is said; a broadcast carries 64 bytes. Connections are opened 64 at a time.
-- With rooms and namespaces, 8 emits are in flight. Three overlapping rooms of 10 have 16 members,
-  and each gets the event once. Handlers that wait do so for one turn of the loop. The middleware
-  looks at the name of every event; python-socketio has none, and only echoes. The typed argument
-  is validated into a `msgspec.Struct` by telex and only parsed by the others. A long-polling client
-  has two HTTP connections, as a browser has, one for what it says and one that waits. An upgrade is
-  the whole way: handshake and joining over long-polling, the probe, and an echo over WebSocket.
-- A fresh process has had ten connections before (rounds: {plan.fresh_cycles}); "again" is a
-  process that has had as many before, whose code is compiled and whose memory is in use.
-- Memory is the growth of the resident set of a fresh process, read {plan.settle:g} s after the last
-  connection has joined.
-- The kernel floor is a server in C that answers this load and does nothing else
-  (`benchmarks/servers/floor_server.c`): what the system calls cost on this machine. It bounds every
-  ratio: where a goal lies beyond it, the verdict says where it stands.
-- Every server runs with its default options. python-socketio runs under uvicorn with uvloop,
-  httptools and websockets-sansio, telex under uvicorn and uvloop. "telex" has plain functions as
-  handlers and the fast WebSocket path; "async handlers" has coroutines; "nothing compiled" does
-  without the compiled part (`TELEX_PURE=1`), on picows; "plain ASGI" is the same application under
-  uvicorn without the fast path.
-
-## Where, when and with what
-
-- Date: {surroundings.date}
-- Machine: {surroundings.machine}; other processes used {findings.neighbours:.2f} cores
-- {surroundings.python}
-{versions}
-- Command: `{findings.command}`
-{_kept(findings)}
-Take them yourself: `make bench` (`make bench BENCH_ARGS=--quick` for a first impression,
-`BENCH_ARGS=--help` for the rest). Every cycle is in `benchmarks.json`; what the figures mean stands
-in [performance.md](performance.md).
-"""
 
 
 def study_text(name: str, text: str, found: Sequence[Verdict], frame: Findings) -> str:
@@ -314,14 +237,6 @@ def study_text(name: str, text: str, found: Sequence[Verdict], frame: Findings) 
     )
     goals = [summary(found), goal_table(found)] if found else []
     return "\n\n".join([text, *goals, source])
-
-
-def _kept(findings: Findings) -> str:
-    if not findings.kept:
-        return ""
-    return (
-        f"- Measured before, in the same way ({findings.kept_from}): {'; '.join(findings.kept)}\n"
-    )
 
 
 def missed_goals(findings: Findings) -> str:

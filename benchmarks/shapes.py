@@ -7,14 +7,15 @@ from typing import Literal
 Workload = Literal["echo", "typed", "binary", "fanout", "ask", "connect"]
 Reading = Literal["cpu_us", "bytes_per_connection", "close_cpu_us"]
 
-Role = Literal["floor", "rival", "telex", "async", "pure", "asgi", "other"]
-"""What a contender is compared for."""
+Role = Literal["floor", "rival", "runtime", "telex", "async", "pure", "asgi", "other"]
+"""What a contender is compared for; a `runtime` takes part in the shapes, not in the studies."""
 
 ALL_ROLES: frozenset[Role] = frozenset(
-    {"floor", "rival", "telex", "async", "pure", "asgi", "other"}
+    {"floor", "rival", "runtime", "telex", "async", "pure", "asgi", "other"}
 )
 WITHOUT_HANDLERS: frozenset[Role] = ALL_ROLES - {"async"}
-RIVALS: frozenset[Role] = frozenset({"rival", "telex", "other"})
+RIVALS: frozenset[Role] = frozenset({"rival", "runtime", "telex", "other"})
+STUDIED: frozenset[Role] = frozenset({"rival", "telex", "other"})
 BARE: frozenset[Role] = frozenset({"floor", "rival", "telex", "other"})
 
 MESSAGES = {

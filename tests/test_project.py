@@ -181,14 +181,15 @@ class TestClientBundle:
         assert ask() == ["False", "None"]
 
 
+@pytest.mark.parametrize("folder", ["peers", "benchmarks/peers"])
 class TestPeers:
-    def test_are_pinned_to_one_version_each(self) -> None:
-        package = json.loads((ROOT / "peers" / "package.json").read_text("utf-8"))
+    def test_are_pinned_to_one_version_each(self, folder: str) -> None:
+        package = json.loads((ROOT / folder / "package.json").read_text("utf-8"))
         for name, wanted in package["dependencies"].items():
             assert re.fullmatch(r"(npm:[a-z.-]+@)?\d+\.\d+\.\d+", wanted), f"{name}: {wanted}"
 
-    def test_lock_file_names_checksums_and_no_hosts(self) -> None:
-        text = (ROOT / "peers" / "package-lock.json").read_text("utf-8")
+    def test_lock_file_names_checksums_and_no_hosts(self, folder: str) -> None:
+        text = (ROOT / folder / "package-lock.json").read_text("utf-8")
         entries = json.loads(text)["packages"]
         assert all("integrity" in entry for path, entry in entries.items() if path)
         assert '"resolved"' not in text

@@ -10,7 +10,7 @@ from benchmarks.contenders import NODE, PYTHON_SOCKETIO, TELEX, Contender, runni
 from benchmarks.control import control
 from benchmarks.generator import driving
 from benchmarks.report import Verdict, figure, table, times
-from benchmarks.shapes import RIVALS, Shape
+from benchmarks.shapes import STUDIED, Shape
 from benchmarks.studies.study import Scale, StudyFindings
 
 MOST_BYTES = 8192
@@ -47,7 +47,7 @@ def run(
     contenders: Sequence[Contender], scale: Scale, cores: Cores, report: Report
 ) -> StudyFindings:
     """Visit a fresh process of every server, as often as the plan says."""
-    contenders = [one for one in contenders if one.role in RIVALS]
+    contenders = [one for one in contenders if one.role in STUDIED]
     found: dict[str, list[dict[str, float]]] = {one.name: [] for one in contenders}
     for visit in range(scale.plan.fresh_cycles):
         for contender in contenders:

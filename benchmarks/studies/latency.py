@@ -10,7 +10,7 @@ from benchmarks.comparison import Cores, Report, all_running
 from benchmarks.contenders import NODE, PYTHON_SOCKETIO, TELEX, Contender, RunningServer
 from benchmarks.generator import Generator, Slice, driving
 from benchmarks.report import Verdict, figure, table
-from benchmarks.shapes import RIVALS, Shape
+from benchmarks.shapes import STUDIED, Shape
 from benchmarks.studies.study import Scale, StudyFindings
 
 LOADS = (0.1, 0.5, 0.9)
@@ -52,7 +52,7 @@ def run(
     contenders: Sequence[Contender], scale: Scale, cores: Cores, report: Report
 ) -> StudyFindings:
     """Capacity first, then events at a share of it, then a probe beside broadcasts."""
-    contenders = [one for one in contenders if one.role in RIVALS]
+    contenders = [one for one in contenders if one.role in STUDIED]
     found = {one.name: Latencies() for one in contenders}
     with all_running(contenders, cores) as servers:
         report("latency: capacity")

@@ -9,12 +9,14 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.contenders import (
+    BUN,
     FLOOR,
     NODE,
     PYTHON_SOCKETIO,
     TELEX,
     Contender,
     RunningServer,
+    available,
     running,
 )
 from benchmarks.control import control
@@ -31,7 +33,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
         yield started
 
 
-@pytest.fixture(scope="module", params=[NODE, PYTHON_SOCKETIO, TELEX], ids=lambda one: one.name)
+# Bun is installed by `make bench` alone: 100 MB that no other test needs.
+WHOLE = [NODE, PYTHON_SOCKETIO, TELEX, *available([BUN], lambda _: None)]
+
+
+@pytest.fixture(scope="module", params=WHOLE, ids=lambda one: one.name)
 def contender(request: pytest.FixtureRequest) -> Contender:
     """A server that offers everything."""
     chosen: Contender = request.param

@@ -3,9 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from benchmarks.comparison import Outcome, Plan, Spread
-from benchmarks.contenders import NODE, TELEX
+from benchmarks.contenders import BUN, CONTENDERS, TELEX, Contender, available
+from benchmarks.errors import BenchmarkError
 from benchmarks.generator import Slice
+from benchmarks.pages import details, overview, overview_table
+from benchmarks.plot import draw
 from benchmarks.report import (
     Findings,
     as_json,
@@ -13,7 +18,6 @@ from benchmarks.report import (
     figure,
     goal_table,
     missed_goals,
-    page,
     table,
     terminal,
     verdicts,
@@ -100,12 +104,18 @@ def test_every_telex_is_judged_by_itself() -> None:
     assert "**missed**" in first
 
 
-def test_what_is_missed_is_listed() -> None:
-    outcome = Outcome(SHAPE, {"node": slices(10), "telex": slices(5)})
+def findings_of(outcome: Outcome) -> Findings:
+    """The findings of a run with one outcome."""
+    contenders = [one for one in CONTENDERS if one.name in outcome.slices]
     surroundings = Surroundings("a day", "a processor", 2, "1 GB", "Linux", "CPython")
     plan = Plan(cycles=1, fresh_cycles=1, seconds=1, settle=1)
-    versions = {one.name: "1" for one in (NODE, TELEX)}
-    findings = Findings([NODE, TELEX], versions, [outcome], plan, surroundings, 0, "make bench")
+    versions = {one.name: f"version of {one.name}" for one in contenders}
+    return Findings(contenders, versions, [outcome], plan, surroundings, 0, "make bench")
+
+
+def test_missed_goals_are_listed() -> None:
+    outcome = Outcome(SHAPE, {"node": slices(10), "telex": slices(5)})
+    findings = findings_of(outcome)
     assert missed_goals(findings).splitlines() == [
         "a day: 1 of 2 goals are reached, 1 missed.",
         "",
@@ -116,7 +126,86 @@ def test_what_is_missed_is_listed() -> None:
     assert origin == "a day, `make bench`"
     assert before.figures("node") == [10]
     assert before.ratio("telex", "node") == outcome.ratio("telex", "node")
-    assert "![" in page(findings, ["plot.svg"])
+
+
+WHOLE = Outcome(
+    SHAPE,
+    {
+        "floor": slices(1),
+        "socketioxide": slices(4),
+        "bun": slices(8),
+        "node": slices(10),
+        "python-socketio": slices(40),
+        "telex": slices(2),
+        "telex-async": slices(3),
+    },
+)
+
+
+def test_the_table_for_readers_has_one_column_per_kind_of_server() -> None:
+    assert overview_table(findings_of(WHOLE)) == (
+        "| shape | C floor | Rust |  Bun | Node | python-socketio |        telex |\n"
+        "| ----- | ------: | ---: | ---: | ---: | --------------: | -----------: |\n"
+        "| echo  |    1.00 | 4.00 | 8.00 | 10.0 |            40.0 | 2.00 (5.00×) |"
+    )
+
+
+def test_a_server_that_was_not_there_has_no_column() -> None:
+    slices_of = {name: WHOLE.slices[name] for name in ("node", "telex")}
+    assert overview_table(findings_of(Outcome(SHAPE, slices_of))).startswith(
+        "| shape | Node |        telex |"
+    )
+
+
+def test_the_page_has_one_table_and_the_details_have_the_rest() -> None:
+    findings = findings_of(WHOLE)
+    short, rest = overview(findings, ["plot.svg"]), details(findings)
+    assert short.count("| shape ") == 1
+    assert "![" in short
+    assert "(benchmarks-details.md)" in short
+    assert "async" not in short
+    assert "goals are reached" not in short
+    assert "\n\n\n" not in short + rest
+    assert "(benchmarks.md)" in rest
+    # Ratios, ways to run telex, goals.
+    assert rest.count("| shape ") == 3
+    assert "telex, async handlers: version of telex-async" in rest
+    assert "8.00 (1.25×)" in rest
+
+
+def test_the_plots_show_the_servers_they_are_given(tmp_path: Path) -> None:
+    findings = findings_of(WHOLE)
+    shown = [one for one in findings.contenders if one.name in {"bun", "telex"}]
+    draw(shown, [WHOLE], findings.surroundings, tmp_path / "plot.svg")
+    assert "<svg" in (tmp_path / "plot.svg").read_text()[:500]
+
+
+def missing(name: str, *, optional: bool) -> Contender:
+    """A contender that needs something this machine lacks."""
+
+    def command() -> list[str]:
+        raise BenchmarkError(f"{name} is missing.")
+
+    return replace(BUN, name=name, title=name, command=command, optional=optional)
+
+
+def test_an_optional_server_that_cannot_run_is_left_out_with_a_sentence() -> None:
+    here = replace(BUN, command=lambda: ["bun"])
+    said: list[str] = []
+    assert available([missing("cargo", optional=True), here], said.append) == [here]
+    assert said == ["without cargo: cargo is missing."]
+
+
+def test_any_other_server_that_cannot_run_ends_the_comparison() -> None:
+    with pytest.raises(BenchmarkError, match=r"node is missing\."):
+        available([missing("node", optional=False)], list[str]().append)
+
+
+def test_the_versions_say_whether_the_compiled_part_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TELEX_PURE", "1")
+    assert TELEX.versions().endswith(", without its compiled part")
 
 
 def test_a_part_of_a_page_replaces_the_one_before(tmp_path: Path) -> None:
