@@ -28,7 +28,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv peers browser compiler native client demo test lint format types bench micro soak clean
+.PHONY: help venv peers browser compiler native client demo test lint format types options bench micro soak clean
 
 help: ## list the targets
 	@echo "telex: make TARGET"
@@ -80,6 +80,9 @@ types: venv ## strict mypy and strict pyright
 	@$(BIN)/mypy --no-error-summary $(SOURCES)
 	@echo "• pyright"
 	@$(BIN)/pyright --pythonpath $(BIN)/python >.venv/.pyright.log 2>&1 || { cat .venv/.pyright.log; exit 1; }
+
+options: venv ## docs/options.md and the docstrings that list options, from the types of the options
+	@$(BIN)/python tools/write_options.py
 
 bench: venv peers client compiler native benchmarks/peers/node_modules/.installed ## telex and other Socket.IO servers compared (BENCH_ARGS=…)
 	@tools/need.sh git

@@ -132,10 +132,12 @@ class TestUnknownOptions:
                 emitter.emit("x", **{name: 1})  # type: ignore[arg-type]
 
     def test_are_type_errors_at_the_servers(self) -> None:
+        misspelt: Any = {"pingInterval": 1}
+        unknown: Any = {"connect_timeout": 1}
         with pytest.raises(TypeError, match="ping_interval"):
-            Server(pingInterval=1)
+            Server(**misspelt)
         with pytest.raises(TypeError, match="connect_timeout"):
-            EngineServer(connect_timeout=1)
+            EngineServer(**unknown)
 
     def test_known_ones_are_read(self) -> None:
         assert read(ServerOptions, {"ping_interval": 1}) == ServerOptions(ping_interval=1)

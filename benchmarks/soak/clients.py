@@ -13,8 +13,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import telex
+from telex.options import TransportName
 
-TRANSPORTS = (["websocket"], ["polling"], ["polling", "websocket"])
+TRANSPORTS: tuple[tuple[TransportName, ...], ...] = (
+    ("websocket",),
+    ("polling",),
+    ("polling", "websocket"),
+)
 GIVE_UP = 20.0
 """How long one visit may take, in seconds."""
 

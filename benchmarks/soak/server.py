@@ -19,11 +19,12 @@ ROOMS = 20
 
 def make(*, recovery: bool, max_disconnection: float) -> Server:
     """The server: echo, rooms, and an event to a room in every tick."""
-    duration = {"max_disconnection_duration": max_disconnection}
     io = Server(
         ping_interval=5,
         ping_timeout=5,
-        connection_state_recovery=duration if recovery else False,
+        connection_state_recovery=(
+            {"max_disconnection_duration": max_disconnection} if recovery else False
+        ),
     )
 
     @io.on("connection")

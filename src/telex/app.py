@@ -6,13 +6,14 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from .adapter.base import Adapter, AdapterHost, BroadcastTarget
 from .config import Origins, ServerOptions, read
 from .engine_server import EngineApi, EngineServer, Hosted, asgi_application
 from .errors import ConfigurationError
 from .fronts.asgi.app import App, AsgiFront
+from .options import ServerKeywords
 from .server.broadcast import BroadcastOperator
 from .server.class_based import NamespaceHandlers, register
 from .server.core import Core
@@ -53,10 +54,69 @@ class Server(NamespaceApi, Hosted):
         io.run(port=3000)
 
     ``app`` is another ASGI application that gets everything outside the path, or a port
-    number for ``run`` and ``listen``. Options: see ``ServerOptions``.
+    number for ``run`` and ``listen``.
     """
 
-    def __init__(self, app: App | int | None = None, **options: Any) -> None:
+    def __init__(self, app: App | int | None = None, **options: Unpack[ServerKeywords]) -> None:
+        """Make a server; ``app`` is described at the class.
+
+        Options, as keywords; durations are seconds, sizes bytes (docs/options.md):
+
+        - ``path="/socket.io"``: URL path that clients connect to. Node: ``path``.
+        - ``transports=("polling", "websocket")``: Transports that clients may use: ``"polling"``,
+          ``"websocket"``. Node: ``transports``.
+        - ``allow_upgrades=True``: Whether clients are offered to go from polling to WebSocket.
+          Node: ``allowUpgrades``.
+        - ``allow_eio3=True``: Whether clients of Socket.IO 1 and 2 may connect. Node: ``allowEIO3``
+          (there off).
+        - ``ping_interval=25.0``: Seconds from one heartbeat to the next. Node: ``pingInterval``.
+        - ``ping_timeout=20.0``: Seconds that a client has to answer a heartbeat. Node:
+          ``pingTimeout``.
+        - ``upgrade_timeout=10.0``: Seconds that an upgrade to WebSocket may take. Node:
+          ``upgradeTimeout``.
+        - ``max_http_buffer_size=1_000_000``: Bytes of the largest message or request body of a
+          client. Node: ``maxHttpBufferSize``.
+        - ``origins=None``: Pages that may connect: ``None`` (same origin only), ``"*"``, origins,
+          compiled regular expressions, or a plain ``callable(origin, request) -> bool``. Node:
+          ``cors.origin``.
+        - ``cors=None``: The whole CORS policy, in place of ``origins``. Node: ``cors``.
+        - ``cookie=False``: Session cookie for balancers: ``True``, its name, or its attributes.
+          Node: ``cookie``.
+        - ``allow_request=None``: ``callable(request)``, plain or async: ``True`` admits a
+          handshake, ``False`` or a text for the client refuses it. Node: ``allowRequest``.
+        - ``handle_protocols=None``: Plain ``callable(protocols, request)`` that chooses a WebSocket
+          subprotocol; ``None`` takes the client's first. Node: ``handleProtocols`` of ``ws``.
+        - ``http_compression=1024``: Bytes from which answers to polls are compressed, or ``False``.
+          Node: ``httpCompression``.
+        - ``per_message_deflate=False``: Whether WebSocket messages are compressed. Node:
+          ``perMessageDeflate``.
+        - ``send_buffer_limit=1_048_576``: Bytes that may wait for a client that does not read.
+          Node: none.
+        - ``slow_consumer="disconnect"``: What happens beyond ``send_buffer_limit``: the client is
+          disconnected after two seconds, or loses volatile messages first. Node: none.
+        - ``serve_client=True``: Whether the JavaScript client is served below ``path``. Node:
+          ``serveClient``.
+        - ``adapter=None``: ``callable(host)`` that makes the adapter of a namespace; ``None`` keeps
+          rooms in memory. Node: ``adapter``.
+        - ``parser="json"``: Wire format, the same as the clients': ``"json"``, ``"msgpack"`` or a
+          parser object. Node: ``parser``.
+        - ``connect_timeout=45.0``: Seconds that a client has to join its first namespace. Node:
+          ``connectTimeout``.
+        - ``max_attachments=10``: Binary attachments that one packet of a client may have. Node:
+          ``maxAttachments``.
+        - ``cleanup_empty_child_namespaces=False``: Whether dynamic namespaces are removed when they
+          are empty. Node: ``cleanupEmptyChildNamespaces``.
+        - ``max_dynamic_namespaces=10_000``: Dynamic namespaces that may exist at a time. Node:
+          none.
+        - ``connection_state_recovery=False``: Whether a client that was cut off returns to its
+          rooms and gets what it missed, or the parts of this option. Node:
+          ``connectionStateRecovery``.
+        - ``handshake_extra=None``: ``callable(request)`` that makes ``socket.handshake.extra``.
+          Node: none.
+        - ``id_source="random"``: Ids of sockets: ``"random"``, but made from the session's id for
+          clients of Socket.IO 1 and 2; ``"random_for_all"`` for these, too; ``"engine"``: made from
+          it for all. Node: none.
+        """
         self._options = read(ServerOptions, options)
         self._core = Core(self._options)
         self._core.runtime.server = self

@@ -22,7 +22,8 @@ Origins = (
     str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | Callable[[str, Request], bool] | None
 )
 
-TRANSPORTS = ("polling", "websocket")
+TransportName = Literal["polling", "websocket"]
+TRANSPORTS: tuple[TransportName, ...] = ("polling", "websocket")
 
 LONGEST_DURATION = 3600.0
 """What is longer is not meant in seconds."""
@@ -97,7 +98,7 @@ class EngineOptions:
     """Options of Engine.IO; api names as in the Node documentation, in snake_case."""
 
     path: str = "/engine.io"
-    transports: tuple[str, ...] = TRANSPORTS
+    transports: tuple[TransportName, ...] = TRANSPORTS
     allow_upgrades: bool = True
     allow_eio3: bool = True
     ping_interval: float = 25.0
@@ -287,7 +288,7 @@ def path_option(path: Any) -> str:
     return "/" + path.strip("/")
 
 
-def transports_option(transports: Any) -> tuple[str, ...]:
+def transports_option(transports: Any) -> tuple[TransportName, ...]:
     """Check the names of transports: one, or several in order."""
     names: tuple[Any, ...] = (transports,)
     if not isinstance(transports, str):

@@ -16,6 +16,7 @@ from telex.cli import doctor, place
 from telex.cli.commands import app
 from telex.cli.doctor.origin import blocked, origins, preflight_blocked
 from telex.cli.doctor.wire import Answer
+from telex.options import CorsKeywords
 from tests.cli.diagnosis import diagnose, serving
 from tests.cli.process import telex
 from tests.client.counterparts import KINDS, Counterparts, Kind
@@ -204,7 +205,7 @@ async def test_extra_headers_of_pages() -> None:
         found = await diagnose(url, origin=PAGE, headers={"X-Token": "1"})
         assert "x-token is not allowed" in found.all("origin")[0].cause
         assert found.status == 1
-    cors = {"origins": [PAGE], "allowed_headers": ["X-Token"], "credentials": True}
+    cors: CorsKeywords = {"origins": [PAGE], "allowed_headers": ["X-Token"], "credentials": True}
     async with serving(Server(cors=cors)) as url:
         found = await diagnose(url, origin=PAGE, headers={"X-Token": "1"})
         assert found.status == 0

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import telex
 from telex import ClientEngine, ClientSocket, Manager
+from telex.options import TransportName
 from tests.support.node import node
 from tests.support.servers import ROOT, ServerProcess
 
@@ -23,7 +24,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MODERN: tuple[Kind, ...] = ("socket.io-3", "socket.io-4", "telex")
 """Servers of protocol 5 that do everything tests/client/servers/node_server.js says."""
 
-TRANSPORTS: dict[Transport, tuple[str, ...]] = {
+TRANSPORTS: dict[Transport, tuple[TransportName, ...]] = {
     "polling": ("polling",),
     "websocket": ("websocket",),
     "upgrade": ("polling", "websocket"),

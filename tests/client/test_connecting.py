@@ -9,6 +9,7 @@ import pytest
 
 import telex
 from telex import ConnectError
+from telex.options import TransportName
 from tests.client.counterparts import (
     BRISK,
     TRANSPORTS,
@@ -31,7 +32,9 @@ WORDS = {"polling": "xhr poll error", "websocket": "websocket error"}
 
 class TestNobodyThere:
     @every_transport
-    async def test_the_first_failure_is_raised(self, clients: Clients, transport: str) -> None:
+    async def test_the_first_failure_is_raised(
+        self, clients: Clients, transport: TransportName
+    ) -> None:
         """Unless reconnection is asked for, awaiting ends there and nothing goes on."""
         with refusing_port() as port:
             socket = clients.keep(
@@ -49,7 +52,9 @@ class TestNobodyThere:
             assert attempts.all == []
 
     @every_transport
-    async def test_attempts_that_are_asked_for(self, clients: Clients, transport: str) -> None:
+    async def test_attempts_that_are_asked_for(
+        self, clients: Clients, transport: TransportName
+    ) -> None:
         """Awaiting waits through them; the events of manager and socket tell of each."""
         with refusing_port() as port:
             socket = clients.keep(
@@ -157,7 +162,9 @@ class TestNobodyThere:
                 assert delay >= least - resolution
 
     @every_transport
-    async def test_a_server_that_never_answers(self, clients: Clients, transport: str) -> None:
+    async def test_a_server_that_never_answers(
+        self, clients: Clients, transport: TransportName
+    ) -> None:
         with silent_port() as port:
             socket = clients.keep(
                 telex.connect(

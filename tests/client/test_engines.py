@@ -204,8 +204,9 @@ async def test_nobody_there() -> None:
 
 
 async def test_options_that_do_not_exist() -> None:
+    unknown: Any = {"auth": {"token": 1}}
     with pytest.raises(telex.UnknownOptionError, match="auth"):
-        telex.connect_engine("http://127.0.0.1:1", auth={"token": 1})
+        telex.connect_engine("http://127.0.0.1:1", **unknown)
 
 
 @telex_and_node

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 import telex
+from telex.options import TransportName
 from tests.client.counterparts import Clients, Counterpart
 from tests.support.proxy import Answer, Fault, Phase, Proxy
 
@@ -41,7 +42,7 @@ async def test_to_another_path(
 
 
 @transports
-async def test_for_ever(clients: Clients, server: Counterpart, transport: str) -> None:
+async def test_for_ever(clients: Clients, server: Counterpart, transport: TransportName) -> None:
     async with await Proxy.start(int(server.url().rpartition(":")[2])) as proxy:
         phase = FIRST[transport]
         proxy.add(Fault(phase, redirect(302, "/socket.io/"), times=math.inf))
@@ -54,7 +55,7 @@ async def test_for_ever(clients: Clients, server: Counterpart, transport: str) -
 
 
 @transports
-async def test_elsewhere(clients: Clients, server: Counterpart, transport: str) -> None:
+async def test_elsewhere(clients: Clients, server: Counterpart, transport: TransportName) -> None:
     async with await Proxy.start(int(server.url().rpartition(":")[2])) as proxy:
         place = "https://chat.example/socket.io/"
         proxy.add(Fault(FIRST[transport], redirect(308, f"{place}?EIO=4"), times=math.inf))
@@ -67,7 +68,7 @@ async def test_elsewhere(clients: Clients, server: Counterpart, transport: str) 
 
 @transports
 async def test_refusals_are_told_in_the_words_of_the_server(
-    clients: Clients, server: Counterpart, transport: str
+    clients: Clients, server: Counterpart, transport: TransportName
 ) -> None:
     async with await Proxy.start(int(server.url().rpartition(":")[2])) as proxy:
         body = '{"code":4,"message":"come back with a token"}'

@@ -70,8 +70,9 @@ class TestAddresses:
 
     @telex_and_node
     async def test_options_that_do_not_exist(self, clients: Clients, server: Counterpart) -> None:
+        misspelt: Any = {"reconection_delay": 1}
         with pytest.raises(telex.UnknownOptionError, match="reconnection_delay"):
-            telex.connect(server.url(), reconection_delay=1)
+            telex.connect(server.url(), **misspelt)
 
     async def test_no_slash_at_the_end(self, clients: Clients) -> None:
         """As servers want it that compare paths letter by letter."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from telex import ConfigurationError, Request, Server
+from telex.options import CorsKeywords
 from tests.clients.javascript import JavaScript
 from tests.features.scripts import Site
 
@@ -119,7 +120,7 @@ async def test_an_origin_is_checked_on_every_request(site: Site) -> None:
 
 async def test_the_headers_for_browsers(site: Site) -> None:
     """Of a preflight and of every answer; as Node sends them for the same options."""
-    cors = {
+    cors: CorsKeywords = {
         "origins": ["https://good.example"],
         "methods": ["GET", "PUT", "POST"],
         "allowed_headers": ["x-custom"],
@@ -180,8 +181,9 @@ async def test_without_cors_there_is_no_preflight(site: Site) -> None:
 async def test_options_that_cannot_work() -> None:
     with pytest.raises(ConfigurationError, match="credentials"):
         Server(cors={"origins": "*", "credentials": True})
+    misspelt: Any = {"origin": "*"}
     with pytest.raises(ConfigurationError, match="did you mean 'origins'"):
-        Server(cors={"origin": "*"})
+        Server(cors=misspelt)
     with pytest.raises(ConfigurationError, match="not both"):
         Server(origins="*", cors={"origins": "*"})
     mistakes: list[dict[str, Any]] = [{"origins": 5}, {"cors": "*"}]

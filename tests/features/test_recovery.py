@@ -198,8 +198,7 @@ async def test_an_offset_that_is_unknown_begins_anew(site: Site) -> None:
 @pytest.mark.parametrize("skip", [True, False])
 async def test_middlewares_run_unless_told_otherwise(site: Site, skip: bool) -> None:
     """Node skips them by default."""
-    option = {"skip_middlewares": True} if skip else True
-    io = Server(connection_state_recovery=option)
+    io = Server(connection_state_recovery={"skip_middlewares": True} if skip else True)
     asked = Calls()
     io.use(asked)
     page = await recovering(site, io)
@@ -264,7 +263,7 @@ def _own_adapter(host: AdapterHost) -> InMemoryAdapter:
     return InMemoryAdapter(host)
 
 
-def _no_adapter(namespace: object) -> object:
+def _no_adapter(namespace: object) -> Any:
     return object()
 
 

@@ -79,8 +79,9 @@ async def test_misspelt_options_name_the_right_one() -> None:
         ("allowEIO3", "allow_eio3"),
         ("origin", "origins"),
     ):
+        options: Any = {wrong: 1}
         with pytest.raises(UnknownOptionError, match=f"did you mean '{right}'"):
-            Server(**{wrong: 1})
+            Server(**options)
 
 
 async def test_the_path(site: Site) -> None:
@@ -202,8 +203,9 @@ async def test_transports(site: Site) -> None:
         await sleep(30);
         return [error.message, socket.io.engine.transport.name];
     """) == ["websocket error", "polling"]
+    unknown: Any = ["flashsocket"]
     with pytest.raises(ConfigurationError, match="unknown transport"):
-        Server(transports=["flashsocket"])
+        Server(transports=unknown)
 
 
 async def test_upgrades_may_be_off(site: Site) -> None:
@@ -261,8 +263,9 @@ async def test_the_limit_of_attachments(site: Site) -> None:
 
 
 async def test_a_parser_of_ones_own(site: Site) -> None:
+    unknown: Any = "xml"
     with pytest.raises(ConfigurationError, match="parser must be"):
-        Server(parser="xml")
+        Server(parser=unknown)
     from telex.parser.default import DEFAULT_PARSER
 
     page = await site.page(Server(parser=DEFAULT_PARSER))

@@ -148,6 +148,7 @@ async def test_only_plain_functions_choose() -> None:
     async def later(protocols: list[str], request: Request) -> str | None:
         return None
 
+    wrong: Any
     for wrong in (later, "chat", ["chat"]):
         with pytest.raises(ConfigurationError, match="handle_protocols must be a plain callable"):
             EngineServer(handle_protocols=wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket as sockets
 import tracemalloc
+from typing import Literal
 
 import pytest
 
@@ -118,7 +119,9 @@ async def test_awaiting_an_emit_waits_for_the_client() -> None:
 
 
 @pytest.mark.parametrize("policy", ["disconnect", "drop_volatile"])
-async def test_volatile_events_of_a_client_that_does_not_poll(policy: str) -> None:
+async def test_volatile_events_of_a_client_that_does_not_poll(
+    policy: Literal["disconnect", "drop_volatile"],
+) -> None:
     """Between two polls they are dropped, or wait while there is room for them."""
     io = Server(send_buffer_limit=LIMIT, slow_consumer=policy)
     await io.listen(port=0)

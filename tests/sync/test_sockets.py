@@ -88,8 +88,9 @@ def test_mistakes_are_raised_where_they_are_made(socket: ClientSocket) -> None:
         socket.on("event", no_function)
     with pytest.raises(ConfigurationError):
         socket.event(lambda: None)
+    misspelt: Any = {"reconection": False}
     with pytest.raises(UnknownOptionError, match="reconnection"):
-        telex.sync.connect("http://127.0.0.1:1", reconection=False)
+        telex.sync.connect("http://127.0.0.1:1", **misspelt)
 
 
 # -- connecting -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 from telex import ClientSocket, ConnectError, connect
 from telex.errors import TransportError
 
+from ..config import TRANSPORTS, TransportName
 from .doctor.finding import PROBLEMS, UNREACHABLE
 from .place import Place
 from .values import show_value
@@ -22,7 +23,7 @@ class Wanted:
     place: Place
     auth: Any = None
     headers: Mapping[str, str] | None = None
-    transport: str | None = None
+    transport: TransportName | None = None
     msgpack: bool = False
     protocol: int = 5
     insecure: bool = False
@@ -38,7 +39,7 @@ class Wanted:
             auth=self.auth,
             query=dict(place.query),
             headers=dict(self.headers or {}),
-            transports=(self.transport,) if self.transport else ("polling", "websocket"),
+            transports=(self.transport,) if self.transport else TRANSPORTS,
             parser="msgpack" if self.msgpack else "json",
             protocol=self.protocol,
             ssl=False if self.insecure else None,

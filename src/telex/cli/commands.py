@@ -259,7 +259,7 @@ def _wanted(
     auth: str | None,
     header: list[str] | None,
     query: list[str] | None,
-    transport: str | None,
+    transport: Literal["polling", "websocket"] | None,
     msgpack: bool,
     protocol: int,
     insecure: bool,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Unpack, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from ..config import read
@@ -13,7 +13,7 @@ from ..server_url import parse
 from .engine import ClientEngine
 from .manager import Manager
 from .network import Network
-from .options import ClientOptions, EngineClientOptions
+from .options import ClientKeywords, ClientOptions, EngineClientKeywords, EngineClientOptions
 from .session_host import running_loop
 from .socket import ClientSocket
 
@@ -24,13 +24,70 @@ _managers: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Manager]] = Weak
 """A manager knows its loop: were it kept here, neither would ever be freed."""
 
 
-def connect(url: str, **options: Any) -> ClientSocket:
+def connect(url: str, **options: Unpack[ClientKeywords]) -> ClientSocket:
     """A socket of the namespace that the URL's path names (JavaScript: ``io``).
 
     It begins to connect at once, unless ``auto_connect`` is off. ``await`` it, or use it in
     ``async with``, to wait until it is connected; ``ConnectError`` says why it cannot be.
     Sockets of several namespaces of one server share a connection if they are made with
     the same options, unless ``force_new`` or ``multiplex=False`` forbid it.
+
+    Options, as keywords; durations are seconds, sizes bytes (docs/options.md):
+
+    - ``path="/socket.io"``: URL path that the server answers at. Node: ``path``.
+    - ``query={}``: Query of every request. Node: ``query``.
+    - ``headers={}``: Headers of every request; cookies that the server sets are kept, too. Node:
+      ``extraHeaders``.
+    - ``transports=("polling", "websocket")``: Transports to use, in this order: ``"polling"``,
+      ``"websocket"``. Node: ``transports``.
+    - ``upgrade=True``: Whether to go from polling to WebSocket. Node: ``upgrade``.
+    - ``try_all_transports=False``: Whether to try the next transport if the first cannot connect.
+      Node: ``tryAllTransports``.
+    - ``remember_upgrade=False``: Whether to begin with WebSocket once an upgrade has succeeded.
+      Node: ``rememberUpgrade``.
+    - ``add_trailing_slash=True``: Whether ``path`` is sent with a slash at its end. Node:
+      ``addTrailingSlash``.
+    - ``timestamp_requests=None``: Whether requests have a stamp against caches; ``None``: over
+      polling only. Node: ``timestampRequests``.
+    - ``timestamp_param="t"``: Name of that stamp in the query. Node: ``timestampParam``.
+    - ``request_timeout=None``: Seconds that one HTTP request may take; ``None`` for no limit. Node:
+      ``requestTimeout``.
+    - ``transport_options={}``: Headers and query of single transports, by name. Node:
+      ``transportOptions``.
+    - ``ssl=None``: An ``ssl.SSLContext``; ``False`` trusts any certificate, ``None`` those that the
+      system trusts. Node: ``ca``, ``cert``, ``key``, ``rejectUnauthorized``.
+    - ``proxy=None``: URL of a proxy, such as ``http://host:port``. Node: ``agent``.
+    - ``trust_env=True``: Whether, without ``proxy``, ``HTTP_PROXY``, ``HTTPS_PROXY`` and
+      ``NO_PROXY`` are heeded, for servers on other machines. Node: none.
+    - ``protocol=5``: Revision of the protocol: 5 with Socket.IO, 4 with Engine.IO alone; one less
+      for servers of Socket.IO 2. Node: none.
+    - ``auth=None``: Credentials for the server's middleware: a dict, or a callable, plain or async,
+      that is called for each connection. Node: ``auth``.
+    - ``reconnection=None``: Whether to reconnect; with ``None``, too, but whoever awaits the first
+      connection hears of its first failure. Node: ``reconnection``.
+    - ``reconnection_attempts=None``: Attempts before giving up: a whole number; ``None`` or
+      ``math.inf`` for no end. Node: ``reconnectionAttempts``.
+    - ``reconnection_delay=1.0``: Seconds before the first attempt to reconnect; they double. Node:
+      ``reconnectionDelay``.
+    - ``reconnection_delay_max=5.0``: Seconds before an attempt at most. Node:
+      ``reconnectionDelayMax``.
+    - ``randomization_factor=0.5``: How much the delays vary, from 0 to 1. Node:
+      ``randomizationFactor``.
+    - ``timeout=20.0``: Seconds that an attempt to connect may take; ``None`` for no limit. Node:
+      ``timeout``.
+    - ``auto_connect=True``: Whether sockets connect as soon as they are made. Node:
+      ``autoConnect``.
+    - ``force_new=False``: Whether the connection is shared with no other socket. Node:
+      ``forceNew``.
+    - ``multiplex=True``: Whether it may be shared with sockets of other namespaces. Node:
+      ``multiplex``.
+    - ``parser="json"``: Wire format, the same as the server's: ``"json"``, ``"msgpack"`` or a
+      parser object. Node: ``parser``.
+    - ``ack_timeout=None``: Seconds that the server has for each acknowledgement; ``None`` for no
+      limit. Node: ``ackTimeout``.
+    - ``retries=None``: Times that an event is sent again until it is acknowledged, one event after
+      the other; ``None`` sends it once. Node: ``retries``.
+    - ``receive_limit=1000``: Events that may wait for ``receive()``. Node: none.
     """
     chosen = read(ClientOptions, options)
     target = parse(url)
@@ -38,7 +95,7 @@ def connect(url: str, **options: Any) -> ClientSocket:
     server = target._replace(path="")
     shared = {name: value for name, value in options.items() if name not in _OWN}
     if chosen.force_new or not chosen.multiplex or not _has_loop():
-        manager = Manager(server, **{**options, "auto_connect": False})
+        manager = Manager(server, **cast(ClientKeywords, {**options, "auto_connect": False}))
     else:
         manager = _shared(server, nsp, shared)
     socket = manager.socket(
@@ -69,20 +126,50 @@ def _shared(server: Any, nsp: str, shared: dict[str, Any]) -> Manager:
         same = manager.target == server and manager.options == options
         if same and nsp not in manager.sockets:
             return manager
-    manager = Manager(server, **{**shared, "auto_connect": False})
+    manager = Manager(server, **cast(ClientKeywords, {**shared, "auto_connect": False}))
     known.add(manager)
     return manager
 
 
-def connect_engine(url: str, **options: Any) -> ClientEngine:
+def connect_engine(url: str, **options: Unpack[EngineClientKeywords]) -> ClientEngine:
     """A connection to an Engine.IO server, without Socket.IO.
 
     It begins to connect at once; ``await`` it, or use it in ``async with``, to wait until
     it is open. A path in the URL stands for the option ``path``.
+
+    Options, as keywords; durations are seconds, sizes bytes (docs/options.md):
+
+    - ``path="/engine.io"``: URL path that the server answers at. Node: ``path``.
+    - ``query={}``: Query of every request. Node: ``query``.
+    - ``headers={}``: Headers of every request; cookies that the server sets are kept, too. Node:
+      ``extraHeaders``.
+    - ``transports=("polling", "websocket")``: Transports to use, in this order: ``"polling"``,
+      ``"websocket"``. Node: ``transports``.
+    - ``upgrade=True``: Whether to go from polling to WebSocket. Node: ``upgrade``.
+    - ``try_all_transports=False``: Whether to try the next transport if the first cannot connect.
+      Node: ``tryAllTransports``.
+    - ``remember_upgrade=False``: Whether to begin with WebSocket once an upgrade has succeeded.
+      Node: ``rememberUpgrade``.
+    - ``add_trailing_slash=True``: Whether ``path`` is sent with a slash at its end. Node:
+      ``addTrailingSlash``.
+    - ``timestamp_requests=None``: Whether requests have a stamp against caches; ``None``: over
+      polling only. Node: ``timestampRequests``.
+    - ``timestamp_param="t"``: Name of that stamp in the query. Node: ``timestampParam``.
+    - ``request_timeout=None``: Seconds that one HTTP request may take; ``None`` for no limit. Node:
+      ``requestTimeout``.
+    - ``transport_options={}``: Headers and query of single transports, by name. Node:
+      ``transportOptions``.
+    - ``ssl=None``: An ``ssl.SSLContext``; ``False`` trusts any certificate, ``None`` those that the
+      system trusts. Node: ``ca``, ``cert``, ``key``, ``rejectUnauthorized``.
+    - ``proxy=None``: URL of a proxy, such as ``http://host:port``. Node: ``agent``.
+    - ``trust_env=True``: Whether, without ``proxy``, ``HTTP_PROXY``, ``HTTPS_PROXY`` and
+      ``NO_PROXY`` are heeded, for servers on other machines. Node: none.
+    - ``protocol=4``: Revision of the protocol: 5 with Socket.IO, 4 with Engine.IO alone; one less
+      for servers of Socket.IO 2. Node: none.
     """
     target = parse(url)
-    if target.path.strip("/"):
-        options.setdefault("path", target.path)
+    if target.path.strip("/") and "path" not in options:
+        options["path"] = target.path
     chosen = read(EngineClientOptions, options)
     running_loop()
     engine = ClientEngine(Network(target._replace(path=""), chosen), Runtime(choose("json")))

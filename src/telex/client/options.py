@@ -4,20 +4,120 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
-from ..config import duration, path_option, transports_option
+from ..config import TRANSPORTS, TransportName, duration, path_option, transports_option
 from ..errors import ConfigurationError
+from ..parser.packet import Parser
 
 Auth = Any | Callable[[], Any | Awaitable[Any]]
-Texts = Mapping[str, Any]
+Texts = Mapping[str, str | int | float | bool]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _NO_HEADER_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_PATH = re.compile(r"[\x00-\x20\x7f]")
+
+
+# The keyword arguments. ``make options`` writes docs/options.md and docstrings from them.
+
+
+class TransportKeywords(TypedDict, total=False):
+    """The parts of ``transport_options`` for one transport."""
+
+    headers: Texts
+    """Headers of this transport's requests, on top of ``headers``. JavaScript: ``extraHeaders``."""
+    query: Texts
+    """Query of this transport's requests, on top of ``query``. JavaScript: ``query``."""
+
+
+class EngineClientKeywords(TypedDict, total=False):
+    """The options of ``telex.connect_engine``."""
+
+    path: str
+    """URL path that the server answers at. JavaScript: ``path``."""
+    query: Texts
+    """Query of every request. JavaScript: ``query``."""
+    headers: Texts
+    """Headers of every request; cookies that the server sets are kept, too. JavaScript:
+    ``extraHeaders``."""
+    transports: TransportName | Iterable[TransportName]
+    """Transports to use, in this order: ``"polling"``, ``"websocket"``. JavaScript:
+    ``transports``."""
+    upgrade: bool
+    """Whether to go from polling to WebSocket. JavaScript: ``upgrade``."""
+    try_all_transports: bool
+    """Whether to try the next transport if the first cannot connect. JavaScript:
+    ``tryAllTransports``."""
+    remember_upgrade: bool
+    """Whether to begin with WebSocket once an upgrade has succeeded. JavaScript:
+    ``rememberUpgrade``."""
+    add_trailing_slash: bool
+    """Whether ``path`` is sent with a slash at its end. JavaScript: ``addTrailingSlash``."""
+    timestamp_requests: bool | None
+    """Whether requests have a stamp against caches; ``None``: over polling only. JavaScript:
+    ``timestampRequests``."""
+    timestamp_param: str
+    """Name of that stamp in the query. JavaScript: ``timestampParam``."""
+    request_timeout: float | None
+    """Seconds that one HTTP request may take; ``None`` for no limit. JavaScript:
+    ``requestTimeout``."""
+    transport_options: Mapping[TransportName, TransportKeywords]
+    """Headers and query of single transports, by name. JavaScript: ``transportOptions``."""
+    ssl: SSLContext | Literal[False] | None
+    """An ``ssl.SSLContext``; ``False`` trusts any certificate, ``None`` those that the system
+    trusts. JavaScript: ``ca``, ``cert``, ``key``, ``rejectUnauthorized``."""
+    proxy: str | None
+    """URL of a proxy, such as ``http://host:port``. JavaScript: ``agent``."""
+    trust_env: bool
+    """Whether, without ``proxy``, ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY`` are heeded, for
+    servers on other machines. JavaScript: none."""
+    protocol: int
+    """Revision of the protocol: 5 with Socket.IO, 4 with Engine.IO alone; one less for servers of
+    Socket.IO 2. JavaScript: none."""
+
+
+class ClientKeywords(EngineClientKeywords, total=False):
+    """The options of ``telex.connect``, ``telex.Manager`` and their blocking forms."""
+
+    auth: Auth
+    """Credentials for the server's middleware: a dict, or a callable, plain or async, that is
+    called for each connection. JavaScript: ``auth``."""
+    reconnection: bool | None
+    """Whether to reconnect; with ``None``, too, but whoever awaits the first connection hears of
+    its first failure. JavaScript: ``reconnection``."""
+    reconnection_attempts: float | None
+    """Attempts before giving up: a whole number; ``None`` or ``math.inf`` for no end. JavaScript:
+    ``reconnectionAttempts``."""
+    reconnection_delay: float
+    """Seconds before the first attempt to reconnect; they double. JavaScript:
+    ``reconnectionDelay``."""
+    reconnection_delay_max: float
+    """Seconds before an attempt at most. JavaScript: ``reconnectionDelayMax``."""
+    randomization_factor: float
+    """How much the delays vary, from 0 to 1. JavaScript: ``randomizationFactor``."""
+    timeout: float | None
+    """Seconds that an attempt to connect may take; ``None`` for no limit. JavaScript:
+    ``timeout``."""
+    auto_connect: bool
+    """Whether sockets connect as soon as they are made. JavaScript: ``autoConnect``."""
+    force_new: bool
+    """Whether the connection is shared with no other socket. JavaScript: ``forceNew``."""
+    multiplex: bool
+    """Whether it may be shared with sockets of other namespaces. JavaScript: ``multiplex``."""
+    parser: Literal["json", "msgpack"] | Parser
+    """Wire format, the same as the server's: ``"json"``, ``"msgpack"`` or a parser object.
+    JavaScript: ``parser``."""
+    ack_timeout: float | None
+    """Seconds that the server has for each acknowledgement; ``None`` for no limit. JavaScript:
+    ``ackTimeout``."""
+    retries: int | None
+    """Times that an event is sent again until it is acknowledged, one event after the other;
+    ``None`` sends it once. JavaScript: ``retries``."""
+    receive_limit: int
+    """Events that may wait for ``receive()``. JavaScript: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +131,9 @@ class EngineClientOptions:
     """
 
     path: str = "/engine.io"
-    query: Texts = field(default_factory=dict[str, Any])
-    headers: Texts = field(default_factory=dict[str, Any])
-    transports: tuple[str, ...] = ("polling", "websocket")
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    transports: tuple[TransportName, ...] = TRANSPORTS
     upgrade: bool = True
     try_all_transports: bool = False
     remember_upgrade: bool = False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from weakref import WeakValueDictionary
 
 from ..client.manager import Manager as AsyncManager
-from ..client.options import Auth
+from ..client.options import Auth, ClientKeywords
 from ..client.socket import ClientSocket as AsyncSocket
 from .engine import ClientEngine
 from .events import BlockingEvents
@@ -22,7 +22,66 @@ _faces: WeakValueDictionary[int, Manager] = WeakValueDictionary()
 class Manager(BlockingEvents):
     """The connection to one server, for programs that block (see ``telex.Manager``)."""
 
-    def __init__(self, url: str, **options: Any) -> None:
+    def __init__(self, url: str, **options: Unpack[ClientKeywords]) -> None:
+        """Make a manager; it connects when its first socket does.
+
+        Options, as keywords; durations are seconds, sizes bytes (docs/options.md):
+
+        - ``path="/socket.io"``: URL path that the server answers at. Node: ``path``.
+        - ``query={}``: Query of every request. Node: ``query``.
+        - ``headers={}``: Headers of every request; cookies that the server sets are kept, too.
+          Node: ``extraHeaders``.
+        - ``transports=("polling", "websocket")``: Transports to use, in this order: ``"polling"``,
+          ``"websocket"``. Node: ``transports``.
+        - ``upgrade=True``: Whether to go from polling to WebSocket. Node: ``upgrade``.
+        - ``try_all_transports=False``: Whether to try the next transport if the first cannot
+          connect. Node: ``tryAllTransports``.
+        - ``remember_upgrade=False``: Whether to begin with WebSocket once an upgrade has succeeded.
+          Node: ``rememberUpgrade``.
+        - ``add_trailing_slash=True``: Whether ``path`` is sent with a slash at its end. Node:
+          ``addTrailingSlash``.
+        - ``timestamp_requests=None``: Whether requests have a stamp against caches; ``None``: over
+          polling only. Node: ``timestampRequests``.
+        - ``timestamp_param="t"``: Name of that stamp in the query. Node: ``timestampParam``.
+        - ``request_timeout=None``: Seconds that one HTTP request may take; ``None`` for no limit.
+          Node: ``requestTimeout``.
+        - ``transport_options={}``: Headers and query of single transports, by name. Node:
+          ``transportOptions``.
+        - ``ssl=None``: An ``ssl.SSLContext``; ``False`` trusts any certificate, ``None`` those that
+          the system trusts. Node: ``ca``, ``cert``, ``key``, ``rejectUnauthorized``.
+        - ``proxy=None``: URL of a proxy, such as ``http://host:port``. Node: ``agent``.
+        - ``trust_env=True``: Whether, without ``proxy``, ``HTTP_PROXY``, ``HTTPS_PROXY`` and
+          ``NO_PROXY`` are heeded, for servers on other machines. Node: none.
+        - ``protocol=5``: Revision of the protocol: 5 with Socket.IO, 4 with Engine.IO alone; one
+          less for servers of Socket.IO 2. Node: none.
+        - ``auth=None``: Credentials for the server's middleware: a dict, or a callable, plain or
+          async, that is called for each connection. Node: ``auth``.
+        - ``reconnection=None``: Whether to reconnect; with ``None``, too, but whoever awaits the
+          first connection hears of its first failure. Node: ``reconnection``.
+        - ``reconnection_attempts=None``: Attempts before giving up: a whole number; ``None`` or
+          ``math.inf`` for no end. Node: ``reconnectionAttempts``.
+        - ``reconnection_delay=1.0``: Seconds before the first attempt to reconnect; they double.
+          Node: ``reconnectionDelay``.
+        - ``reconnection_delay_max=5.0``: Seconds before an attempt at most. Node:
+          ``reconnectionDelayMax``.
+        - ``randomization_factor=0.5``: How much the delays vary, from 0 to 1. Node:
+          ``randomizationFactor``.
+        - ``timeout=20.0``: Seconds that an attempt to connect may take; ``None`` for no limit.
+          Node: ``timeout``.
+        - ``auto_connect=True``: Whether sockets connect as soon as they are made. Node:
+          ``autoConnect``.
+        - ``force_new=False``: Whether the connection is shared with no other socket. Node:
+          ``forceNew``.
+        - ``multiplex=True``: Whether it may be shared with sockets of other namespaces. Node:
+          ``multiplex``.
+        - ``parser="json"``: Wire format, the same as the server's: ``"json"``, ``"msgpack"`` or a
+          parser object. Node: ``parser``.
+        - ``ack_timeout=None``: Seconds that the server has for each acknowledgement; ``None`` for
+          no limit. Node: ``ackTimeout``.
+        - ``retries=None``: Times that an event is sent again until it is acknowledged, one event
+          after the other; ``None`` sends it once. Node: ``retries``.
+        - ``receive_limit=1000``: Events that may wait for ``receive()``. Node: none.
+        """
         home = LoopLease()
         work = Work(home)
         if "auth" in options:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
+from telex.options import TransportName
 from tests.client.faults.scenes import SAY, TAKE, Act, Scene
 from tests.support.proxy import Action, After, Answer, Fault, Instead, Phase, frame
 
-POLLING = ("polling",)
-WEBSOCKET = ("websocket",)
-BOTH = ("polling", "websocket")
+POLLING: tuple[TransportName, ...] = ("polling",)
+WEBSOCKET: tuple[TransportName, ...] = ("websocket",)
+BOTH = POLLING + WEBSOCKET
 
 _BREAKS: tuple[Action, ...] = ("reset", "end")
 
@@ -25,7 +26,7 @@ Ends: TypeAlias = Literal["settled", "upgrade", "reconnect_failed", "disconnect"
 
 def _broken(
     name: str,
-    transports: tuple[str, ...],
+    transports: tuple[TransportName, ...],
     phase: Phase,
     *,
     share: float = 0.0,
@@ -100,7 +101,11 @@ def cuts() -> Iterator[Scene]:
 
 
 def _refused(
-    name: str, transports: tuple[str, ...], *faults: Fault, attempts: int = 2, **options: Any
+    name: str,
+    transports: tuple[TransportName, ...],
+    *faults: Fault,
+    attempts: int = 2,
+    **options: Any,
 ) -> Scene:
     """The client gives up."""
     options = {"reconnection_attempts": attempts, **options}
@@ -163,7 +168,7 @@ def answers() -> Iterator[Scene]:
 
 def silences() -> Iterator[Scene]:
     """Nothing comes any more."""
-    rows: list[tuple[str, tuple[str, ...], Phase, float]] = [
+    rows: list[tuple[str, tuple[TransportName, ...], Phase, float]] = [
         ("polling: connect", POLLING, "tcp", 0),
         ("polling: handshake", POLLING, "handshake", 0),
         ("polling: half a handshake answer", POLLING, "handshake answer", 0.9),
@@ -187,7 +192,7 @@ def silences() -> Iterator[Scene]:
 
 def heartbeats() -> Iterator[Scene]:
     """The server falls silent, for a client with a brisk heartbeat."""
-    rows: list[tuple[str, tuple[str, ...], Phase, str, Act | None]] = [
+    rows: list[tuple[str, tuple[TransportName, ...], Phase, str, Act | None]] = [
         ("polling: ping", POLLING, "poll answer", "^2$", None),
         ("polling: half a message", POLLING, "poll answer", "said", SAY),
         ("websocket: ping", WEBSOCKET, "server frame", "^2$", None),
@@ -219,7 +224,7 @@ def packets() -> Iterator[Scene]:
         yield Scene(f"polling: {name}", [Fault("poll answer", answer, match="said")], POLLING, SAY)
     close = Fault("poll answer", Instead("1"), match="said")
     yield Scene("polling: a close packet", [close], POLLING, SAY)
-    ways: list[tuple[str, tuple[str, ...], Phase]] = [
+    ways: list[tuple[str, tuple[TransportName, ...], Phase]] = [
         ("websocket", WEBSOCKET, "server frame"),
         ("polling", POLLING, "poll answer"),
     ]

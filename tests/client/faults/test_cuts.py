@@ -85,9 +85,10 @@ async def test_hundreds_of_cuts(transports: str, seed: int) -> None:
     for loop in (there.loop, asyncio.get_running_loop()):
         loop.set_debug(False)  # it makes every step slow, and here are many
     before = census(there.proxy.port)
+    chosen: Any = transports.split(", ")
     socket = telex.connect(
         there.url,
-        transports=tuple(transports.split(", ")),
+        transports=chosen,
         retries=10_000,
         ack_timeout=30,
         reconnection_delay=0.001,

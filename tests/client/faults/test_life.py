@@ -13,13 +13,16 @@ import pytest
 import telex
 from telex.client import polling, websocket
 from telex.engine import client_session
+from telex.options import TransportName
 from tests.client.faults.census import census, settled
 from tests.client.faults.elsewhere import Elsewhere
 from tests.client.faults.scenes import QUICK, Listening, upgraded
 from tests.features.scripts import Calls, until
 from tests.support.proxy import Answer, Fault
 
-POLLING, WEBSOCKET, BOTH = ("polling",), ("websocket",), ("polling", "websocket")
+POLLING: tuple[TransportName, ...] = ("polling",)
+WEBSOCKET: tuple[TransportName, ...] = ("websocket",)
+BOTH = POLLING + WEBSOCKET
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +92,7 @@ class State:
     """How a client gets into a state, in which it is then disconnected."""
 
     name: str
-    transports: tuple[str, ...]
+    transports: tuple[TransportName, ...]
     reach: Reach
     faults: Sequence[Fault] = ()
     slow: bool = False
@@ -98,7 +101,7 @@ class State:
         return self.name
 
 
-def _silent(name: str, transports: tuple[str, ...], fault: Fault) -> State:
+def _silent(name: str, transports: tuple[TransportName, ...], fault: Fault) -> State:
     return State(name, transports, _fired, [replace(fault, action="silence", times=math.inf)])
 
 
@@ -143,8 +146,8 @@ async def test_nothing_is_left(there: Elsewhere, state: State) -> None:
     before = census(there.proxy.port)
     for fault in state.faults:
         await there.add(replace(fault, fired=asyncio.Event()))
-    options = {**QUICK, "reconnection_delay": 60, "reconnection_delay_max": 60}
-    options = options if state.slow else QUICK
+    slow = {"reconnection_delay": 60, "reconnection_delay_max": 60}
+    options: Any = {**QUICK, **slow} if state.slow else QUICK
     socket = telex.connect(there.url, force_new=True, transports=state.transports, **options)
     try:
         await asyncio.wait_for(_wait(socket, there, state), 20)
@@ -167,7 +170,7 @@ async def _disconnect(socket: telex.ClientSocket) -> None:
 
 @pytest.mark.parametrize("transports", [POLLING, WEBSOCKET, BOTH], ids=str)
 async def test_disconnect_at_every_step_of_connecting(
-    there: Elsewhere, transports: tuple[str, ...]
+    there: Elsewhere, transports: tuple[TransportName, ...]
 ) -> None:
     """After each turn of the loop that connecting takes, one is the last."""
     before = census(there.proxy.port)
@@ -186,7 +189,7 @@ async def test_disconnect_at_every_step_of_connecting(
 
 @pytest.mark.parametrize("transports", [POLLING, WEBSOCKET, BOTH], ids=str)
 async def test_cancellation_at_every_step_of_connecting(
-    there: Elsewhere, transports: tuple[str, ...]
+    there: Elsewhere, transports: tuple[TransportName, ...]
 ) -> None:
     """Who no longer waits for the verdict gets no half connection: it connects, or can be ended."""
     before = census(there.proxy.port)

@@ -14,12 +14,15 @@ import pytest
 import trustme
 
 import telex
+from telex.options import TransportName
 from tests.client.faults import javascript
 from tests.client.faults.scenes import QUICK, Listening, server, upgraded
 from tests.features.scripts import Calls, Site, until
 from tests.support.proxy import Answer, Fault, Instead, Proxy
 
-POLLING, WEBSOCKET, BOTH = ("polling",), ("websocket",), ("polling", "websocket")
+POLLING: tuple[TransportName, ...] = ("polling",)
+WEBSOCKET: tuple[TransportName, ...] = ("websocket",)
+BOTH = POLLING + WEBSOCKET
 ANY = pytest.mark.parametrize("transports", [POLLING, WEBSOCKET, BOTH], ids=str)
 ONE = pytest.mark.parametrize("transports", [POLLING, WEBSOCKET], ids=str)
 
@@ -41,7 +44,7 @@ async def target(site: Site, **options: Any) -> int:
 @ANY
 @pytest.mark.parametrize("pace", [(1, 0.0), (7, 0.0), (1000, 0.002)], ids=str)
 async def test_a_slow_link(
-    site: Site, transports: tuple[str, ...], pace: tuple[int, float]
+    site: Site, transports: tuple[TransportName, ...], pace: tuple[int, float]
 ) -> None:
     """Byte by byte, or a little at a time: everything comes, in order, also over an upgrade."""
     async with await Proxy.start(await target(site)) as proxy:
@@ -95,7 +98,7 @@ async def test_an_upgrade_in_full_flow(site: Site, pace: tuple[int, float] | Non
 
 
 @ONE
-async def test_a_server_that_is_down(site: Site, transports: tuple[str, ...]) -> None:
+async def test_a_server_that_is_down(site: Site, transports: tuple[TransportName, ...]) -> None:
     """Refused until it is back; what was emitted meanwhile arrives once, in order."""
     async with await Proxy.start(await target(site)) as proxy:
         socket = telex.connect(proxy.url, force_new=True, transports=transports, **QUICK)
@@ -117,13 +120,13 @@ async def test_a_server_that_is_down(site: Site, transports: tuple[str, ...]) ->
         await socket.disconnect()
 
 
-def _word(transports: tuple[str, ...]) -> str:
+def _word(transports: tuple[TransportName, ...]) -> str:
     return "xhr poll error" if transports == POLLING else "websocket error"
 
 
 @ONE
 async def test_a_connection_that_ends_before_the_open_packet(
-    site: Site, transports: tuple[str, ...]
+    site: Site, transports: tuple[TransportName, ...]
 ) -> None:
     """Told at once. JavaScript's client hears nothing of it before its `timeout` of 20 s."""
     async with await Proxy.start(await target(site)) as proxy:
@@ -155,7 +158,9 @@ OPEN_PACKETS = {
 
 @ONE
 @pytest.mark.parametrize("text", [*OPEN_PACKETS.values()], ids=[*OPEN_PACKETS])
-async def test_a_bad_open_packet(site: Site, transports: tuple[str, ...], text: str) -> None:
+async def test_a_bad_open_packet(
+    site: Site, transports: tuple[TransportName, ...], text: str
+) -> None:
     """A `connect_error` and another attempt; JavaScript's client dies of some of them."""
     async with await Proxy.start(await target(site)) as proxy:
         phase: Any = "server frame" if transports == WEBSOCKET else "handshake answer"
@@ -214,7 +219,7 @@ async def test_every_packet_boundary(site: Site) -> None:
         assert position > 8
 
 
-async def _cut_at(port: int, transports: tuple[str, ...], position: int) -> bool:
+async def _cut_at(port: int, transports: tuple[TransportName, ...], position: int) -> bool:
     """Whether the session was over before there was a unit of this number."""
     async with await Proxy.start(port) as proxy:
         proxy.cut_at = position
@@ -269,7 +274,7 @@ def wrong(authority: trustme.CA) -> Iterator[tuple[str, ssl.SSLContext, ssl.SSLC
 
 @ONE
 async def test_a_wrong_certificate(
-    site: Site, authority: trustme.CA, transports: tuple[str, ...]
+    site: Site, authority: trustme.CA, transports: tuple[TransportName, ...]
 ) -> None:
     """Refused by default, in JavaScript's words; the certificate is named as the cause."""
     port = await target(site)
@@ -288,7 +293,7 @@ async def test_a_wrong_certificate(
 
 @ANY
 async def test_a_right_certificate(
-    site: Site, authority: trustme.CA, transports: tuple[str, ...]
+    site: Site, authority: trustme.CA, transports: tuple[TransportName, ...]
 ) -> None:
     """With a context that knows the authority, or without looking, if the user says so."""
     port = await target(site)
@@ -303,7 +308,7 @@ async def test_a_right_certificate(
 
 
 @ONE
-async def test_tls_where_there_is_none(site: Site, transports: tuple[str, ...]) -> None:
+async def test_tls_where_there_is_none(site: Site, transports: tuple[TransportName, ...]) -> None:
     """And none where there is TLS: an error, not a wait."""
     port = await target(site)
     async with await Proxy.start(port) as proxy:

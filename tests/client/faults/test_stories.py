@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 import telex
+from telex.options import TransportName
 from tests.client.faults.elsewhere import Elsewhere
 from tests.client.faults.scenes import Log, server
 from tests.client.faults.stories import Client, Ours, Reactions, Theirs
@@ -78,7 +79,7 @@ async def tell(
 
 @TRANSPORTS
 async def test_acknowledgements_at_a_cut(
-    site: Site, port: int, transports: tuple[str, ...]
+    site: Site, port: int, transports: tuple[TransportName, ...]
 ) -> None:
     """Those with an error hear of it at once; what waits for the connection is sent."""
 
@@ -144,7 +145,9 @@ async def _until_answers(client: Client, count: int) -> None:
 
 
 @TRANSPORTS
-async def test_thrown_out_and_back(site: Site, port: int, transports: tuple[str, ...]) -> None:
+async def test_thrown_out_and_back(
+    site: Site, port: int, transports: tuple[TransportName, ...]
+) -> None:
     """`connect()` in the handler of `disconnect`, as the documentation advises."""
 
     async def story(client: Client, proxy: Proxy) -> None:
@@ -159,7 +162,7 @@ async def test_thrown_out_and_back(site: Site, port: int, transports: tuple[str,
 
 @TRANSPORTS
 async def test_connecting_by_hand_at_a_cut(
-    site: Site, port: int, transports: tuple[str, ...]
+    site: Site, port: int, transports: tuple[TransportName, ...]
 ) -> None:
     """`connect()` although the manager reconnects by itself: one connection comes of it."""
 

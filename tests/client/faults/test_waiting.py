@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import telex
+from telex.options import TransportName
 from tests.client.faults.census import census, settled
 from tests.client.faults.elsewhere import Elsewhere
 from tests.client.faults.scenes import QUICK
@@ -28,7 +29,7 @@ async def cancelled(task: asyncio.Future[Any]) -> None:
 
 @TRANSPORTS
 async def test_an_answer_that_nobody_waits_for_any_more(
-    there: Elsewhere, transports: tuple[str, ...]
+    there: Elsewhere, transports: tuple[TransportName, ...]
 ) -> None:
     """The late answer goes to nobody; later ones go where they belong."""
     async with telex.connect(there.url, force_new=True, transports=transports) as socket:
@@ -49,7 +50,7 @@ async def test_an_answer_that_nobody_waits_for_any_more(
 
 @TRANSPORTS
 async def test_an_event_that_nobody_waits_for_any_more(
-    there: Elsewhere, transports: tuple[str, ...]
+    there: Elsewhere, transports: tuple[TransportName, ...]
 ) -> None:
     """An event that comes as its receiver gives up goes to the next one."""
     async with telex.connect(there.url, force_new=True, transports=transports) as socket:
@@ -117,7 +118,7 @@ async def test_disconnecting_that_nobody_waits_for_any_more(there: Elsewhere) ->
 
 @TRANSPORTS
 async def test_handlers_that_fail(
-    there: Elsewhere, transports: tuple[str, ...], caplog: pytest.LogCaptureFixture
+    there: Elsewhere, transports: tuple[TransportName, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each failure is an `error` event and a line of the log; nothing else happens."""
     caplog.set_level(logging.WARNING, "telex")
@@ -158,7 +159,7 @@ async def test_handlers_that_fail(
 
 @TRANSPORTS
 async def test_callbacks_that_fail(
-    there: Elsewhere, transports: tuple[str, ...], caplog: pytest.LogCaptureFixture
+    there: Elsewhere, transports: tuple[TransportName, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of acknowledgements and of those who hear everything: a line of the log."""
     caplog.set_level(logging.WARNING, "telex")

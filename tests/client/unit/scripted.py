@@ -69,7 +69,8 @@ class Scripted:
 
     def connect(self, **options: Any) -> telex.ClientSocket:
         """A client of its own."""
-        return telex.connect(self.url, **{"force_new": True, **BRISK, **options})
+        given: Any = {"force_new": True, **BRISK, **options}
+        return telex.connect(self.url, **given)
 
 
 def let_in(talk: Talk, packet: str) -> None:

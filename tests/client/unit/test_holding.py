@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import telex
+from telex.options import TransportName
 from tests.features.scripts import Calls, until
 
 TRANSPORTS = pytest.mark.parametrize("transports", [("polling",), ("websocket",)], ids=str)
@@ -48,7 +49,7 @@ def held(socket: telex.ClientSocket) -> bool:
 
 
 @TRANSPORTS
-async def test_the_server_goes_on_believing_in_us(transports: tuple[str, ...]) -> None:
+async def test_the_server_goes_on_believing_in_us(transports: tuple[TransportName, ...]) -> None:
     """Its pings are not read, yet it hears of us in time, whenever they come."""
     io, reasons = flooding(ping_interval=0.5, ping_timeout=0.2)
     await io.listen(0)

@@ -9,6 +9,7 @@ import pytest
 import telex
 from telex.client.network import Answer, Network
 from telex.client.options import EngineClientOptions
+from telex.options import TransportName
 from telex.server_url import parse
 
 FORGED = "7\r\nX-Token: let me in"
@@ -33,7 +34,9 @@ class TestRefused:
         ],
     )
     @pytest.mark.parametrize("transport", ["polling", "websocket"])
-    def test_what_would_break_a_request(self, options: dict[str, Any], transport: str) -> None:
+    def test_what_would_break_a_request(
+        self, options: dict[str, Any], transport: TransportName
+    ) -> None:
         for connect in (telex.connect, telex.connect_engine, telex.Manager):
             with pytest.raises(telex.ConfigurationError):
                 connect("http://127.0.0.1:1", transports=[transport], **options)

@@ -173,7 +173,8 @@ async def hosting(
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         if not road:
             patch.setattr(FastHttpProtocol, "_open_road", _no_road)
-        await io.listen(port=0, **(listen or {}))
+        given: Any = listen or {}
+        await io.listen(port=0, **given)
         stack.push_async_callback(io.close)
         yield host
 
