@@ -36,7 +36,7 @@ COMPRESSED = 4
 
 SMALLEST = len(frame(TEXT, '42["noise",0]'))
 PICOWS = picows.FRAMES + picows.LARGEST_PORTION // SMALLEST
-COMPILED = 256  # FRAMES in channel.c
+COMPILED = 256  # FRAMES in reactor.c
 MOST = {
     "fast": PICOWS if native.core is None else COMPILED,
     "tls": PICOWS,

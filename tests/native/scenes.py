@@ -39,20 +39,20 @@ TURNS = 8
 
 
 @contextmanager
-def lanes(wanted: bool) -> Generator[None]:
-    """With or without lanes; without, every event takes the road through Python."""
+def compiled_dispatch(wanted: bool) -> Generator[None]:
+    """With or without the compiled dispatch; without, Python handles every event."""
     module: Any = connection
     given = module.fast_dispatch_of
     if not wanted:
-        module.fast_dispatch_of = _no_lane
+        module.fast_dispatch_of = _no_dispatch
     try:
         yield
     finally:
         module.fast_dispatch_of = given
 
 
-def _no_lane(parser: Parser, socket: Socket | None) -> None:
-    """What a server has of lanes where nothing is compiled."""
+def _no_dispatch(parser: Parser, socket: Socket | None) -> None:
+    """What a server has of a compiled dispatch where nothing is compiled."""
 
 
 class Logged(logging.Handler):

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telex.server.socket import Socket
-from tests.native.scenes import Client, Server, frames_in, lanes, said
+from tests.native.scenes import Client, Server, compiled_dispatch, frames_in, said
 from tests.support.raw import CLOSE, PING, PONG, TEXT, close_frame, frame
 from tests.test_values import SENT
 
 BIG = 70_000
-"""More than a channel keeps of its answers."""
+"""More than a connection keeps of its answers."""
 
 
 def made(count: int) -> tuple[Server, list[Client]]:
@@ -98,13 +98,13 @@ EVENTS = st.one_of(
         max_size=4,
     )
 )
-def test_everybody_hears_the_same_with_and_without_lanes(
+def test_everybody_hears_the_same_compiled_and_in_python(
     asked: list[list[tuple[str, str]]],
 ) -> None:
     """All clients are read in one turn."""
     heard: list[Any] = []
     for wanted in (True, False):
-        with lanes(wanted):
+        with compiled_dispatch(wanted):
             server, clients = made(4)
             with server:
                 for client, events in zip(clients, asked, strict=True):
@@ -121,10 +121,10 @@ def test_everybody_hears_the_same_with_and_without_lanes(
     assert heard[0] == heard[1]
 
 
-def test_values_are_answered_alike_with_and_without_lanes() -> None:
+def test_values_are_answered_alike_compiled_and_in_python() -> None:
     heard: list[list[str | bytes]] = []
     for wanted in (True, False):
-        with lanes(wanted):
+        with compiled_dispatch(wanted):
             server, (client,) = made(1)
 
             @server.root.event

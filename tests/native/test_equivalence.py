@@ -1,4 +1,4 @@
-"""With a lane, without it, and with nothing compiled: the same comes of the same messages."""
+"""With the compiled dispatch, without it, with nothing compiled: the same messages do the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.native.scenes import lanes
+from tests.native.scenes import compiled_dispatch
 from tests.native.transcripts import Pure, Script, Transcript, transcript
 from tests.support import strategies
 from tests.support.raw import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
@@ -200,21 +200,21 @@ AT_ONCE = {"parse error", "transport close", "transport error"}
 """Reasons of an end that lets go of what is still queued."""
 
 
-def assert_same(lane: Transcript, other: Transcript) -> None:
+def assert_same(one: Transcript, other: Transcript) -> None:
     """Nothing differs, but that an answer which has left cannot be dropped any more.
 
     Pongs have no place among the messages.
     """
-    assert _pongs(lane) == _pongs(other)
-    lane, other = _without_pongs(lane), _without_pongs(other)
-    if set(lane.reasons) & AT_ONCE and lane.sent != other.sent:
+    assert _pongs(one) == _pongs(other)
+    one, other = _without_pongs(one), _without_pongs(other)
+    if set(one.reasons) & AT_ONCE and one.sent != other.sent:
         kept = _without_end(other.sent)
-        found = _without_end(lane.sent)
+        found = _without_end(one.sent)
         assert found[: len(kept)] == kept
         assert all(packet[1].startswith(b"43") for packet in found[len(kept) :])
-        assert lane.sent[len(found) :] == other.sent[len(kept) :]
-        other = other._replace(sent=lane.sent)
-    assert lane == other
+        assert one.sent[len(found) :] == other.sent[len(kept) :]
+        other = other._replace(sent=one.sent)
+    assert one == other
 
 
 def _pongs(script: Transcript) -> list[Any]:
@@ -250,14 +250,14 @@ half = settings(max_examples=settings().max_examples // 2)
 """Every example is played two or three times."""
 
 
-class TestOverAChannel:
+class TestOverAWebSocket:
     @half
     @given(script=scripts())
     @example(script=_script('427["echo",1]', "x"))
     @example(script=_script('427["echo",1]', '428["use",9]', '429["echo",1]', '421["echo",2]'))
-    def test_with_and_without_a_lane(self, script: Script) -> None:
+    def test_compiled_and_declined(self, script: Script) -> None:
         found = transcript(script)
-        with lanes(False):
+        with compiled_dispatch(False):
             assert_same(found, transcript(script))
 
     @half
@@ -297,7 +297,7 @@ class TestOverOtherTransports:
     @half
     @given(script=scripts())
     def test_compiled_and_in_python(self, pure: Pure, script: Script) -> None:
-        found = transcript(script, channel=False)
-        assert found == pure.transcript(script, channel=False)
-        with lanes(False):
-            assert found == transcript(script, channel=False)
+        found = transcript(script, websocket=False)
+        assert found == pure.transcript(script, websocket=False)
+        with compiled_dispatch(False):
+            assert found == transcript(script, websocket=False)

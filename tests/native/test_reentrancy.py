@@ -486,7 +486,7 @@ def test_a_handler_that_makes_more_of_its_arguments(server: Server) -> None:
     assert [line for line in lines if "generous" in line and line.startswith("ERROR")]
 
 
-def test_a_channel_that_is_not_open_sends_nothing(server: Server) -> None:
+def test_a_connection_that_is_not_open_sends_nothing(server: Server) -> None:
     fresh = NativeWebSocket(server.driver, server.watch, b"")
     fresh.send([EncodedPacket(b"4x")])
     fresh.feed(frame(TEXT, "4x"))

@@ -209,7 +209,7 @@ class TestFlow:
 
     def test_begins_open_and_empty(self, flow: Any) -> None:
         assert (flow.state, flow.queued, flow.corked, flow.waiting) == ("open", 0, False, [])
-        assert (flow.observer, flow.on_drain, flow.lane) == (None, None, None)
+        assert (flow.observer, flow.on_drain, flow.fast_dispatch) == (None, None, None)
 
     def test_what_waits_cannot_be_changed_from_outside(self, flow: Any) -> None:
         for text in "abc":
@@ -301,7 +301,7 @@ class TestFlow:
         left = weakref.ref(holder)
         flow = made(kind, [])
         flow.on_message = flow._cork = flow.on_drain = (flow, holder)
-        flow.lane = flow.observer = flow.transport = (flow, holder)
+        flow.fast_dispatch = flow.observer = flow.transport = (flow, holder)
         flow._put(message("x"))
         flow._put(message("y"))
         del flow, holder

@@ -290,14 +290,14 @@ def _no_second_wind() -> Generator[None]:
         module._RESUME_AFTER = given
 
 
-def transcript(script: Script, *, channel: bool = True) -> Transcript:
-    """Play a script, over a channel or a transport that hands over whole messages."""
+def transcript(script: Script, *, websocket: bool = True) -> Transcript:
+    """Play a script, over a WebSocket or a transport that hands over whole messages."""
     calls: list[str] = []
     reasons: list[str] = []
     with logged() as log, _no_second_wind(), Server() as server:
         register(server, calls)
         other = server.client()
-        if channel:
+        if websocket:
             client = server.client(script.revision, joined=script.revision == 4)
             client.say("40/chat,")
             client.sent()
@@ -364,11 +364,11 @@ class Pure:
             stdout=subprocess.PIPE,
         )
 
-    def transcript(self, script: Script, *, channel: bool = True) -> Transcript:
+    def transcript(self, script: Script, *, websocket: bool = True) -> Transcript:
         """Play a script there."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        _write(self._process.stdin, (script, channel))
+        _write(self._process.stdin, (script, websocket))
         result = pickle.load(self._process.stdout)
         assert isinstance(result, Transcript), result
         return result
@@ -395,11 +395,11 @@ def serve() -> None:
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     while True:
         try:
-            script, channel = pickle.load(sys.stdin.buffer)
+            script, websocket = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
-            result: object = transcript(script, channel=channel)
+            result: object = transcript(script, websocket=websocket)
         except BaseException as error:
             result = f"{error!r}"
         _write(sys.stdout.buffer, result)

@@ -1,6 +1,6 @@
 """What passes a session: a packet in, a packet out. Every message goes through here.
 
-There is a compiled form, too (``native/flow.c``), which is used where it is there."""
+There is a compiled form, too (``native/session_core.c``), which is used where it is there."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class SessionCore:
     """The part of a session that packets pass.
 
     What is not usual is left to the session: ``_receive_unusual``, ``_control``,
-    ``_check_type``, ``_make_room``, ``_flushed``. ``lane`` takes the usual events of the
-    namespace ``/``, ``lanes`` those of others, where there is a compiled part.
+    ``_check_type``, ``_make_room``, ``_flushed``. Where there is a compiled part,
+    ``fast_dispatch`` takes events of the namespace ``/``, and ``fast_dispatches`` has what
+    takes those of others.
     """
 
     __slots__ = (
@@ -33,8 +34,8 @@ class SessionCore:
         "_limit",
         "_ping_extended",
         "corked",
-        "lane",
-        "lanes",
+        "fast_dispatch",
+        "fast_dispatches",
         "observer",
         "on_drain",
         "on_message",
@@ -49,8 +50,8 @@ class SessionCore:
         self.observer: PacketObserver | None = None
         self.on_message: Callable[[str | bytes, int], None]
         self.on_drain: Callable[[], None] | None = None
-        self.lane: object = None
-        self.lanes: dict[str, object] | None = None
+        self.fast_dispatch: object = None
+        self.fast_dispatches: dict[str, object] | None = None
         self.queued = 0
         self.corked = False
         self._buffer: list[EncodedPacket] = []
@@ -160,4 +161,5 @@ class SessionCore:
 
 
 if not TYPE_CHECKING and core is not None:
+    core.configure("session", SessionCore=SessionCore, open=OPEN)
     SessionCore = core.SessionCore

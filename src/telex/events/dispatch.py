@@ -35,7 +35,8 @@ WAITING_LONG = 10.0
 LONG = 192
 """From so many characters on, events are decoded straight into the types of their handlers."""
 
-_LONGEST_NAME = 64
+LONGEST_NAME = 64
+"""Among the first so many characters, the name of such an event has to end."""
 
 _HARD_LIMIT = 4 * WAITING_LIMIT
 
@@ -249,7 +250,7 @@ class Dispatch:
         """
         if self._busy or self.interceptors is not None or text[:2] != '["':
             return False
-        name = text[2 : text.find('"', 2, 2 + _LONGEST_NAME)]
+        name = text[2 : text.find('"', 2, 2 + LONGEST_NAME)]
         handlers = self._shared.get(name) if self.handlers is None else self.find(name)
         if handlers is None or len(handlers) != 1 or name in RESERVED_EVENTS:
             return False

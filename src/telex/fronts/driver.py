@@ -43,7 +43,7 @@ def leaving_lane(schedule: Schedule) -> Timeout[Leaving]:
 class Cork:
     """Is told about sessions that have something to send, and wakes at the first of a turn.
 
-    There is a compiled form, too (``native/flow.c``).
+    There is a compiled form, too (``native/driver.c``).
     """
 
     __slots__ = ("_sessions", "_wake")

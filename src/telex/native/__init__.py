@@ -15,12 +15,21 @@ from typing import Any
 
 SOURCES = (
     "native.h",
-    "channel.c",
-    "flow.c",
-    "lane.c",
+    "answer.c",
+    "bytes.c",
+    "dispatch.c",
+    "driver.c",
+    "errors.c",
+    "frames.c",
+    "memory.c",
     "module.c",
     "output.c",
-    "slot.c",
+    "reactor.c",
+    "session_core.c",
+    "slots.c",
+    "text_packet.c",
+    "websocket.c",
+    "websocket_output.c",
 )
 
 

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from ..engine.session import Session
 from ..engine.session_core import SessionCore as SessionCore
@@ -8,15 +8,7 @@ from ..wire import EncodedPacket
 SOURCE: int
 """A checksum of the sources that were compiled."""
 
-def configure(
-    loads: Callable[[bytes], Any],
-    dumps: Callable[[Any, Callable[[Any], Any], int], bytes],
-    take_apart: Callable[[Any], Any],
-    options: int,
-    reserved: frozenset[str],
-    struct: type,
-    /,
-) -> None: ...
+def configure(part: Literal["session", "dispatch", "websocket"], /, **values: Any) -> None: ...
 
 class Cork:
     def __init__(self, wake: Callable[[], None], /) -> None: ...
@@ -32,7 +24,7 @@ class Reactor:
 
 class WebSocketConnection:
     session: Session | None
-    deaf: bool
+    discard_input: bool
     writable: bool
     def open(
         self,

@@ -1,25 +1,37 @@
-"""The lane of a session: where the compiled part of telex takes the usual events."""
+"""Which sessions hand their events to the compiled form of a dispatch, where that is there."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..codec import json
+from ..events.dispatch import LONG, LONGEST_NAME, Dispatch
+from ..events.handlers import Handler, Handlers
 from ..native import core
-from ..parser.default import DEFAULT_PARSER
+from ..parser.default import DEFAULT_PARSER, MAX_ACK_DIGITS
 from ..parser.packet import RESERVED_EVENTS, Parser
-
-if TYPE_CHECKING:
-    from .socket import Socket
+from .socket import Socket
 
 if core is not None:
     core.configure(
-        json.decode, json.encode, json.take_apart, json.OPTIONS, RESERVED_EVENTS, json.STRUCT
+        "dispatch",
+        loads=json.decode,
+        dumps=json.encode,
+        dumps_hook=json.take_apart,
+        dumps_options=json.OPTIONS,
+        struct_type=json.STRUCT,
+        reserved=RESERVED_EVENTS,
+        max_depth=json.MAX_DEPTH,
+        max_ack_digits=MAX_ACK_DIGITS,
+        long_text=LONG,
+        longest_name=LONGEST_NAME,
+        Dispatch=Dispatch,
+        Handlers=Handlers,
+        Handler=Handler,
+        Socket=Socket,
     )
 
 
 def fast_dispatch_of(parser: Parser, socket: Socket | None) -> object:
-    """What handles the usual events of a client's socket; ``None``: nothing does.
+    """What handles events of a client's socket without leaving C; ``None``: nothing does.
 
     Only as long as the socket is connected, and no packet waits for its attachments.
     """

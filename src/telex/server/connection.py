@@ -145,18 +145,18 @@ class Connection:
             return
         if type(data) is not str:
             self._shared.waiting(self, False)
-            self._choose_lane()
+            self._choose_dispatch()
 
-    def _choose_lane(self) -> None:
+    def _choose_dispatch(self) -> None:
         """Where the usual events go: nowhere special, while a packet waits for attachments."""
         session, sockets = self.session, self._sockets
         if self._decoder.waiting_for is not None:
-            session.lane = session.lanes = None
+            session.fast_dispatch = session.fast_dispatches = None
             return
         parser = self._runtime.parser
-        session.lane = fast_dispatch_of(parser, sockets.get("/"))
+        session.fast_dispatch = fast_dispatch_of(parser, sockets.get("/"))
         others = {name: fast_dispatch_of(parser, sockets[name]) for name in sockets if name != "/"}
-        session.lanes = others or None
+        session.fast_dispatches = others or None
 
     def _await_attachments(self) -> None:
         """A packet waits for its attachments: only for a namespace that has been joined."""
@@ -168,7 +168,7 @@ class Connection:
             self._violated("a packet for a namespace that has not been joined")
         else:
             self._shared.waiting(self, True)
-            self._choose_lane()
+            self._choose_dispatch()
 
     def _receive_other(
         self, kind: int, nsp: str, socket: Socket | None, text: str | None, payload: Any
@@ -284,7 +284,7 @@ class Connection:
         if connections.isEnabledFor(logging.INFO):
             connections.info("%s: joined as %s", shown(self.session.name), shown(socket))
         self._shared.joined(self)
-        self._choose_lane()
+        self._choose_dispatch()
         if self._held is not None and socket.nsp.name == "/":
             self._root_accepted()
 
@@ -341,7 +341,7 @@ class Connection:
             if self._decoder.waiting_for == name:
                 self._decoder.drop()
                 self._shared.waiting(self, False)
-            self._choose_lane()
+            self._choose_dispatch()
             if isinstance(socket.nsp, Namespace):
                 socket.nsp.remove(socket)
 

@@ -1,6 +1,6 @@
 """The fast WebSocket on sockets of our own, where the compiled part of telex is there.
 
-``native/channel.c`` reads, writes and takes frames apart; here is what they mean. The connection
+``native/websocket.c`` reads, writes and takes frames apart; here is what they mean. The connection
 leaves the HTTP server's event loop transport with a descriptor of its own: an idle client
 then costs this object and no buffer.
 """
@@ -18,10 +18,11 @@ from ..._log import logger
 from ...engine.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from ...engine.session import TOO_BIG, Session
 from ...engine.upgrade import Probe
-from ...native._telex import Reactor, WebSocketConnection
+from ...native._telex import Reactor, WebSocketConnection, configure
 from ...types import HeaderList
 from ...wire import EncodedPacket
 from ..driver import Driver
+from .picows import MAX_FRAGMENTS
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _HEAD = (
@@ -36,7 +37,7 @@ _CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
 
 
 class Watch:
-    """What one driver's loop watches for its channels; the loop knows it while there are any."""
+    """What one driver's loop watches for its WebSockets; the loop knows it while there are any."""
 
     __slots__ = ("_driver", "_open", "loop", "reactor")
 
@@ -47,7 +48,7 @@ class Watch:
         self.reactor = Reactor()
 
     def opened(self, websocket: NativeWebSocket) -> None:
-        """A channel has been opened."""
+        """A WebSocket has been opened."""
         self._open.add(websocket)
         if self.reactor.count > 1:
             return
@@ -59,7 +60,7 @@ class Watch:
         context.run(self.loop.add_reader, self.reactor.fileno(), poll)
 
     def closed(self, websocket: NativeWebSocket) -> None:
-        """A channel has been closed. When it was the last, nothing stays open."""
+        """A WebSocket has been closed. When it was the last, nothing stays open."""
         self._open.discard(websocket)
         if self.reactor.count:
             return
@@ -115,7 +116,7 @@ class NativeWebSocket(WebSocketConnection):
             return
         self._closed = True
         self.writable = False
-        self.deaf = True
+        self.discard_input = True
         if code in _ERRORS:
             self._reason = TRANSPORT_ERROR
         self.write(bytes((0x88, 2 + len(text))) + code.to_bytes(2, "big") + text)
@@ -197,7 +198,7 @@ class NativeWebSocket(WebSocketConnection):
         logger.error("a message could not be handled; its connection is closed", exc_info=error)
         self._close(_INTERNAL_ERROR)
 
-    def on_relieved(self) -> None:
+    def on_writable(self) -> None:
         """The client has read enough."""
         if self._closed:
             return
@@ -223,6 +224,9 @@ class NativeWebSocket(WebSocketConnection):
         receiver, self.receiver, self.upgrades, self.session = self.receiver, None, None, None
         if receiver is not None:
             receiver.transport_ended(self, self._reason)
+
+
+configure("websocket", WebSocket=NativeWebSocket, Packet=EncodedPacket, max_fragments=MAX_FRAGMENTS)
 
 
 def _close_mistake(payload: bytes) -> int:

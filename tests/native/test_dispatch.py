@@ -1,4 +1,4 @@
-"""Which events take the lane, which are decoded on it, and which take the road through Python."""
+"""Which events are handled in C, which are only decoded there, and which are left to Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.calls import Calls, counted_calls
 from tests.support.raw import TEXT, frame
 
 COMPILED = native.core is not None
-"""With `TELEX_PURE=1` there are no lanes: then every event goes the other way."""
+"""With `TELEX_PURE=1` nothing is compiled: then Python handles every event."""
 
 LONG_NAME = "n" * 254
 
@@ -87,12 +87,12 @@ def calls_of(client: Client, *messages: str | bytes) -> Calls:
     return calls
 
 
-def takes_lane(client: Client, *messages: str | bytes) -> bool:
+def is_handled(client: Client, *messages: str | bytes) -> bool:
     return not {ROAD, DECODED} & set(calls_of(client, *messages).names)
 
 
 def is_decoded(client: Client, *messages: str | bytes) -> bool:
-    """Whether the lane hands on what the text says, and does not do the rest."""
+    """Whether C hands on what the text says, and does not do the rest."""
     names = calls_of(client, *messages).names
     return DECODED in names and ROAD not in names
 
@@ -155,7 +155,7 @@ class TestTaken:
         assert (len(calls_of(client, '427["echo",1]')) == 0) is COMPILED
 
     def test_what_a_coroutine_returns(self, client: Client) -> None:
-        assert takes_lane(client, '427["later"]') is COMPILED
+        assert is_handled(client, '427["later"]') is COMPILED
         client.server.settle()
         assert client.heard() == ["437[]"]
 
@@ -163,7 +163,7 @@ class TestTaken:
     def test_in_both_revisions(self, server: Server, revision: int) -> None:
         client = server.client(revision, joined=revision == 4)
         client.sent()
-        assert takes_lane(client, '427["echo",1]') is COMPILED
+        assert is_handled(client, '427["echo",1]') is COMPILED
         assert client.heard() == ["437[1]"]
 
     def test_in_fragments(self, client: Client) -> None:
@@ -183,7 +183,7 @@ class TestDecoded:
         assert is_decoded(client, '42["later"]', '427["echo",1]', '428["own"]') is COMPILED
         client.server.settle()
         assert client.heard() == ["437[1]", "438[]"]
-        assert takes_lane(client, '42["echo"]') is COMPILED
+        assert is_handled(client, '42["echo"]') is COMPILED
 
     @pytest.mark.parametrize("name", ["x", "é", "😀"])
     def test_what_waits_has_the_same_weight(self, client: Client, name: str) -> None:
@@ -223,7 +223,7 @@ class TestNotTaken:
 
     def test_before_the_namespace_is_joined(self, server: Server) -> None:
         client = server.client(joined=False)
-        assert not takes_lane(client, '42["echo"]')
+        assert not is_handled(client, '42["echo"]')
 
     def test_while_the_middleware_thinks(self, server: Server) -> None:
         decided = server.loop.create_future()
@@ -234,57 +234,57 @@ class TestNotTaken:
         server.root.use(wait)
         client = server.client(joined=False)
         client.say("40")
-        assert client.session.lane is None
+        assert client.session.fast_dispatch is None
         decided.set_result(None)
         server.settle()
-        assert takes_lane(client, '42["echo"]') is COMPILED
+        assert is_handled(client, '42["echo"]') is COMPILED
 
     def test_while_attachments_are_missing(self, client: Client) -> None:
         first = '452-["echo",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
         client.say(first)
-        assert client.session.lane is None
+        assert client.session.fast_dispatch is None
         client.say(b"a")
-        assert client.session.lane is None
+        assert client.session.fast_dispatch is None
         client.say(b"b")
-        assert takes_lane(client, '42["echo"]') is COMPILED
-        assert takes_lane(client, '42/chat,["where"]') is COMPILED
+        assert is_handled(client, '42["echo"]') is COMPILED
+        assert is_handled(client, '42/chat,["where"]') is COMPILED
 
     def test_when_packets_are_observed(self, client: Client) -> None:
         seen: list[Any] = []
         client.socket.conn.on("packet", seen.append)
-        assert not takes_lane(client, '42["echo",1]')
+        assert not is_handled(client, '42["echo",1]')
         assert seen == [{"type": "message", "data": '2["echo",1]'}]
 
     def test_while_a_pong_is_awaited(self, client: Client) -> None:
         client.session.send_ping()
-        assert not takes_lane(client, '42["echo",1]')
+        assert not is_handled(client, '42["echo",1]')
         client.say("3")
-        assert takes_lane(client, '42["echo",1]') is COMPILED
+        assert is_handled(client, '42["echo",1]') is COMPILED
 
     def test_when_the_socket_has_left(self, client: Client) -> None:
         socket = client.socket
         client.say("41")
-        assert client.session.lane is None
+        assert client.session.fast_dispatch is None
         assert socket.disconnected
-        assert not takes_lane(client, '42["echo",1]')
+        assert not is_handled(client, '42["echo",1]')
 
     def test_when_it_comes_again(self, client: Client) -> None:
         client.say("41", "40", "41/chat,", "40/chat,")
-        assert takes_lane(client, '42["echo",1]') is COMPILED
-        assert takes_lane(client, '42/chat,["where"]') is COMPILED
+        assert is_handled(client, '42["echo",1]') is COMPILED
+        assert is_handled(client, '42/chat,["where"]') is COMPILED
 
     def test_another_socket_that_leaves_changes_nothing(self, client: Client) -> None:
         client.say("41/chat,")
-        assert takes_lane(client, '42["echo",1]') is COMPILED
-        assert takes_lane(client, '42/ä,["where"]') is COMPILED
-        assert not takes_lane(client, '42/chat,["where"]')
+        assert is_handled(client, '42["echo",1]') is COMPILED
+        assert is_handled(client, '42/ä,["where"]') is COMPILED
+        assert not is_handled(client, '42/chat,["where"]')
 
     def test_with_another_parser(self) -> None:
         with Server(parser="msgpack") as server:
             client = server.client(joined=False)
             client.say(b"\x82\xa4type\x00\xa3nsp\xa1/")
             assert client.socket.connected
-            assert client.session.lane is None
+            assert client.session.fast_dispatch is None
 
 
 class TestAnswersThatGoStraight:
