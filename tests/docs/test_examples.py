@@ -17,6 +17,7 @@ from telex import Server
 from tests.docs.hosting import hosted
 from tests.docs.pages import Block, execute, pages, read
 from tests.features.scripts import Site
+from tests.test_logging import LINE, shown_by
 
 Example: TypeAlias = tuple[str, str]
 Runner: TypeAlias = Callable[[list[Block], Site], Awaitable[None]]
@@ -268,3 +269,21 @@ async def the_first_chapter(examples: list[Block], site: Site) -> None:
         ana.emit("chat message", "hello");
         return await Promise.all(heard);
     """) == [["hello"], ["hello"]]
+
+
+LOGGING = "docs/logging.md"
+
+
+@runs(LOGGING, "Logging")
+async def everything_is_shown(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    lines = await asyncio.to_thread(shown_by, example.text)
+    assert any(LINE.match(line) and "opened over" in line for line in lines)
+    assert any(LINE.match(line) and 'sending 42["hello"]' in line for line in lines)
+
+
+@runs(LOGGING, "With `logging.config`")
+async def what_an_application_wants_is_shown(examples: list[Block], site: Site) -> None:
+    [example] = examples
+    [line] = await asyncio.to_thread(shown_by, example.text)
+    assert "WARNING telex: origins=[] refuses every page" in line

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from telex import EncodeError, Server, Socket
+from telex import ConfigurationError, EncodeError, Server, Socket
 from tests.features.scripts import Calls, Site
 
 ANY_TRANSPORT = pytest.mark.parametrize("transport", ["polling", "websocket"])
@@ -166,7 +166,11 @@ async def test_reserved_names_cannot_be_emitted(site: Site) -> None:
     ):
         with pytest.raises(ValueError, match="reserved"):
             socket.emit(name)
-        socket.on(name, called)
+        if name in ("disconnect", "disconnecting"):
+            socket.on(name, called)
+        else:
+            with pytest.raises(ConfigurationError, match="never comes"):
+                socket.on(name, called)
         assert (
             await page.run(
                 """

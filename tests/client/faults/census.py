@@ -38,7 +38,7 @@ async def settled(port: int, before: Census) -> None:
         if census(port) == before:
             return
         await asyncio.sleep(0.01)
-    assert census(port) == before
+    assert (now := census(port)) == before, now
 
 
 def _coroutine(task: asyncio.Task[Any]) -> str:

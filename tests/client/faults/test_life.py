@@ -288,7 +288,7 @@ async def test_connect_right_after_disconnect(there: Elsewhere) -> None:
 async def test_one_socket_of_several_leaves(there: Elsewhere) -> None:
     """The connection stays as long as a namespace uses it."""
     before = census(there.proxy.port)
-    there.io.of("/other")
+    await there.call(lambda: there.io.of("/other"))
     manager = telex.Manager(there.url)
     one, other = manager.socket("/"), manager.socket("/other")
     await one
@@ -301,29 +301,30 @@ async def test_one_socket_of_several_leaves(there: Elsewhere) -> None:
     await settled(there.proxy.port, before)
 
 
+async def _until_cancelled(cancelled: asyncio.Event) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        cancelled.set()
+
+
 async def test_those_who_wait_are_told(there: Elsewhere) -> None:
     """Acknowledgements and `receive` end with the socket, tasks of its own too."""
     before = census(there.proxy.port)
     for transports in (POLLING, WEBSOCKET):
         socket = telex.connect(there.url, force_new=True, transports=transports)
-        cancelled = asyncio.Event()
-
-        async def forever(cancelled: asyncio.Event = cancelled) -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cancelled.set()
-
-        socket.on("said", forever)
+        cancelled, gate = asyncio.Event(), asyncio.Event()
+        socket.on("said", gate.wait)
         await socket
         socket.emit("say", 1)
-        socket.spawn(forever())
+        socket.spawn(_until_cancelled(cancelled))
         asks = asyncio.ensure_future(socket.emit_with_ack("take", "no answer: it has none"))
         nothing = asyncio.ensure_future(socket.emit_with_ack("nobody listens"))
         hears = asyncio.ensure_future(socket.receive())
         await asyncio.sleep(0.05)
         await socket.disconnect()
         assert cancelled.is_set()
+        gate.set()  # a handler that runs is not held against the socket
         for waiting in (nothing, hears):
             with pytest.raises(telex.Disconnected):
                 await waiting
