@@ -20,6 +20,7 @@ from .packet import ACK, BINARY_ACK, BINARY_EVENT, EVENT, MAX_NAMESPACE, Packet
 # comma or at the end of the packet.
 _HEADER = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*)(?:,|\Z))?([0-9]{1,16}(?![0-9]))?")
 MAX_ACK_DIGITS = 16
+_MAX_COUNT_DIGITS = 16
 
 _TYPES = tuple(b"4%d" % kind for kind in range(7))
 
@@ -98,11 +99,15 @@ class TextDecoder:
             if announced is not None:
                 raise PacketError("invalid payload: only binary packets have attachments")
             return kind, nsp, ack_id, text or None, None
-        if announced is None or not announced.strip("0"):
+        digits = (announced or "").lstrip("0")
+        if not digits:
             raise PacketError("Illegal attachments")
-        if len(announced) > 9 or int(announced) > self._max_attachments:
+        # int() refuses thousands of digits by an error of its own.
+        count = int(digits) if len(digits) <= _MAX_COUNT_DIGITS else None
+        if count is None or count > self._max_attachments:
+            came = f"a number of {len(digits)} digits" if count is None else count
             raise PacketError(
-                f"too many attachments: {int(announced)} are announced,"
+                f"too many attachments: {came} are announced,"
                 f" the limit is {self._max_attachments} (option max_attachments)"
             )
         if len(text) > self._max_bytes:
@@ -110,7 +115,7 @@ class TextDecoder:
                 f"the packet has {len(text)} characters, the limit is {self._max_bytes}"
                 " (option max_http_buffer_size)"
             )
-        self._expected = int(announced)
+        self._expected = count
         self._header = (kind - 3, ack_id, text)
         self._size = len(text)
         self.waiting_for = nsp

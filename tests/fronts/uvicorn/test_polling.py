@@ -767,16 +767,24 @@ class TestOneConnection:
         assert taken[3:] == [True, True, True, True, False, True] or len(taken) > 6
 
     @pytest.mark.parametrize("nonsense", [b"nonsense\r\n\r\n", b"\x16\x03\x01"])
+    @pytest.mark.parametrize("pieces", [1, 2])
     async def test_nonsense_behind_a_poll(
-        self, both: Callable[..., Awaitable[list[bytes]]], taken: list[bool], nonsense: bytes
+        self,
+        both: Callable[..., Awaitable[list[bytes]]],
+        taken: list[bool],
+        nonsense: bytes,
+        pieces: int,
     ) -> None:
         async def story(host: Host) -> list[bytes]:
             wire = host.call()
             target = await host.open(wire)
-            await wire.send(get(target))
-            while not _pending(host):
-                await asyncio.sleep(0.001)
-            await wire.send(nonsense)
+            if pieces == 1:
+                await wire.send(get(target) + nonsense)
+            else:
+                await wire.send(get(target))
+                while not _pending(host):
+                    await asyncio.sleep(0.001)
+                await wire.send(nonsense)
             answer = await wire.rest()
             while not host.reasons:
                 await asyncio.sleep(0.001)
@@ -786,6 +794,29 @@ class TestOneConnection:
         assert answer.startswith(b"HTTP/1.1 400")
         assert reason == b"transport error"
         assert all(taken)
+
+    @pytest.mark.parametrize("late", [0, 2])
+    async def test_nonsense_behind_a_body(
+        self, both: Callable[..., Awaitable[list[bytes]]], taken: list[bool], late: int
+    ) -> None:
+        """What was posted before it is handled, unless a part of it has come with the nonsense."""
+
+        async def story(host: Host) -> list[bytes]:
+            wire = host.call()
+            target = await host.open(wire)
+            request = post(target, '420["echo",1]') + b"\x16\x03\x01"
+            split = len(request) - 3 - late
+            await wire.send(request[:split])
+            if late:
+                while not _posting(host):
+                    await asyncio.sleep(0.001)
+            await wire.send(request[split:])
+            return [await wire.rest(), (await host.call().ask(get(target)))[-6:]]
+
+        answers, polled = await both(story)
+        assert answers.startswith(b"HTTP/1.1 400" if late else b"HTTP/1.1 200 OK")
+        assert (b"\r\n\r\nokHTTP/1.1 400" in answers) is not bool(late)
+        assert (polled == b"430[1]") is not bool(late)
 
     @pytest.mark.parametrize("sent", ["poll", "body"])
     async def test_a_client_that_goes_away_ends_its_session(

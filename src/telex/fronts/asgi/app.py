@@ -40,6 +40,7 @@ REFUSAL_TIMEOUT = 1.0
 """How long the host may take to close a WebSocket that was refused, in seconds."""
 
 _DRAIN_FACTOR = 4
+_MOST_DIGITS = 15  # of a content-length that is looked at as a number
 WATCHED = 64 * 1024
 """The size from which an answer to a poll may have to wait for the client, in bytes."""
 _PAUSE = 0.05  # between two looks at a session that is not read at present, in seconds
@@ -372,7 +373,8 @@ class AsgiFront:
         refusal = self._refuse_body(request)
         if refusal is not None:
             if refusal.status == 413:
-                session.too_big(int(request.headers["content-length"]), self._most)
+                length = request.headers["content-length"]
+                session.too_big(int(length) if len(length) <= _MOST_DIGITS else None, self._most)
             if refusal.status == 413 and not refusal.headers:  # the connection goes on
                 await _drain(receive, _DRAIN_FACTOR * self.engine.options.max_http_buffer_size)
             return refusal
@@ -419,7 +421,7 @@ class AsgiFront:
         limit = self.engine.options.max_http_buffer_size
         if not (length.isascii() and length.isdigit()):
             return BAD_REQUEST._replace(headers=[("connection", "close")])
-        if len(length) > 15 or int(length) > _DRAIN_FACTOR * limit:
+        if len(length) > _MOST_DIGITS or int(length) > _DRAIN_FACTOR * limit:
             return Response(413, [("connection", "close")], TOO_BIG.encode())
         return Response(413, [], TOO_BIG.encode()) if int(length) > limit else None
 

@@ -440,8 +440,15 @@ class PollingConnection(asyncio.Protocol):
 
     def _hold(self, data: bytes) -> None:
         """The client does not wait for its answer: it is read no further meanwhile."""
+        self._keep(data)
+        self._judge_rest()
+
+    def _keep(self, data: bytes) -> None:
         self._rest += data
         self._listen_not()
+
+    def _judge_rest(self) -> None:
+        """Refuse what is held, if no HTTP server would take it, before its turn comes."""
         if not _proper(self._rest):
             self._road.notes.note(_INVALID.body.decode())
             self.transport.write(self._road.answer(_INVALID, b"", last=True))
@@ -541,15 +548,17 @@ class PollingConnection(asyncio.Protocol):
         try:
             end = asked.body + max(head.length, 0)
             if len(data) > end:
-                self._hold(data[end:])
+                self._keep(data[end:])
             if asked.method == b"POST":
                 self._post(asked, data[asked.body : end])
-                return
-            self._gzip = head.gzip
-            if session is None or polling is None:
-                self._road.open(asked, self)
             else:
-                self.poll(session, polling, asked.query.get("j"))
+                self._gzip = head.gzip
+                if session is None or polling is None:
+                    self._road.open(asked, self)
+                else:
+                    self.poll(session, polling, asked.query.get("j"))
+            if self._rest and self._head is head:  # not answered yet, and may never be
+                self._judge_rest()
         except Exception:
             self._fail()
 
@@ -585,9 +594,11 @@ class PollingConnection(asyncio.Protocol):
         body += data
         if len(body) < head.length:
             return
-        self._end_body()
         if len(body) > head.length:
             self._hold(bytes(body[head.length :]))
+            if self._head is not head:
+                return
+        self._end_body()
         try:
             self._take_body(bytes(body[: head.length]))
         except Exception:
