@@ -15,7 +15,7 @@ from msgspec.msgpack import Ext
 
 from telex import Ack, Socket
 from telex.errors import ConfigurationError
-from telex.events import dispatch
+from telex.events import inbox, runtime
 from telex.events.acks import call
 from telex.events.handlers import Handler
 from tests.server.scenes import Scene, note, note_args, returns, settle
@@ -750,7 +750,7 @@ class TestCancelledTasks:
     async def test_begin_no_new_ones_at_once(
         self, room: OneClient, monkeypatch: pytest.MonkeyPatch, after: float, begun: list[int]
     ) -> None:
-        monkeypatch.setattr(dispatch, "_RESUME_AFTER", after)
+        monkeypatch.setattr(runtime, "RESUME_AFTER", after)
 
         async def x(number: int) -> None:
             room.log.append(number)
@@ -891,7 +891,7 @@ class TestWaiting:
             room.say(text)
             sent += 1
             assert sent < 20
-        assert sent * len(text) <= 2 * dispatch.WAITING_LIMIT
+        assert sent * len(text) <= 2 * inbox.WAITING_LIMIT
         gate.set()
         await settle()
         assert not room.paused()
@@ -964,4 +964,4 @@ class TestWaiting:
     ],
 )
 def test_what_waits_is_weighed(value: object, weight: int) -> None:
-    assert dispatch.weight_of(value) == weight
+    assert inbox.weight_of(value) == weight

@@ -205,12 +205,6 @@ class TestFit:
 
         assert Handler(handler, checked=False).fit(["ping timeout"]) == ["ping timeout"]
 
-    def test_our_own_arguments_are_as_many_as_it_takes(self) -> None:
-        assert Handler(nothing).most("socket", "reason") == ()
-        assert Handler(one).most("socket", "reason") == ("socket",)
-        assert Handler(two, with_socket=True).most("socket", "reason") == ("socket", "reason")
-        assert Handler(everything).most("a", "b", "c") == ("a", "b", "c")
-
 
 class TestHandlers:
     def test_are_kept_in_order(self) -> None:

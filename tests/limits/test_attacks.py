@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from telex import AckTimeout, Server, Socket
-from telex.events import dispatch
+from telex.events import inbox
 from tests.rules.clients import PollingClient, WebSocketClient
 from tests.support.raw import BINARY, TEXT, frame
 
@@ -272,7 +272,7 @@ async def test_events_that_wait_for_a_slow_handler(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are bounded: reading pauses and goes on, in order; an answer is read meanwhile."""
-    monkeypatch.setattr(dispatch, "WAITING_LONG", 0.0)
+    monkeypatch.setattr(inbox, "WAITING_LONG", 0.0)
     io = Server()
     go_on = asyncio.Event()
     seen: list[int] = []
@@ -298,8 +298,8 @@ async def test_events_that_wait_for_a_slow_handler(
     while not session.paused:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
-    waiting = socket.dispatch._waiting
-    assert dispatch.WAITING_LIMIT < waiting < dispatch._HARD_LIMIT
+    waiting = socket.dispatch.load[1]
+    assert inbox.WAITING_LIMIT < waiting < inbox.HARD_LIMIT
     go_on.set()
     question = await asyncio.to_thread(client.text)
     await asyncio.to_thread(client.send, f'43{question[2]}["answer"]')

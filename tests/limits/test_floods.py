@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from telex import Ack, Disconnected, Server, Socket
-from telex.events import dispatch
+from telex.events import inbox
 from telex.server import connection
 from tests.rules.clients import PollingClient, WebSocketClient
 from tests.support.raw import TEXT, frame
@@ -160,17 +160,17 @@ async def test_waiting_events_of_a_client_that_owes_an_answer(
     assert (await in_thread(client.text)).endswith('["question"]')
     sent = most = 0
     while not reasons:
-        assert sent * len(text) < 4 * dispatch._HARD_LIMIT, "it is never disconnected"
-        if socket.connected and events._waiting > 2 * dispatch.WAITING_LIMIT:
+        assert sent * len(text) < 4 * inbox.HARD_LIMIT, "it is never disconnected"
+        if socket.connected and events.load[1] > 2 * inbox.WAITING_LIMIT:
             assert not socket.conn.session.paused
-        most = max(most, events._waiting)
+        most = max(most, events.load[1])
         await in_thread(client.send, f'42["piece",{sent},"{text}"]')
         sent += 1
-    assert dispatch._HARD_LIMIT - 2 * len(text) < most <= dispatch._HARD_LIMIT + 2 * len(text)
+    assert inbox.HARD_LIMIT - 2 * len(text) < most <= inbox.HARD_LIMIT + 2 * len(text)
     assert reasons == ["forced close"]
     assert outcome == ["the other side has disconnected: forced close"]
     assert handled == list(range(len(handled))), "what had come before is handled in order"
-    assert events._waiting == 0
+    assert events.load[1] == 0
     assert caplog.text.count("too many events") == 1
     assert await in_thread(client.websocket.close_code) == 1000
     client.websocket.connection.close()

@@ -190,10 +190,10 @@ class TestDecoded:
         """Characters count, whatever they take on the wire."""
         dispatch = client.socket.dispatch
         client.say('42["later"]', f'42["{name}"]')
-        weight = dispatch._waiting
+        weight = dispatch.load[1]
         client.server.settle()
         client.say('42["later"]', '42["x"]')
-        assert weight == dispatch._waiting
+        assert weight == dispatch.load[1]
 
     def test_when_all_is_shown_to_somebody(self, client: Client) -> None:
         seen: list[Any] = []

@@ -22,7 +22,7 @@ import msgspec
 from telex import Ack, native
 from telex.engine.session import Session
 from telex.engine.session_core import OPEN
-from telex.events import dispatch
+from telex.events import runtime
 from telex.server.namespace import Namespace
 from telex.server.socket import Socket
 from tests.native.scenes import Server, frames_in, logged
@@ -281,13 +281,13 @@ def _register_own(socket: Socket, note: Callable[..., None]) -> None:
 @contextmanager
 def _no_second_wind() -> Generator[None]:
     """What waits behind a handler that was cancelled goes on later: here, too late to matter."""
-    module: Any = dispatch
-    given = module._RESUME_AFTER
-    module._RESUME_AFTER = 3600
+    module: Any = runtime
+    given = module.RESUME_AFTER
+    module.RESUME_AFTER = 3600
     try:
         yield
     finally:
-        module._RESUME_AFTER = given
+        module.RESUME_AFTER = given
 
 
 def transcript(script: Script, *, websocket: bool = True) -> Transcript:

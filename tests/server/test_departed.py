@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from telex import Socket
-from telex.events.beside import CONCURRENT_LIMIT
-from telex.events.dispatch import WAITING_LIMIT
+from telex.events.concurrent import CONCURRENT_LIMIT
+from telex.events.inbox import WAITING_LIMIT
 from tests.server.scenes import Client, Scene, settle
 
 MANY = 3 * CONCURRENT_LIMIT

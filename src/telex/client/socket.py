@@ -22,9 +22,10 @@ from ..errors import (
     TransportError,
 )
 from ..events.acks import Ack, into_callback, into_future
-from ..events.dispatch import Dispatch, weight_of
+from ..events.dispatch import Dispatch
 from ..events.flags import FlaggedEmitter
 from ..events.handlers import Function, Handler
+from ..events.inbox import weight_of
 from ..events.listeners import Listening
 from ..events.pending_acks import AckCallback, Acks
 from ..events.reserved import check_event

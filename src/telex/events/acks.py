@@ -42,6 +42,13 @@ class Ack:
         return self._send is None
 
 
+def owed(ack_id: int | None, ack: Ack | None) -> int | None:
+    """The id of an answer that is still owed; the handler cannot give it any more."""
+    if ack is None:
+        return ack_id
+    return ack_id if ack.withdraw() else None
+
+
 def as_answer(args: Sequence[Any]) -> Any:
     """An acknowledgement's arguments as one value: none, the value, or a tuple of them."""
     if len(args) == 1:
@@ -50,7 +57,7 @@ def as_answer(args: Sequence[Any]) -> Any:
 
 
 def into_future(answer: asyncio.Future[Any]) -> AckCallback:
-    """AckCallback a future with one answer."""
+    """Make a callback that gives a future its answer."""
 
     def settle(args: list[Any] | None, error: Exception | None) -> None:
         if answer.done():
@@ -66,7 +73,7 @@ def into_future(answer: asyncio.Future[Any]) -> AckCallback:
 def into_callback(
     runtime: Runtime, function: Callable[..., Any], *, error_first: bool
 ) -> AckCallback:
-    """AckCallback by calling a user's function; what it raises is logged.
+    """Make a callback that calls a user's function; what that raises is logged.
 
     With ``error_first`` it is called ``(error, *answer)``; otherwise only with an answer.
     """
@@ -142,7 +149,7 @@ class AckCollector:
 
     @property
     def complete(self) -> bool:
-        """Whether every recipient has answered or left: nobody is waited for any more."""
+        """Whether every recipient has answered or left."""
         return self._servers <= 0 and self._settled >= self._expected
 
     def _check(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self, TypeVar, overload
 from .._log import logger, shown
 from ..errors import ConfigurationError
 from .handlers import Function, Handler, Handlers
+from .invoke import call_handler
 from .runtime import Runtime
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,7 +77,7 @@ class Events:
             if handler.once:
                 self._handlers.discard(event, handler)
             try:
-                result = handler.call(*handler.most(*args))
+                result = call_handler(handler, self, [*args])
             except Exception:
                 logger.exception(
                     "handler of the event '%s' of %s failed", shown(event), shown(self)

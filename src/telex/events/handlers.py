@@ -180,13 +180,11 @@ class Handler:
         Raises ``InvalidArguments`` if they do not fit.
         """
         if len(args) < self.required:
-            raise self.missing(args)
+            raise InvalidArguments(f"expected {self.required} arguments, got {len(args)}")
         if self.limit is not None and len(args) > self.limit:
             args = args[: self.limit]
-        return self.converted(args) if self.typed else args
-
-    def converted(self, args: list[Any]) -> list[Any]:
-        """The arguments in the types of their parameters."""
+        if not self.typed:
+            return args
         result = list(args)
         for index, (name, convert) in enumerate(self.converters[: len(args)]):
             if convert is not None:
@@ -204,14 +202,6 @@ class Handler:
         if needed > given:
             cure = f": {_CURES[event]}" if event in _CURES else ""
             raise self._wrong(f"it needs {needed} arguments, and {event!r} has {given}{cure}")
-
-    def missing(self, args: list[Any]) -> InvalidArguments:
-        """Fewer arguments have come than the function needs."""
-        return InvalidArguments(f"expected {self.required} arguments, got {len(args)}")
-
-    def most(self, *args: Any) -> tuple[Any, ...]:
-        """As many of our own arguments as the function takes (for events of our own)."""
-        return args if self.limit is None else args[: self.limit + self.with_socket]
 
     def __repr__(self) -> str:
         return f"<Handler {self.name}>"

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar, overload
 from .._log import logger
 from .dispatch import Dispatch
 from .handlers import LIFE_CYCLE, Function, Handler, check_name, registering
+from .invoke import call_handler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -158,7 +159,7 @@ class Listening:
         """Show an event, its name and its arguments, to the listeners of ``on_any_outgoing``."""
         for listener in list(self._outgoing or ()):
             try:
-                listener.call(*listener.most(*event))
+                call_handler(listener, self, [*event])
             except (Exception, SystemExit) as error:
                 logger.error("a listener failed", exc_info=error)
 

@@ -1,4 +1,4 @@
-"""What the parts of one server share: its loop, its parser, its clock, its log."""
+"""What the parts of one server or client share: its loop, its parser, its running tasks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from ..errors import ConfigurationError
 from ..loop.cancellation import reraise_fatal
 from ..loop.tasks import discard, start
 from ..parser.packet import Parser
+
+RESUME_AFTER = 0.1
+"""How long the next event waits when the task of the one before was cancelled, in seconds."""
 
 
 class Runtime:
@@ -109,7 +112,7 @@ class Runtime:
         """Run a coroutine; its first step runs at once, unless the loop has it otherwise.
 
         ``held`` is a coroutine that ``coro`` is going to await: without it, a task that is
-        cancelled before its first step would leave a coroutine that nobody has begun.
+        cancelled before its first step would leave a coroutine that was never begun.
         """
         loop = self._loop
         if loop is None:
@@ -125,12 +128,16 @@ class Runtime:
         return task
 
     def watch(self, coro: Awaitable[Any], what: str) -> None:
-        """Run something that nobody waits for; what it raises is logged."""
+        """Run a coroutine whose result is not used; what it raises is logged."""
         self.start(_logged(coro, what), coro)
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         """Call back after ``delay`` seconds."""
         return self.loop.call_later(delay, callback)
+
+    def resume_later(self, callback: Callable[[], object]) -> None:
+        """Call back a little after a task was cancelled: a loop that ends gets no new tasks."""
+        self.call_later(RESUME_AFTER, callback)
 
 
 async def _logged(coro: Awaitable[Any], what: str) -> None:

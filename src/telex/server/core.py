@@ -18,6 +18,7 @@ from ..config import ServerOptions
 from ..engine.engine import Engine, end
 from ..engine.session import Session
 from ..errors import ConfigurationError
+from ..events.invoke import call_handler
 from ..events.runtime import Runtime
 from ..loop.results import DONE
 from ..loop.turns import DISCONNECTS_PER_TURN, in_turns
@@ -162,7 +163,7 @@ class Core:
         self.namespaces[name] = namespace
         if name != "/":
             for handler in self._root.registry.take_lifecycle("new_namespace"):
-                result = handler.call(*handler.most(namespace))
+                result = call_handler(handler, None, [namespace])
                 if handler.is_async:
                     self.runtime.watch(result, "handler of 'new_namespace'")
         return namespace

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .._log import logger, shown
 from ..engine.session import Session
-from ..events.beside import CONCURRENT_LIMIT
-from ..events.dispatch import WAITING_LIMIT
+from ..events.concurrent import CONCURRENT_LIMIT
+from ..events.inbox import WAITING_LIMIT
 from ..events.runtime import Runtime
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from .._log import logger, shown
 from ..adapter.base import Adapter, AdapterHost, BroadcastTarget
 from ..errors import ConfigurationError
-from ..events.dispatch import ExceptionHandlers
+from ..events.failures import ExceptionHandlers
 from ..events.handlers import Handler
 from ..events.runtime import Runtime
 from ..parser.packet import CONNECT, CONNECT_ERROR

@@ -17,8 +17,10 @@ from ..engine.session import Session
 from ..engine.session_core import OPEN
 from ..errors import AckTimeout, Disconnected, PacketError
 from ..events.acks import into_callback, into_future
-from ..events.dispatch import Dispatch, ExceptionHandlers, PacketMiddleware
+from ..events.dispatch import Dispatch
+from ..events.failures import ExceptionHandlers
 from ..events.handlers import Function, Handler
+from ..events.interceptors import PacketMiddleware
 from ..events.listeners import Listening
 from ..events.pending_acks import AckCallback
 from ..events.reserved import check_event

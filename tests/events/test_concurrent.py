@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from telex import Socket
-from telex.events import dispatch
-from telex.events.beside import CONCURRENT_LIMIT
+from telex.events import inbox, runtime
+from telex.events.concurrent import CONCURRENT_LIMIT
 from tests.server.scenes import Scene, note, returns, settle
 
 MANY = 3 * CONCURRENT_LIMIT
@@ -143,7 +143,7 @@ class TestLimit:
             while hall.client.connected:
                 hall.client.say(text)
                 sent += 1
-                assert sent * len(text) <= 5 * dispatch.WAITING_LIMIT
+                assert sent * len(text) <= 5 * inbox.WAITING_LIMIT
         assert hall.client.reasons == ["forced close"]
         await asyncio.gather(task, return_exceptions=True)
 
@@ -160,7 +160,7 @@ class TestCancelled:
     async def test_a_task_makes_room_for_the_next(
         self, hall: Hall, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(dispatch, "_RESUME_AFTER", 0)
+        monkeypatch.setattr(runtime, "RESUME_AFTER", 0)
         hall.say(CONCURRENT_LIMIT + 1)
         await settle()
         next(iter(hall.scene.core.runtime.tasks)).cancel()
