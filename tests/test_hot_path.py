@@ -381,7 +381,7 @@ class TestOneClient:
         await say(again, b"\x81\x82\0\0\0\x0040", b'40{"sid"')
         with counted_calls() as calls:
             client = await open_client(io.port)
-        assert any("take_at_once" in name for name in calls.names), calls
+        assert any("take_synchronously" in name for name in calls.names), calls
         assert len(calls) <= MOST_CALLS_OF_A_HANDSHAKE, str(calls)
         assert calls.tasks == [], calls
         with counted_calls() as calls:

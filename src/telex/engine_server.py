@@ -391,7 +391,8 @@ def is_wsgi(app: Any) -> bool:
 
 def _pace(receive: Any) -> None:
     """Pace a WebSocket of uvicorn; other hosts are not imported, nor known."""
-    if type(getattr(receive, "__self__", None)).__module__.startswith("uvicorn."):
+    kinds = type(getattr(receive, "__self__", None)).__mro__
+    if any(kind.__module__.startswith("uvicorn.") for kind in kinds):
         from .fronts.uvicorn.pacing import pace
 
         pace(receive)

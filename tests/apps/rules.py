@@ -23,7 +23,7 @@ from telex.engine.engine import Engine
 from telex.engine.session import Session
 from telex.fronts import driver
 from telex.fronts.asgi import app, hooks
-from telex.fronts.uvicorn import protocol
+from telex.fronts.uvicorn import shared
 from telex.ids import new_id
 from telex.server import core, middleware
 from telex.server.engine_socket import EngineSocket
@@ -280,7 +280,7 @@ def limits() -> dict[str, AnyServer]:
     """Servers with failing hooks; every limit that has no option is one second."""
     for module, name in (
         (app, "BODY_TIMEOUT"),
-        (protocol, "HEADER_TIMEOUT"),
+        (shared, "HEADER_TIMEOUT"),
         (driver, "CLOSE_TIMEOUT"),
         (hooks, "TIMEOUT"),
         (core, "ATTACHMENT_TIMEOUT"),

@@ -53,6 +53,14 @@ class Wire:
                 self._read += data
         return not self._read
 
+    async def until(self, end: bytes) -> bytes:
+        """What comes until this has come."""
+        while end not in self._read:
+            await self._more()
+        data = bytes(self._read)
+        self._read.clear()
+        return data
+
     async def ask(self, data: bytes) -> bytes:
         """The bytes of the answer to a request."""
         await self.send(data)

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from telex import Server
-from telex.fronts.uvicorn import protocol
+from telex.fronts.uvicorn import handshake
 from tests.support.raw import CLOSE, PING, TEXT, close_frame, frame, request, upgrade_request
 
 FOREVER = float("inf")
@@ -148,8 +148,8 @@ class Host:
         http: dict[str, Any] = self.state.__dict__
         shared: Any = http["telex"]
         idle_lanes: list[Any] = [shared.unread]
-        if "telex_polling" in http:
-            idle_lanes.append(http["telex_polling"].idle)
+        if shared.polling is not None:
+            idle_lanes.append(shared.polling.idle)
         for _ in range(3):
             self.do(engine.heartbeat.close.tick, FOREVER)
             if idle:
@@ -368,7 +368,7 @@ def play(machine: type[Machine], host: Host) -> None:
 def test_websockets(form: str, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled form, where it is there; the one on picows; that of the host, compressed."""
     if form == "picows":
-        monkeypatch.setattr(protocol, "_native", None)
+        monkeypatch.setattr(handshake, "_native", None)
     play(WebSocketMachine, Host(loop, per_message_deflate=form == "host"))
 
 
@@ -465,7 +465,7 @@ def test_a_body_that_drips_behind_its_answer(target: str, loop: Loop) -> None:
 def test_a_loop_that_is_closed(form: str, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the server, every descriptor goes, though nobody has closed it."""
     if form == "picows":
-        monkeypatch.setattr(protocol, "_native", None)
+        monkeypatch.setattr(handshake, "_native", None)
     host: Host | None = Host(loop)
     assert host is not None
     clients = [host.call() for _ in range(3)]
@@ -478,7 +478,7 @@ def test_a_loop_that_is_closed(form: str, loop: Loop, monkeypatch: pytest.Monkey
     loop.close()
     addresses = [client.getsockname() for client in clients]
     # What is asyncio's own is kept by the server.
-    kept = vars(protocol)["_native"] is None and isinstance(loop, asyncio.BaseEventLoop)
+    kept = vars(handshake)["_native"] is None and isinstance(loop, asyncio.BaseEventLoop)
     assert all(map(serves, addresses)) is kept
     del host, loop, tasks
     gc.collect()

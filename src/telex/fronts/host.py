@@ -12,28 +12,26 @@ from .upgrade import Upgrade
 
 
 class PollingFront(Protocol):
-    """What answers the requests, as far as this road has to know it."""
+    """What answers the requests of long-polling, as far as the HTTP server has to know it."""
 
     engine: Engine
     driver: Driver
 
-    @property
-    def path(self) -> str:
-        """The path that the engine answers at."""
-        ...
+    targets: frozenset[bytes]
+    """The paths of plain requests to the engine, as they go over the wire."""
 
     def bind(self) -> None:
         """Run on the running loop from now on."""
         ...
 
     @property
-    def alone(self) -> bool:
-        """Whether nobody else sees the requests or adds to their answers."""
+    def is_unobserved(self) -> bool:
+        """Whether no middleware sees the requests, and no hook adds to their answers."""
         ...
 
     @property
-    def admits_at_once(self) -> bool:
-        """Whether nobody is asked about a handshake."""
+    def admits_synchronously(self) -> bool:
+        """Whether no function of the user takes part in a handshake."""
         ...
 
     @property
@@ -49,12 +47,12 @@ class Front(PollingFront, Protocol):
         """Answer a request, as an ASGI application."""
         ...
 
-    def answers_at_once(self, scope: Scope) -> bool:
-        """Whether this handshake waits for nothing and is seen by nobody else."""
+    def is_synchronous_handshake(self, scope: Scope) -> bool:
+        """Whether this is a handshake of the engine without functions of the user."""
         ...
 
-    def take_at_once(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
-        """Answer a handshake at this path if it is such a one, without a scope."""
+    def take_synchronously(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
+        """Answer a handshake at this path, without a scope; ``False`` if it is none of those."""
         ...
 
 

@@ -48,6 +48,6 @@ class Upgrade(Protocol):
         """Answer with a refusal and close the connection."""
         ...
 
-    def leave(self, request: Request) -> None:
-        """The upgrade has served: the request keeps nothing of it."""
+    def release(self, request: Request) -> None:
+        """Take the upgrade out of the request, which outlives it."""
         ...

@@ -21,14 +21,14 @@ from telex import EngineServer, Server, Socket
 from telex.engine.polling import PollingTransport
 from telex.fronts.asgi import app
 from telex.fronts.asgi.app import App
-from telex.fronts.uvicorn import polling
-from telex.fronts.uvicorn.polling import PollingServer
+from telex.fronts.uvicorn import polling, polling_requests
+from telex.fronts.uvicorn.polling_requests import RequestReader
 from telex.fronts.uvicorn.protocol import FastHttpProtocol
 from telex.server.engine_socket import EngineSocket
 from telex.types import HeaderList, Request
 
 ORIGIN = "https://page.example"
-ROADS: list[PollingServer] = []
+ROADS: list[RequestReader] = []
 _DATE = re.compile(rb"(?m)^date: .*\r\n")
 _ID = re.compile(rb'(sid\\?":\\?"|io=|sticky=)[\w-]+')
 
@@ -172,7 +172,7 @@ async def hosting(
 
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         if not road:
-            patch.setattr(FastHttpProtocol, "_open_road", _no_road)
+            patch.setattr(FastHttpProtocol, "_polling_server", _no_road)
         given: Any = listen or {}
         await io.listen(port=0, **given)
         stack.push_async_callback(io.close)
@@ -183,15 +183,15 @@ async def hosting(
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether the road has taken each request that it was asked about."""
     looks: list[bool] = []
-    read = PollingServer.read
+    read = RequestReader.read
 
-    def note(road: PollingServer, data: bytes, transport: asyncio.Transport) -> Any:
+    def note(road: RequestReader, data: bytes, transport: asyncio.Transport) -> Any:
         ROADS[:] = [road]
         asked = read(road, data, transport)
         looks.append(asked is not None)
         return asked
 
-    monkeypatch.setattr(PollingServer, "read", note)
+    monkeypatch.setattr(RequestReader, "read", note)
     return looks
 
 
@@ -998,13 +998,13 @@ class TestHeads:
     async def test_what_is_remembered_is_bounded(
         self, host: Host, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
     ) -> None:
-        monkeypatch.setattr(polling, "REMEMBERED", 5000)
+        monkeypatch.setattr(polling_requests, "REMEMBERED", 5000)
         wire = host.call()
         target = await host.open(wire)
         for number in range(20):
             answer = await wire.ask(post(target, "3", f"X-Number: {number}"))
             assert answer.endswith(b"ok")
-        heads: dict[Any, Any] = vars(ROADS[-1])["_heads"]
+        heads: dict[Any, Any] = vars(ROADS[-1])["_facts"]
         assert 0 < len(heads) < 10
         assert all(taken)
 

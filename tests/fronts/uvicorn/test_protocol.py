@@ -14,8 +14,9 @@ import pytest
 
 from telex import Server, Socket
 from telex.fronts.asgi.hooks import ConnectionErrorInfo
-from telex.fronts.uvicorn import protocol
+from telex.fronts.uvicorn import handshake, protocol, shared
 from telex.fronts.uvicorn.protocol import FastHttpProtocol
+from telex.fronts.uvicorn.shared import Shared
 from telex.types import Request
 
 USUAL = (
@@ -68,13 +69,13 @@ async def answer(client: sockets.socket, until: bytes) -> bytes:
 def looked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether the door has taken what came first on each connection."""
     taken: list[bool] = []
-    look = vars(FastHttpProtocol)["_taken_at_once"]
+    look = handshake.take_handshake
 
-    def note(protocol: FastHttpProtocol, data: bytes) -> bool:
-        taken.append(look(protocol, data))
+    def note(connection: FastHttpProtocol, shared: Shared, data: bytes) -> bool:
+        taken.append(look(connection, shared, data))
         return taken[-1]
 
-    monkeypatch.setattr(FastHttpProtocol, "_taken_at_once", note)
+    monkeypatch.setattr(protocol, "take_handshake", note)
     return taken
 
 
@@ -145,13 +146,13 @@ class TestDoor:
 def direct(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether the telex server has taken the handshakes that came without a scope."""
     taken: list[bool] = []
-    take = vars(FastHttpProtocol)["_taken_directly"]
+    take = vars(handshake)["_take_directly"]
 
     def note(*arguments: Any) -> bool:
         taken.append(take(*arguments))
         return taken[-1]
 
-    monkeypatch.setattr(FastHttpProtocol, "_taken_directly", note)
+    monkeypatch.setattr(handshake, "_take_directly", note)
     return taken
 
 
@@ -332,7 +333,7 @@ class TestManyAtOnce:
     async def test_all_are_served_a_turn_at_a_time(
         self, io: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(protocol, "ACCEPTS_PER_TURN", 4)
+        monkeypatch.setattr(shared, "ACCEPTS_PER_TURN", 4)
         with ExitStack() as stack:
             clients = [call(io, stack) for _ in range(40)]
             for client in clients:
@@ -343,7 +344,7 @@ class TestManyAtOnce:
     async def test_those_who_leave_while_they_wait(
         self, io: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(protocol, "ACCEPTS_PER_TURN", 1)
+        monkeypatch.setattr(shared, "ACCEPTS_PER_TURN", 1)
         with ExitStack() as stack:
             clients = [call(io, stack) for _ in range(20)]
             for client in clients:
@@ -359,7 +360,7 @@ class TestManyAtOnce:
     async def test_other_requests_wait_their_turn_too(
         self, io: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(protocol, "ACCEPTS_PER_TURN", 1)
+        monkeypatch.setattr(shared, "ACCEPTS_PER_TURN", 1)
         with ExitStack() as stack:
             clients = [call(io, stack) for _ in range(10)]
             for client in clients:

@@ -24,7 +24,7 @@ from telex.engine.engine import Engine
 from telex.engine.packet import message
 from telex.engine.session import Session
 from telex.fronts.driver import Driver
-from telex.fronts.uvicorn import protocol
+from telex.fronts.uvicorn import handshake
 from telex.wire import EncodedPacket
 from tests.support.doubles import VirtualClock
 from tests.support.doubles import request as asked
@@ -43,7 +43,7 @@ def test_the_compiled_part_is_there() -> None:
     """`make native` compiles it; TELEX_PURE=1 leaves it aside."""
     pure = os.environ.get("TELEX_PURE", "0") not in ("", "0")
     assert (native.core is None) is pure
-    assert (vars(protocol)["_native"] is None) is pure
+    assert (vars(handshake)["_native"] is None) is pure
 
 
 def test_a_part_that_is_older_than_its_source_is_not_used(

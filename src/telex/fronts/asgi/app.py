@@ -67,7 +67,7 @@ class AsgiFront:
         self.pace: Callable[[Receive], None] = _unpaced
         self.hooks = EngineHooks(engine.notes)
         self._path = engine.options.path
-        self._targets = _targets(self._path)
+        self.targets = _targets(self._path)
         self._middlewares: list[Callable[[App], App]] = []
         self._served: App = self._serve_engine
 
@@ -79,7 +79,7 @@ class AsgiFront:
     @path.setter
     def path(self, path: str) -> None:
         self._path = path
-        self._targets = _targets(path)
+        self.targets = _targets(path)
 
     def bind(self, context: Context | None = None) -> None:
         """Run on the running loop from now on, in this context or the current one."""
@@ -124,23 +124,23 @@ class AsgiFront:
             headers = [*response.headers, *_safe_cors(self.engine, request)]
             await _respond(send, response._replace(headers=headers))
 
-    def answers_at_once(self, scope: Scope) -> bool:
-        """Whether a handshake is ours and asks nobody: no hook of the user, no middleware."""
-        return self._asks_nobody and self.below_path(scope) == ""
+    def is_synchronous_handshake(self, scope: Scope) -> bool:
+        """Whether this is a handshake of the engine that no function of the user takes part in."""
+        return self._handshakes_are_synchronous and self.below_path(scope) == ""
 
     @property
-    def _asks_nobody(self) -> bool:
-        return self.admits_at_once and not self._middlewares
+    def _handshakes_are_synchronous(self) -> bool:
+        return self.admits_synchronously and not self._middlewares
 
     @property
-    def alone(self) -> bool:
-        """Whether nobody else sees a request of an open session, or adds to its answer."""
+    def is_unobserved(self) -> bool:
+        """Whether no middleware sees the requests, and no hook adds to their answers."""
         hooks = self.hooks
         return not (self._middlewares or hooks.headers or hooks.initial_headers)
 
     @property
-    def admits_at_once(self) -> bool:
-        """Whether nobody is asked about a handshake."""
+    def admits_synchronously(self) -> bool:
+        """Whether no function of the user takes part in a handshake."""
         return self.generate_id is None and self.engine.options.allow_request is None
 
     @property
@@ -148,9 +148,9 @@ class AsgiFront:
         """How long the body of a POST may take, in seconds."""
         return BODY_TIMEOUT
 
-    def take_at_once(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
-        """Answer a handshake over WebSocket if it is ours and asks nobody."""
-        if path not in self._targets or not self._asks_nobody:
+    def take_synchronously(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
+        """Answer a synchronous handshake over WebSocket; ``False`` if it is none, or not ours."""
+        if path not in self.targets or not self._handshakes_are_synchronous:
             return False
         self.bind()
         engine = self.engine
@@ -361,7 +361,7 @@ class AsgiFront:
             and len(response.body) >= threshold
             and bundle.accepts_gzip(request)
         ):
-            response = await compression.packed(response)
+            response = await compression.compressed(response)
         if len(response.body) < WATCHED:
             await _respond(send, response)
         elif not await _delivered(receive, send, response):
@@ -475,7 +475,7 @@ class AsgiFront:
         limit = self.engine.options.max_http_buffer_size
         websocket = upgrade.accept(self.driver, int(request.query["EIO"]), limit, headers)
         receiver = self._receiver(request, websocket, session, sid)
-        upgrade.leave(request)
+        upgrade.release(request)
         websocket.start(receiver, session)
 
     def _receiver(

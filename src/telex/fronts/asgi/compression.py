@@ -8,10 +8,10 @@ import gzip
 from ...types import Response
 
 _OFF_LOOP = 64 * 1024
-"""Bodies larger than this are compressed in a thread, so that nobody waits for them."""
+"""Bodies larger than this are compressed in a thread, so that the loop goes on meanwhile."""
 
 
-async def packed(response: Response) -> Response:
+async def compressed(response: Response) -> Response:
     """The same answer, compressed with gzip."""
     body = response.body
     if len(body) > _OFF_LOOP:

@@ -1,13 +1,14 @@
-"""WebSockets of the host server: what one client sends is handed on a portion at a time.
+"""uvicorn's protocols get what one client has sent a portion at a time.
 
-A host's protocol takes apart all that has come with one read, and inflates it: hundreds of
-kilobytes of the smallest messages, or of large ones that compress well, would hold up every
-other client for seconds.
+They take apart all that has come with one read, and inflate it: hundreds of kilobytes of the
+smallest messages or requests, or of messages that compress well, would hold up every other
+client for seconds. ``Pacer`` is for WebSockets, ``RequestPacer`` for HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sized
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -20,6 +21,9 @@ BYTES = 1024 * 1024
 
 RATIO = 1032
 """How many bytes a compressed one can stand for (zlib: "Maximum Compression Factor")."""
+
+REQUEST_PORTION, BODY_PORTION = 1024, 4096
+"""How many bytes of HTTP are parsed at a time: if requests begin among them, and if none does."""
 
 
 class Pacer(asyncio.Protocol):
@@ -71,7 +75,7 @@ class Pacer(asyncio.Protocol):
     # -- the protocol, for the transport ------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Hold what has come, and hand on a portion."""
         self._held += data
         if not self._soon:
             self._go_on()
@@ -135,6 +139,92 @@ class Pacer(asyncio.Protocol):
             end += part
             cost += part * self._factor
         return end
+
+
+class RequestPacer:
+    """Feeds the HTTP parser of one connection while no request waits for an answer to another.
+
+    What is more than a portion is held, and the client is not read meanwhile. So no more
+    requests are parsed in a turn of the loop, or wait in uvicorn's ``pipeline``, than a portion
+    holds. For uvicorn's ``FlowControl`` it is the transport.
+    """
+
+    __slots__ = ("_feed", "_loop", "_pipeline", "_soon", "_transport", "_wanted", "begun", "held")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        feed: Callable[[bytes], None],
+        pipeline: Sized,
+    ) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._feed: Callable[[bytes], None] | None = feed
+        self._pipeline = pipeline
+        self._wanted = True
+        self._soon = False
+        self.begun = 0
+        """How many requests have begun, for the protocol to count."""
+        self.held = bytearray()
+        """What has come and has not been parsed."""
+
+    def receive(self, data: bytes) -> None:
+        """Feed the parser with what has come, now or later."""
+        if self._feed is None:
+            return
+        if len(data) <= REQUEST_PORTION and not (self.held or self._pipeline):
+            self._feed(data)
+            return
+        self.held += data
+        if not self._soon:
+            self._parse()
+
+    def pause_reading(self) -> None:
+        """Feed nothing more for now: a request waits, or its body is not consumed."""
+        self._wanted = False
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Feed the parser again: what is held first, in a later turn."""
+        self._wanted = True
+        if self.held:
+            self.go_on()
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def go_on(self) -> None:
+        """Feed what is held in a later turn."""
+        if self.held and not self._soon:
+            self._soon = True
+            self._loop.call_soon(self._parse)
+
+    def take(self) -> bytes:
+        """What is held: it is not for the parser."""
+        data = bytes(self.held)
+        self.held.clear()
+        return data
+
+    def stop(self) -> None:
+        """Feed nothing any more."""
+        self._feed = None
+        self.held.clear()
+
+    def _parse(self) -> None:
+        self._soon = False
+        held, portion = self.held, REQUEST_PORTION
+        while held and self._feed is not None and self._wanted and not self._pipeline:
+            begun = self.begun
+            data = bytes(held[:portion])
+            del held[:portion]
+            self._feed(data)
+            portion = REQUEST_PORTION if self.begun > begun else BODY_PORTION
+        if self._feed is None or self._transport.is_closing():
+            return
+        if held:
+            self._transport.pause_reading()
+        elif self._wanted:
+            self._transport.resume_reading()
 
 
 def _size_of(head: bytearray) -> int | None:

@@ -25,7 +25,7 @@ from ...config import duration
 from ...errors import ConfigurationError
 from ..asgi.app import AsgiFront
 from .announce import announcement
-from .protocol import hang_up, stop
+from .shared import hang_up, stop
 
 BACKLOG = 4096
 _GLANCE = 0.1

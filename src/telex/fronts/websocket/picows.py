@@ -68,7 +68,7 @@ _ERRORS = (
 )
 
 
-class FastWebSocket(WSListener):
+class PicowsWebSocket(WSListener):
     """A WebSocket transport on picows.
 
     What is sent while a read is handled leaves in one write at its end.
@@ -400,7 +400,7 @@ class HandshakeBuffer:
 
     __slots__ = ("_transport", "_websocket", "head")
 
-    def __init__(self, transport: asyncio.Transport, websocket: FastWebSocket) -> None:
+    def __init__(self, transport: asyncio.Transport, websocket: PicowsWebSocket) -> None:
         self._transport = transport
         self._websocket = websocket
         self.head: bytes | None = b""
@@ -444,7 +444,7 @@ class _PacedProtocol(_WSProtocol):  # type: ignore[misc]  # picows has no types 
 
     __slots__ = ("_going_on", "_held", "_listener", "_loop", "_wire")
 
-    def __init__(self, listener: FastWebSocket, transport: asyncio.Transport, *args: Any) -> None:
+    def __init__(self, listener: PicowsWebSocket, transport: asyncio.Transport, *args: Any) -> None:
         _WSProtocol.__init__(self, *args)
         self._listener = listener
         self._wire = transport
@@ -510,7 +510,7 @@ def accept(
     transport: asyncio.Transport,
     key: str,
     headers: HeaderList,
-    listener: FastWebSocket,
+    listener: PicowsWebSocket,
     rest: bytes,
 ) -> None:
     """Finish the handshake on ``transport`` and hand it over to picows.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telex.fronts.uvicorn.lazy import LazyRequest, LazyScope
+from telex.fronts.uvicorn.head import LazyRequest, LazyScope
 from telex.types import Request
 
 BASE: dict[str, Any] = {
@@ -164,7 +164,7 @@ class TestPackedRequest:
 
     def test_whom_a_proxy_has_named(self) -> None:
         scope = {**packed().unpacked(), "client": ("192.0.2.1", 0), "scheme": "wss"}
-        request = packed().seen_as(scope)
+        request = packed().with_client_of(scope)
         assert request.client == ("192.0.2.1", 0)
         assert request.secure
         assert request.query == packed().query

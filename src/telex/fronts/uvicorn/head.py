@@ -1,22 +1,84 @@
-"""What is kept of a request for as long as its connection lasts: one string of bytes, mostly."""
+"""The head of a request: scanned once, and kept as it came.
+
+A head is *usual* if it has the method GET or POST, a path without escapes, a query, the
+version HTTP/1.1, and at most ``MOST_LINES`` well-formed header lines in at most
+``LONGEST_HEAD`` bytes, all of which have come in one read. ``scan`` finds such heads, and is
+the only scanner beside the HTTP server's own. Every other head belongs to that server, which
+decides whether it is valid: nothing is refused here.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, MutableMapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from ...types import Headers, Request, Scope, parse_query
 
-USUAL_QUERY = 32
-"""Queries up to this length come again and again; longer ones hold a client's own words."""
+RawHeaders = list[tuple[bytes, bytes]]
+"""Header names in lower case, and values, as ASGI has them."""
+
+LONGEST_HEAD = 8 * 1024
+MOST_LINES = 64
+
+ENGINE_QUERY = re.compile(rb"[?&]EIO=")
+"""What tells a request to an Engine.IO server, in a URL."""
+
+# Possessive throughout: what does not match is told in one pass.
+_REQUEST_LINE = re.compile(rb"(GET|POST) (/[!-\"$->@-~]*+)(\?[!-\"$-~]*+) HTTP/1\.1\r\n")
+_LINES = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++")
+
+
+class RequestHead(NamedTuple):
+    """A request line, and the header lines below it, which ``are_well_formed`` has to judge."""
+
+    method: bytes
+    path: bytes
+    query: bytes
+    """The query with its question mark."""
+    lines: bytes
+    """The header lines, each with its end."""
+    size: int
+    """The size of the whole head: where the body begins."""
+
+
+def scan(data: bytes) -> RequestHead | None:
+    """The head that ``data`` begins with; ``None`` if it is not usual, or not complete."""
+    line = _REQUEST_LINE.match(data)
+    if line is None:
+        return None
+    start = line.end()
+    end = data.find(b"\r\n\r\n", start - 2, LONGEST_HEAD)
+    if end < start:  # no header at all, or no end
+        return None
+    method, path, query = line.groups()
+    return RequestHead(method, path, query, data[start : end + 2], end + 4)
+
+
+def are_well_formed(lines: bytes) -> bool:
+    """Whether header lines, each with its end, are those of a usual head."""
+    return lines.count(b"\n") <= MOST_LINES and _LINES.fullmatch(lines) is not None
+
+
+def parse_headers(lines: bytes) -> RawHeaders:
+    """Header lines as the HTTP server would give them to an application."""
+    headers: RawHeaders = []
+    for line in lines.splitlines():
+        name, _, value = line.partition(b":")
+        headers.append((name.lower(), value.strip(b" \t")))
+    return headers
+
+
+LONGEST_SHARED_QUERY = 32
+"""Queries up to this length are the same for many clients; longer ones hold a client's own data."""
 
 _VERSION = len(b" HTTP/1.1")
 
 
 class LazyScope(MutableMapping[str, Any]):
-    """An ASGI scope that is put together again whenever somebody looks.
+    """An ASGI scope that is put together again for each read access.
 
     ``base`` holds what the scopes of one server have in common. A scope that is changed
     stays a dictionary from then on.
@@ -84,11 +146,11 @@ class LazyScope(MutableMapping[str, Any]):
 
 
 class LazyRequest(Request):
-    """The request of a handshake that nobody else has seen, kept as it came over the wire.
+    """The request of a synchronous handshake, kept as it came over the wire.
 
     ``head`` begins with its target and ends with its last header, without the end of the
     line; ``base`` is what the scopes of one server have in common, ``foreign`` whether there
-    is an ``Origin``. Everything else is read from the head when somebody asks.
+    is an ``Origin``. Everything else is read from the head on access.
     """
 
     __slots__ = ("_base", "_client", "_foreign", "_head", "_scheme")
@@ -109,14 +171,14 @@ class LazyRequest(Request):
         self._scope = None
         self._query = None
 
-    def seen_as(self, scope: Scope) -> LazyRequest:
-        """The same with the client that a proxy has named."""
+    def with_client_of(self, scope: Scope) -> LazyRequest:
+        """This request with the client and the scheme that a proxy has named in ``scope``."""
         client, scheme = scope["client"], scope["scheme"]
         return LazyRequest(self._base, self._head, client, scheme, self._foreign)
 
     def unpacked(self) -> dict[str, Any]:
-        """The scope, made anew."""
-        line, *lines = self._head.split(b"\r\n")
+        """A new scope with everything that the head says."""
+        line, _, lines = self._head.partition(b"\r\n")
         raw_path, _, query = line[:-_VERSION].partition(b"?")
         base = self._base
         root_path: str = base["root_path"]
@@ -127,7 +189,7 @@ class LazyRequest(Request):
             "query_string": query,
             "client": self._client,
             "scheme": self._scheme,
-            "headers": _parsed(lines),
+            "headers": parse_headers(lines),
             "extensions": {},
             "subprotocols": [],
             "asgi": dict(base["asgi"]),
@@ -145,7 +207,7 @@ class LazyRequest(Request):
         return self.unpacked() if self._scope is None else self._scope
 
     def drop_query(self) -> None:
-        """Read the query again when somebody asks again."""
+        """Forget the decoded query; the next access decodes it again."""
         self._query = None
 
     def _query_string(self) -> bytes:
@@ -162,7 +224,7 @@ class LazyRequest(Request):
         query = self._query
         if query is None:
             text = self._query_string()
-            if len(text) > USUAL_QUERY:
+            if len(text) > LONGEST_SHARED_QUERY:
                 return super().query
             query = self._query = _parsed_query(text).copy()
         return query
@@ -176,7 +238,7 @@ class LazyRequest(Request):
     def headers(self) -> Headers:
         """The headers."""
         if self._scope is None:
-            return Headers(_parsed(self._head.split(b"\r\n")[1:]))
+            return Headers(parse_headers(self._head.partition(b"\r\n")[2]))
         return super().headers
 
     @property
@@ -198,11 +260,3 @@ class LazyRequest(Request):
 @lru_cache(maxsize=64)
 def _parsed_query(text: bytes) -> dict[str, str]:
     return parse_query(text.decode("latin-1"))
-
-
-def _parsed(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
-    headers: list[tuple[bytes, bytes]] = []
-    for line in lines:
-        name, _, value = line.partition(b":")
-        headers.append((name.lower(), value.strip(b" \t")))
-    return headers

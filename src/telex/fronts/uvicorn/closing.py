@@ -1,20 +1,24 @@
-"""The end of an HTTP connection: an answer that closes it still has to reach the client."""
+"""The end of an HTTP connection: an answer that closes it still has to reach the client.
+
+Both classes close as RFC 9112, 9.6 asks (a *lingering close*): first the writing side, then,
+when the client has gone or ``CLOSE_TIMEOUT`` is over, the rest.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from ..deadlines import Timeout
-from .driver import Leaving
+from ...deadlines import Timeout
+from ..driver import Leaving
 
 
-class Farewell(asyncio.Protocol):
-    """What a connection is left to when its last answer has been written.
+class LingeringClose(asyncio.Protocol):
+    """The protocol of a connection whose last answer has been written.
 
-    The client may not have said everything: if the connection were closed now, what comes later
-    would reset it, and the answer would be lost. So the client is told that it is over, what it
-    still says is dropped, and it has ``CLOSE_TIMEOUT`` seconds to go.
+    The client may still be sending: if the connection were closed now, those bytes would reset
+    it, and the answer would be lost. So the writing side is closed, what the client still sends
+    is dropped, and the client has ``CLOSE_TIMEOUT`` seconds to close the connection.
     """
 
     __slots__ = ("_leaving", "_transport")
@@ -44,8 +48,9 @@ class Farewell(asyncio.Protocol):
 class ClosingTransport:
     """A transport whose connection ends some time after it was closed, whatever the client does.
 
-    If the client may have more to say, it is told that it is over, and read until it goes; its
-    protocol drops what comes once this is ``closed``. Everything else is the transport's.
+    If the client may still be sending, the writing side is closed, and the client is read until
+    it goes; the protocol drops what comes once this is ``closed``. All other methods and
+    attributes are the transport's.
     """
 
     __slots__ = ("_leaving", "closed", "complete", "transport", "write")
@@ -54,7 +59,7 @@ class ClosingTransport:
         self.transport = transport
         self.write = transport.write
         self.complete = True
-        """Whether the client has said everything that belongs to its request."""
+        """Whether the whole request of the client has come."""
         self.closed = False
         self._leaving = leaving
 
@@ -73,7 +78,7 @@ class ClosingTransport:
         transport.resume_reading()
 
     def is_closing(self) -> bool:
-        """Whether nothing more can be said."""
+        """Whether nothing more can be written."""
         return self.closed or self.transport.is_closing()
 
     def answered(self) -> None:
@@ -82,7 +87,7 @@ class ClosingTransport:
             self._leaving.start(self)
 
     def message_complete(self) -> None:
-        """The client has said everything that belongs to its request."""
+        """The whole request of the client has come."""
         self.complete = True
         if not self.closed:
             self._leaving.stop(self)
