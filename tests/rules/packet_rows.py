@@ -251,7 +251,7 @@ BINARIES = [
     ),
     *each("S-60 attachments where none belong", ("401-{}", "431-1[]", "411-", '441-"x"')),
     *each("S-61", ('450-["echo"]', '4500-["echo"]', "460-0[]")),
-    bad("S-62 11", '4511-["echo"]', error="too many attachments: the limit is 10"),
+    bad("S-62 11", '4511-["echo"]', error="11 are announced, the limit is 10"),
     bad("S-62 many", '4599999999999-["echo"]', error="too many attachments"),
     bad("S-62 5 000 digits", f'45{"9" * 5000}-["echo"]', error="too many attachments"),
     Packet("S-63 binary", [HEADER, b"\x01\x02\xff"], [HEADER, b"\x01\x02\xff"], events=1),

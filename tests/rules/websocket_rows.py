@@ -357,6 +357,7 @@ BAD_FRAMES = [
     Bad("W-44 close with bad UTF-8", close_frame(1000, b"\xff\xfe"), 1007, asked=True),
 ]
 
+WITHOUT_1009 = (1007, 1008, *range(1010, 1015))
 CLOSES = [
     Bad(id_, data, code, TRANSPORT_CLOSE, hosts, answers, asked=True)
     for id_, data, code, hosts, answers in (
@@ -368,8 +369,9 @@ CLOSES = [
         ("W-40 empty close", close_frame(), NO_STATUS, HOSTS, []),
         *(
             (f"W-43 close {code}", close_frame(code, b"bye"), code, HOSTS, [])
-            for code in (1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3999, 4000, 4999)
+            for code in (*range(1000, 1004), *WITHOUT_1009, 3000, 3999, 4000, 4999)
         ),
+        ("W-43 close 1009", close_frame(1009, b"bye"), 1009, FAST, []),
         ("W-45 data behind close", close_frame(1000) + frame(TEXT, ECHO), 1000, HOSTS, []),
         (
             "W-45 data before close",
@@ -378,6 +380,10 @@ CLOSES = [
         ),
     )
 ]
+# A host does not say which end has found a message too large.
+CLOSES.append(
+    Bad("W-43 close 1009", close_frame(1009, b"bye"), 1009, hosts=("uvicorn",), asked=True)
+)
 
 FINE_FRAMES = [
     Fine("W-24 ping of 125 bytes", frame(PING, b"x" * 125), [Frame(PONG, b"x" * 125)]),
@@ -483,7 +489,6 @@ def bad_probes(subject: Subject) -> None:
         frame(TEXT, "2probe!"),
         frame(TEXT, "40"),
         frame(BINARY, b"\x01"),
-        frame(TEXT, "5"),
         frame(TEXT, ""),
         frame(TEXT, "3probe"),
     ):
@@ -498,6 +503,15 @@ def bad_probes(subject: Subject) -> None:
             # Nor is the way barred for a proper upgrade.
             with upgrade(polling) as upgraded:
                 assert upgraded.echoes()
+
+
+def no_probe(subject: Subject) -> None:
+    """The upgrade itself may come without a probe before it."""
+    with PollingClient(subject.port_of()) as polling:
+        polling.connect()
+        with start_upgrade(polling) as upgraded:
+            upgraded.send("5")
+            assert upgraded.echoes()
 
 
 def probe_twice(subject: Subject) -> None:
@@ -709,6 +723,7 @@ SEVERAL_STEPS: list[tuple[str, Callable[[Subject], None], tuple[Host, ...]]] = [
     ("W-54 before CONNECT", binary_before_connect, HOSTS),
     ("W-55 before CONNECT", payload_before_connect, HOSTS),
     ("W-60 bad probes", bad_probes, HOSTS),
+    ("W-60 no probe", no_probe, HOSTS),
     ("W-61 probe twice", probe_twice, HOSTS),
     ("W-61 packets of a probe", packets_of_a_probe, HOSTS),
     ("W-62 second while upgrading", second_while_upgrading, HOSTS),

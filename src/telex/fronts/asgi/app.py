@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import Context, copy_context
 from typing import Any
 
-from ..._log import logger
+from ..._log import logger, shown
 from ...client_bundle import FILES
 from ...engine.engine import Engine
 from ...engine.handshake import BAD_REQUEST as BAD_HANDSHAKE
@@ -213,7 +213,7 @@ class AsgiFront:
                 if said:
                     logger.exception("the lifespan of the other application has failed")
                 else:
-                    logger.debug("the other application has no lifespan: %.200r", error)
+                    logger.debug("the other application has no lifespan: %s", shown(error))
             if any(kind.endswith(("failed", "shutdown.complete")) for kind in said):
                 return
         if "lifespan.startup" not in came:

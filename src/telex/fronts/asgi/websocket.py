@@ -166,7 +166,8 @@ class AsgiWebSocket:
             await self._readable.wait()
             message = await receive()
             if message["type"] != "websocket.receive":
-                if message.get("code") == MESSAGE_TOO_BIG:
+                if message.get("code") == MESSAGE_TOO_BIG and not self._closed:
+                    # The host, which has a limit of its own, or the client: it does not say which.
                     reason = TRANSPORT_ERROR
                 break
             messages += 1
