@@ -146,7 +146,7 @@ async def test_resets_while_an_upgrade_is_refused(
 
 
 async def test_secrets_and_noise_stay_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """V-26, V-33, V-57: no session ids, no raw control characters, few lines for each bad client."""
+    """V-26, V-33, V-57: no session ids, no raw control characters, few lines for a bad client."""
     io = Server(connection_state_recovery=True)
     secrets: list[str] = []
 
