@@ -104,6 +104,10 @@ class Schedule:
         self._timeouts.append(timeout)
         return timeout
 
+    def remove(self, timeout: Timeout[Any]) -> None:
+        """Forget a timeout whose owner has gone."""
+        self._timeouts.remove(timeout)
+
     def next_deadline(self) -> float:
         """When ``tick`` should be called next; infinity if nothing is waiting."""
         return min([timeout.latest() for timeout in self._timeouts], default=NEVER)
@@ -111,7 +115,7 @@ class Schedule:
     def tick(self, now: float) -> float:
         """Expire what is due and return the next deadline."""
         self.armed = now  # what is set during the tick is found afterwards, without a wake
-        for timeout in self._timeouts:
+        for timeout in list(self._timeouts):
             timeout.tick(now)
         return self.rearm()
 

@@ -9,6 +9,8 @@
     │   └── TransportError                  the connection could not be made, or broke
     ├── Disconnected                        the connection ended before the answer came
     ├── AckTimeout (TimeoutError)           acknowledgements did not come in time
+    ├── ClusterTimeout (TimeoutError)       other servers did not answer in time
+    ├── PublishError                        the broker did not take a message
     └── ProtocolError
         ├── PacketError (ValueError)        the peer's fault: it sent what the protocol forbids
         └── EncodeError (TypeError)         the caller's fault: the data cannot be sent
@@ -96,6 +98,22 @@ class AckTimeout(TelexError, TimeoutError):
     def __init__(self, message: str, responses: list[Any] | None = None) -> None:
         super().__init__(message)
         self.responses: list[Any] = [] if responses is None else responses
+
+
+class ClusterTimeout(TelexError, TimeoutError):
+    """Servers of the cluster did not answer in time.
+
+    ``responses`` holds the answers that came, ``missing`` the ids of the servers that gave none.
+    """
+
+    def __init__(self, message: str, responses: list[Any], missing: list[str]) -> None:
+        super().__init__(message)
+        self.responses = responses
+        self.missing = missing
+
+
+class PublishError(TelexError):
+    """The cluster's broker did not take a message: other servers have not received it."""
 
 
 class ProtocolError(TelexError):

@@ -113,7 +113,7 @@ class Scene:
     def __init__(self, **options: Any) -> None:
         self.clock = VirtualClock()
         self.core = Core(read(ServerOptions, options), self.clock)
-        self.core.runtime.bind(asyncio.get_running_loop())
+        self.core.start(asyncio.get_running_loop())
         self.root = self.core.of("/")
         self.log: list[Any] = []
         self._count = 0

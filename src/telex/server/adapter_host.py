@@ -8,6 +8,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from .._log import logger, shown
 from ..adapter.base import SessionLog
 from ..adapter.recovery import RecoveryLog, RecoveryMemory
 from ..deadlines import Schedule
@@ -16,6 +17,9 @@ from ..events.handlers import Handler
 from ..events.runtime import Runtime
 from ..parser.packet import EVENT
 from .registry import Registry
+
+RESERVED = frozenset({"connect", "connection", "new_namespace"})
+"""Events that servers do not emit to each other."""
 
 
 class NamespaceHost:
@@ -77,6 +81,9 @@ class NamespaceHost:
         annotated with ``telex.Ack``; ``None`` when all have returned without one.
         """
         name, *args = event
+        if name in RESERVED:
+            logger.warning("another server has emitted the reserved event %s", shown(name))
+            return
         handlers = self._registry.take_lifecycle(name)
         ack = None if reply is None else Ack(_one_value(reply))
         if handlers:

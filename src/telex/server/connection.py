@@ -237,7 +237,8 @@ class Connection:
         restored = None if pid is None else sessions.restore_session(pid, offset)
         if isinstance(restored, Awaitable):
             self._pending_joins = self._pending_joins | {name}
-            self._runtime.start(self._admit_later(name, namespace, auth, pid, restored))
+            later = self._admit_later(name, namespace, auth, pid, restored)
+            self._runtime.start(later, held=restored)
         else:
             self._admit(name, namespace, auth, new_id() if restored is None else pid, restored)
 

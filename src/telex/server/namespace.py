@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -183,7 +183,7 @@ class Namespace(NamespaceApi):
             self.check_empty()
 
     @contextmanager
-    def keeping(self) -> Iterator[None]:
+    def keeping(self) -> Generator[None]:
         """Somebody is about to be let in: the namespace is not empty meanwhile."""
         self._pending += 1
         try:

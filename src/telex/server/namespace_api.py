@@ -13,13 +13,12 @@ from ..adapter.base import ServerEvents
 from ..errors import ConfigurationError
 from ..events.handlers import LIFE_CYCLE, Function, check_name, registering
 from ..loop.results import Completion
+from .adapter_host import RESERVED
 from .broadcast import BroadcastOperator, RemoteSocket, Rooms
 from .registry import Registry, check_lifecycle_name
 from .threadsafe import ThreadsafeNamespace
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_RESERVED = frozenset({"connect", "connection", "new_namespace"})
 
 
 class NamespaceApi(ABC):
@@ -226,7 +225,7 @@ class NamespaceApi(ABC):
         return await servers.server_side_emit_with_ack([event, *args], timeout)
 
     def _servers_for(self, call: str, event: str) -> ServerEvents:
-        if event in _RESERVED:
+        if event in RESERVED:
             raise ValueError(f"{event!r} is a reserved event name")
         self._everybody.parts.runtime.here(call, f"use io.threadsafe.{call}()")
         return self._server_events()
