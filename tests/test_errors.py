@@ -16,6 +16,8 @@ TREE: list[tuple[type[BaseException], tuple[type[BaseException], ...]]] = [
     (errors.TransportError, (errors.ConnectError,)),
     (errors.Disconnected, (errors.TelexError,)),
     (errors.AckTimeout, (errors.TelexError, TimeoutError)),
+    (errors.ClusterTimeout, (errors.TelexError, TimeoutError)),
+    (errors.PublishError, (errors.TelexError,)),
     (errors.ProtocolError, (errors.TelexError,)),
     (errors.PacketError, (errors.ProtocolError, ValueError)),
     (errors.EncodeError, (errors.ProtocolError, TypeError)),
@@ -74,6 +76,10 @@ class TestWhatTheyCarry:
         error = errors.Disconnected("ping timeout")
         assert error.reason == "ping timeout"
         assert "ping timeout" in str(error)
+
+    def test_cluster_timeout(self) -> None:
+        error = errors.ClusterTimeout("late", [1], ["a"])
+        assert (str(error), error.responses, error.missing) == ("late", [1], ["a"])
 
     def test_ack_timeout(self) -> None:
         assert errors.AckTimeout("late", [1, 2]).responses == [1, 2]

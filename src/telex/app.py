@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -247,8 +246,7 @@ class Server(NamespaceApi, Hosted):
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, Any]]:
         """For ``FastAPI(lifespan=io.lifespan)``: closes the server with the application."""
-        self._front.bind()
-        self._core.start(asyncio.get_running_loop())
+        self._front.reopen()
         try:
             yield {}
         finally:

@@ -170,7 +170,7 @@ class Hosted(TelexServer[AsgiFront]):
             raise ConfigurationError(f"the server is listening already, on port {self.port}")
         from .fronts.uvicorn import serve  # other hosts need no uvicorn
 
-        self._front.engine.closing = False
+        self._front.reopen()
         self._listening = await serve.listen(
             self, host=host, port=self._port if port is None else port, **self._hosting(options)
         )

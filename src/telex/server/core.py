@@ -97,9 +97,8 @@ class Core:
     # -- life ------------------------------------------------------------------------------
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run on this loop from now on, and accept connections."""
+        """Run on this loop from now on, with the adapters of all namespaces."""
         self.runtime.bind(loop)
-        self.engine.closing = False
         if not self._started:
             self._started = True
             for namespace in list(self.namespaces.values()):

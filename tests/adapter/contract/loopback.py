@@ -17,12 +17,14 @@ class Loopback:
     """Joins the servers that it is given to. Each receives its own messages, too.
 
     `cut` holds the ids of servers whose messages get lost, in both directions. While `failure` is
-    set, nothing is taken. `log` keeps what was published.
+    set, nothing is taken; while `open` is not, everything waits. `log` keeps what was published.
     """
 
     def __init__(self) -> None:
         self.cut: set[str] = set()
         self.failure: Exception | None = None
+        self.open = asyncio.Event()
+        self.open.set()
         self.log: list[ClusterMessage] = []
         self._receivers: dict[tuple[str, str], OnMessage] = {}
 
@@ -32,16 +34,17 @@ class Loopback:
         self._receivers[nsp, node] = on_message
 
     async def publish(self, message: ClusterMessage) -> None:
-        self._take(message)
+        await self._take(message)
         for nsp, node in list(self._receivers):
             if nsp == message.nsp:
                 self._carry(message, node)
 
     async def publish_response(self, node: str, message: ClusterMessage) -> None:
-        self._take(message)
+        await self._take(message)
         self._carry(message, node)
 
-    def _take(self, message: ClusterMessage) -> None:
+    async def _take(self, message: ClusterMessage) -> None:
+        await self.open.wait()
         if self.failure is not None:
             raise self.failure
         self.log.append(message)

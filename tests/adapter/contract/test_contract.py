@@ -131,7 +131,7 @@ class TestAcknowledgements:
         assert await asked == [index]
 
     async def test_not_all_answer(self, world: World) -> None:
-        asked = await begun(world.nsp.timeout(0.05).emit_with_ack("x"), world)
+        asked = await begun(world.nsp.timeout(0.5).emit_with_ack("x"), world)
         await world.answer([1], ..., [3])
         with pytest.raises(AckTimeout, match="1 of 3") as caught:
             await asked

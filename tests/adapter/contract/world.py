@@ -17,11 +17,11 @@ _ASKED = re.compile(r"2(?:/[^,]*,)?(\d+)\[")
 class World:
     """`scenes` are servers, `clients` and `sockets` three of one namespace."""
 
-    def __init__(self, servers: int, **options: Any) -> None:
+    def __init__(self, servers: int, request_timeout: float = 5.0, **options: Any) -> None:
         self.broker = Loopback()
         if servers > 1:
             options["adapter"] = lambda host: ClusterAdapter(
-                host, self.broker, request_timeout=0.05
+                host, self.broker, request_timeout=request_timeout
             )
         self.scenes = [Scene(**options) for _ in range(servers)]
         self.clients: list[Client] = []

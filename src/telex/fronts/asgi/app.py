@@ -89,6 +89,13 @@ class AsgiFront:
             if self.on_bind is not None:
                 self.on_bind(loop)
 
+    def reopen(self) -> None:
+        """Accept connections on the running loop, also after the server has been closed."""
+        self.bind()
+        self.engine.closing = False
+        if self.on_bind is not None and self.driver.loop is not None:
+            self.on_bind(self.driver.loop)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
@@ -219,8 +226,7 @@ class AsgiFront:
         if "lifespan.startup" not in came:
             await receive_and_note()
         if not said:
-            self.bind()
-            self.engine.closing = False
+            self.reopen()
             await send({"type": "lifespan.startup.complete"})
         if "lifespan.shutdown" not in came:
             await receive_and_note()
