@@ -9,18 +9,20 @@ from typing import Any, Unpack, overload
 
 from .adapter.base import Adapter, AdapterHost, BroadcastTarget
 from .config import Origins, ServerOptions, read
-from .engine_server import EngineApi, EngineServer, Hosted, asgi_application
+from .engine_server import EngineServer, Hosted, asgi_application
 from .errors import ConfigurationError
-from .fronts.asgi.app import App, AsgiFront
+from .fronts.asgi.app import AsgiFront
 from .options import ServerKeywords
 from .server.broadcast import BroadcastOperator
 from .server.class_based import NamespaceHandlers, register
 from .server.core import Core
 from .server.dynamic import ParentNamespace
+from .server.engine_api import EngineApi
 from .server.engine_socket import EngineSocket
 from .server.namespace import Namespace
-from .server.namespace_api import NamespaceApi
+from .server.server_api import ServerApi
 from .server.threadsafe import ThreadsafeNamespace
+from .types import App
 
 
 class ThreadsafeServer(ThreadsafeNamespace):
@@ -37,7 +39,7 @@ class ThreadsafeServer(ThreadsafeNamespace):
         return self.call(self._io.of, name).result().threadsafe
 
 
-class Server(NamespaceApi, Hosted):
+class Server(ServerApi, Hosted):
     """A Socket.IO server, and an ASGI 3 application.
 
     ::
@@ -130,7 +132,7 @@ class Server(NamespaceApi, Hosted):
         engine = EngineApi(self._core.engine, front, self._core.opened)
         Hosted.__init__(self, front, engine, app if isinstance(app, int) else 3000)
         everybody = BroadcastOperator(self._root.parts, BroadcastTarget())
-        NamespaceApi.__init__(self, self._root.registry, everybody)
+        ServerApi.__init__(self, self._root.registry, everybody)
 
     def __repr__(self) -> str:
         return f"<Server {self.path!r} with {self.engine.clients_count} connections>"
@@ -244,7 +246,7 @@ class Server(NamespaceApi, Hosted):
     # -- running ------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, Any]]:
+    async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, object]]:
         """For ``FastAPI(lifespan=io.lifespan)``: closes the server with the application."""
         self._front.reopen()
         try:

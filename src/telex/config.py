@@ -18,6 +18,7 @@ C = TypeVar("C")
 HandleProtocols = Callable[[list[str], Request], str | None]
 """Chooses one of the WebSocket subprotocols that a client offers (``ws``: ``handleProtocols``)."""
 AllowRequest = Callable[[Request], "bool | str | Awaitable[bool | str]"]
+GenerateId = Callable[[Request], "str | Awaitable[str]"]
 Origins = (
     str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | Callable[[str, Request], bool] | None
 )

@@ -15,82 +15,19 @@ from .errors import ConfigurationError
 from .events.handlers import Function, Handler, Handlers, registering
 from .events.runtime import Runtime
 from .events.threadsafe import Threadsafe
-from .fronts.asgi.app import App, AsgiFront
-from .fronts.asgi.hooks import GenerateId
+from .fronts.asgi.app import AsgiFront
 from .fronts.host import TelexServer
 from .options import EngineKeywords, ListenKeywords, RunKeywords
 from .parser.default import DEFAULT_PARSER
 from .server.core import end_all
+from .server.engine_api import EngineApi
 from .server.engine_socket import EngineSocket
+from .types import App
 
 if TYPE_CHECKING:
     from .fronts.uvicorn.serve import Listening
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class EngineApi:
-    """The engine of a server, as users see it: ``io.engine``.
-
-    Events: ``connection(engine_socket)``, ``connection_error(info)`` with ``request``,
-    ``code``, ``message`` and ``context``, ``initial_headers(headers, request)`` for the
-    first answer of a session, ``headers(headers, request)`` for every answer. ``headers``
-    is a list of name and value pairs to append to. These handlers are plain functions.
-    """
-
-    def __init__(
-        self, engine: Engine, front: AsgiFront, opened: list[Callable[[EngineSocket], Any]]
-    ) -> None:
-        self._engine = engine
-        self._front = front
-        self._opened = opened
-
-    @property
-    def clients_count(self) -> int:
-        """How many connections are open."""
-        return len(self._engine.sessions)
-
-    @property
-    def generate_id(self) -> GenerateId | None:
-        """``callable(request) -> str``, plain or async, that makes session ids.
-
-        They must be unique and hard to guess: whoever knows one can take over the session.
-        """
-        return self._front.generate_id
-
-    @generate_id.setter
-    def generate_id(self, function: GenerateId | None) -> None:
-        self._front.generate_id = function
-
-    def use(self, middleware: Callable[..., App], **options: Any) -> None:
-        """Wrap the engine's requests, WebSockets included, in an ASGI middleware.
-
-        ``middleware(app, **options)`` returns the wrapped application; the first one
-        registered is the outermost.
-        """
-        self._front.use(lambda app: middleware(app, **options))
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: Function) -> EngineApi: ...
-    def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler, as a decorator or with the handler given."""
-        hooks: dict[str, list[Any]] = {
-            "connection": self._opened,
-            "connection_error": self._front.hooks.connection_error,
-            "headers": self._front.hooks.headers,
-            "initial_headers": self._front.hooks.initial_headers,
-        }
-        if event not in hooks:
-            raise ConfigurationError(f"the engine has no event {event!r}: there are {list(hooks)}")
-        return registering(self, lambda each: hooks[event].append(_plain(each)), handler)
-
-
-def _plain(function: Function) -> Function:
-    if inspect.iscoroutinefunction(function):
-        raise ConfigurationError("handlers of the engine's events are plain functions")
-    return function
 
 
 class Hosted(TelexServer[AsgiFront]):

@@ -51,8 +51,8 @@ class ConnectError(TelexError):
     then receives exactly this ``message`` and ``data``.
     """
 
-    description: Any = None
-    context: Any = None
+    description: int | str | None = None
+    context: object = None
 
     def __init__(self, message: str, data: Any = None) -> None:
         super().__init__(message)
@@ -69,7 +69,11 @@ class TransportError(ConnectError):
     """
 
     def __init__(
-        self, message: str, description: Any = None, context: Any = None, sentence: str = ""
+        self,
+        message: str,
+        description: int | str | None = None,
+        context: object = None,
+        sentence: str = "",
     ) -> None:
         super().__init__(message)
         self.description = description

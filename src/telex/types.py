@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI application."""
 HeaderList = list[tuple[str, str]]
 Buffer = bytes | bytearray | memoryview
 
@@ -162,6 +167,20 @@ def local_path(scope: Scope) -> str:
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
         return path[len(root) :]
     return path
+
+
+class TransportView(Protocol):
+    """What carries a connection, as users see it."""
+
+    @property
+    def name(self) -> str:
+        """``polling`` or ``websocket``."""
+        ...
+
+    @property
+    def writable(self) -> bool:
+        """Whether it would send at once."""
+        ...
 
 
 class Response(NamedTuple):

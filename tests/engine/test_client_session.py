@@ -95,7 +95,7 @@ def test_open_packets_that_cannot_be_read(packet: str) -> None:
     stage.wire.opens()
     stage.wire.gives(packet)
     assert error_of(stage).message == "server error"
-    assert "open packet" in error_of(stage).description
+    assert "open packet" in str(error_of(stage).description)
     assert stage.ends == ["transport error"]
     assert stage.wire.ended == "abandoned"
     assert not stage.named("open")
@@ -137,7 +137,7 @@ def test_a_websocket_that_closes_before_the_open_packet() -> None:
     stage.wire.opens()
     stage.wire.closes()
     assert error_of(stage).message == "websocket error"
-    assert "open packet" in error_of(stage).description
+    assert "open packet" in str(error_of(stage).description)
     assert stage.ends == ["transport error"]
 
 

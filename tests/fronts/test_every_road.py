@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from telex import EngineServer, EngineSocket, Request, Server
-from telex.fronts.asgi.app import App
+from telex.types import App
 from tests.fronts.wires import hosting, visit
 
 Seen = list[str]

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from telex import EngineServer, Server
-from telex.fronts.asgi.app import App
+from telex.types import App
 from tests.fronts.wires import get, hosting, upgrade
 from tests.support.raw import close_frame
 

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from telex import Server
-from telex.fronts.asgi.app import App
+from telex.types import App
 from tests.fronts.wires import get, hosting, upgrade
 
 

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from telex import ConfigurationError, EngineServer, Request, Server
-from telex.fronts.asgi.app import App
+from telex.types import App
 from tests.fronts.wires import Wire, call, hosting, upgrade
 
 Connect = Callable[[], Awaitable[Wire]]

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from telex.fronts.asgi.app import App
 from telex.fronts.uvicorn import serve
+from telex.types import App
 from tests.support.raw import HeaderLines, request, upgrade_request
 
 _SID = re.compile(rb'"sid\\?":\\?"([^"\\]+)')

@@ -7,8 +7,7 @@ import mimetypes
 from importlib.resources import files
 from typing import NamedTuple
 
-from ..fronts.asgi.app import Receive, Send
-from ..types import Scope, local_path
+from ..types import Receive, Scope, Send, local_path
 
 # What strangers wrote is only ever text in the page; this holds even if that were wrong one day.
 STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

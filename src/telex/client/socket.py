@@ -399,7 +399,7 @@ class ClientSocket(Listening):
         self._leave(IO_SERVER_DISCONNECT, error)
         self.dispatch.lifecycle("connect_error", error)
 
-    def connection_lost(self, reason: str, details: Any) -> None:
+    def connection_lost(self, reason: str, details: object) -> None:
         """The connection has gone; the manager may make another."""
         self._asked = None
         self._unplug(reason)

@@ -28,7 +28,7 @@ class ParentNamespace(NamespaceApi):
     exist.
     """
 
-    def __init__(self, name: str, pattern: Any, runtime: Runtime) -> None:
+    def __init__(self, name: str, pattern: object, runtime: Runtime) -> None:
         self.name = name
         self.expression: re.Pattern[str] | None = None
         self._matcher: Matcher

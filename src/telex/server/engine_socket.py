@@ -14,7 +14,7 @@ from ..engine.transport import PacketObserver
 from ..events.emitter import Events
 from ..events.handlers import Handlers
 from ..events.runtime import Runtime
-from ..types import Buffer, Request
+from ..types import Buffer, Request, TransportView
 from ..wire import EncodedPacket
 
 _NAMES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
@@ -62,7 +62,7 @@ class EngineSocket(Events):
         return self._session.request
 
     @property
-    def transport(self) -> Any:
+    def transport(self) -> TransportView:
         """The present transport; its ``name`` is ``polling`` or ``websocket``."""
         return self._session.transport
 

@@ -19,6 +19,7 @@ from .broadcast import BroadcastContext, BroadcastOperator
 from .middleware import admit
 from .namespace_api import NamespaceApi
 from .registry import CONNECTION, Registry
+from .server_api import ServerApi
 from .socket import PENDING, Socket
 
 
@@ -57,9 +58,10 @@ class Namespace(NamespaceApi):
         return f"<Namespace {self.name!r} with {len(self._sockets)} sockets>"
 
     @property
-    def server(self) -> Any:
+    def server(self) -> ServerApi:
         """The server."""
-        return self._runtime.server
+        server: ServerApi = self._runtime.server
+        return server
 
     def use_adapter(self, make: Callable[[AdapterHost], Adapter]) -> Adapter:
         """Replace the adapter; only before the first socket. Returns the one before."""

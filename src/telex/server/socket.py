@@ -35,6 +35,7 @@ from .broadcast import BroadcastContext, BroadcastOperator, Rooms, room_names
 from .engine_socket import EngineSocket
 from .handshake import Handshake
 from .middleware import check
+from .server_api import ServerApi
 from .socket_emitter import Broadcasting, SocketEmitter
 from .threadsafe import ThreadsafeSocket
 
@@ -122,7 +123,7 @@ class SocketNamespace(Protocol):
     def exceptions(self) -> ExceptionHandlers: ...
 
     @property
-    def server(self) -> Any: ...
+    def server(self) -> ServerApi: ...
 
     def unhandled(self, event: Any) -> None: ...
 
@@ -247,9 +248,10 @@ class Socket(Listening, Broadcasting[BroadcastOperator]):
         return self.client.request
 
     @property
-    def server(self) -> Any:
+    def server(self) -> ServerApi:
         """The server."""
-        return self._runtime.server
+        server: ServerApi = self._runtime.server
+        return server
 
     @property
     def adapter(self) -> Adapter:

@@ -5,23 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from typing import Protocol, Self
+from typing import Self
 
 from ..client.engine import ClientEngine as AsyncEngine
 from ..errors import Disconnected
-from ..types import Buffer
+from ..types import Buffer, TransportView
 from .events import BlockingEvents
 from .loop import LoopLease
 from .work import Work
-
-
-class Transport(Protocol):
-    """What carries the connection."""
-
-    @property
-    def name(self) -> str:
-        """``polling`` or ``websocket``."""
-        ...
 
 
 class ClientEngine(BlockingEvents):
@@ -59,7 +50,7 @@ class ClientEngine(BlockingEvents):
         return self._engine.ready_state if self._home.is_here else "closed"
 
     @property
-    def transport(self) -> Transport | None:
+    def transport(self) -> TransportView | None:
         """The present transport; its ``name`` is ``polling`` or ``websocket``."""
         return self._engine.transport
 

@@ -10,8 +10,8 @@ import pytest
 from telex.client_bundle import FILES
 from telex.config import EngineOptions
 from telex.engine.engine import Engine
-from telex.fronts.asgi.app import AsgiFront, Message, Receive, Send
-from telex.types import Scope
+from telex.fronts.asgi.app import AsgiFront
+from telex.types import Message, Receive, Scope, Send
 from tests.support.doubles import VirtualClock
 
 BUNDLE = "socket.io.js"

@@ -20,12 +20,11 @@ import trustme
 from telex import EngineServer, Server, Socket
 from telex.engine.polling import PollingTransport
 from telex.fronts.asgi import app
-from telex.fronts.asgi.app import App
 from telex.fronts.uvicorn import polling, polling_requests
 from telex.fronts.uvicorn.polling_requests import RequestReader
 from telex.fronts.uvicorn.protocol import FastHttpProtocol
 from telex.server.engine_socket import EngineSocket
-from telex.types import HeaderList, Request
+from telex.types import App, HeaderList, Request
 
 ORIGIN = "https://page.example"
 ROADS: list[RequestReader] = []

@@ -7,6 +7,9 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Unpack
 
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+
 import telex
 from telex import EngineServer, Manager, Request, Server, Socket
 from telex.options import ClientKeywords, ServerKeywords
@@ -46,15 +49,18 @@ engine = EngineServer(other, path="/engine.io", origins=lambda origin, request: 
 
 @io.on("connection")
 async def connection(socket: Socket) -> None:
-    server: Server = socket.server
+    server = socket.server
     name: str = socket.conn.transport.name
-    await server.emit("hi", name)
+    await server.emit("hi", name, server.path, server.engine.clients_count)
+    server.of("/other").to("room").emit("hi")
 
 
 def served(**options: Unpack[ServerKeywords]) -> Server:
     return Server(**options)
 
 
+io.engine.use(CORSMiddleware, allow_origins=["https://a.example"])
+io.engine.use(GZipMiddleware)
 served(ping_timeout=5).run(3000, host="0.0.0.0", log_level="info", drain=2.5, workers=1)
 
 

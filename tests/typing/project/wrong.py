@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from starlette.middleware.cors import CORSMiddleware
+
 import telex
-from telex import EngineServer, Manager, Server, connect, connect_engine
+from telex import EngineServer, Manager, Server, Socket, connect, connect_engine
 
 Server(pingInterval=25)  # error
 Server(ping_intervall=25)  # error
@@ -35,9 +37,12 @@ telex.sync.connect_engine("http://localhost:3000", retries=2)  # error
 telex.sync.Manager("http://localhost:3000", autoConnect=False)  # error
 
 
-async def served(io: Server, engine: EngineServer) -> None:
+async def served(io: Server, engine: EngineServer, socket: Socket) -> None:
     await io.listen(0, acces_log=True)  # error
     await engine.listen(0, workers=2)  # error
     io.run(3000, ssl_keyfile=1)  # error
     engine.run(3000, drain="5")  # error
     io.emit("news", room="a")  # error
+    io.engine.use(CORSMiddleware, allow_origin="*")  # error
+    socket.server.emits("news")  # error
+    print(socket.conn.transport.nam)  # error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from typing import Any
 
 from ..._log import logger, shown
 from ...client_bundle import FILES
+from ...config import GenerateId
 from ...engine.engine import Engine
 from ...engine.handshake import BAD_REQUEST as BAD_HANDSHAKE
 from ...engine.handshake import FORBIDDEN, Refused, check_origin
@@ -20,18 +20,13 @@ from ...engine.transport import Transport
 from ...engine.upgrade import Probe
 from ...ids import new_id
 from ...loop.turns import DISCONNECTS_PER_TURN, in_turns
-from ...types import HeaderList, Request, Response, Scope
+from ...types import App, HeaderList, Message, Receive, Request, Response, Scope, Send
 from ..driver import Driver
 from ..upgrade import EXTENSION, Upgrade
 from . import bundle, compression
-from .hooks import EngineHooks, GenerateId, allow, chosen_protocol, generate_id
+from .hooks import EngineHooks, allow, chosen_protocol, generate_id
 from .mount import below_path, not_found
 from .websocket import AsgiWebSocket
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT = 30.0
 """How long the body of a POST may take, in seconds."""

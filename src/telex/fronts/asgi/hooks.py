@@ -6,11 +6,11 @@ import asyncio
 import inspect
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..._log import logger, shown
-from ...config import AllowRequest, HandleProtocols
+from ...config import AllowRequest, GenerateId, HandleProtocols
 from ...engine.handshake import BAD_REQUEST, FORBIDDEN, MESSAGES, Refused, offered_protocols
 from ...engine.tally import Tally
 from ...errors import ConfigurationError
@@ -19,8 +19,6 @@ from ...types import HeaderList, Request
 
 TIMEOUT = 10.0
 """How long ``allow_request`` and ``generate_id`` may take, in seconds."""
-
-GenerateId = Callable[[Request], "str | Awaitable[str]"]
 
 
 async def allow(check: AllowRequest, request: Request) -> None:
