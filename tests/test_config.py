@@ -78,6 +78,8 @@ class TestUnknownOptions:
             (ClientOptions, "rejectUnauthorized", "'ssl' here"),
             (ClientOptions, "extraHeaders", "'headers' here"),
             (ClientOptions, "socketio_path", "'path' here"),
+            (ServerOptions, "cors_allowed_origin", "'origins' here"),
+            (ServerOptions, "cors_allow_origins", "'origins' here"),
             (ClientOptions, "namespaces", "URL"),
             (ClientOptions, "withCredentials", "cookies"),
         ],

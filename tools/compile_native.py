@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "telex" / "native"
 FLAGS = ("-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
@@ -30,23 +31,35 @@ def target() -> Path:
     return FOLDER / f"_telex{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
-def _checksum() -> int:
-    """Of the sources, as `telex.native` computes it; telex itself may not be installed yet."""
-    spec = importlib.util.spec_from_file_location("telex_native", FOLDER / "__init__.py")
+def _load(name: str, path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise AssertionError("a path has a loader")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    total: int = module.checksum(FOLDER)
+    return module
+
+
+def _checksum() -> int:
+    """Of the sources, as `telex.native` computes it; telex itself may not be installed yet."""
+    total: int = _load("telex_native", FOLDER / "__init__.py").checksum(FOLDER)
     return total
 
 
+def _is_made_of(compiled: Path, checksum: int) -> bool:
+    """Whether the module comes from the sources with this checksum, as `telex.native` asks."""
+    try:
+        source: int = _load("_telex", compiled).SOURCE
+    except ImportError:
+        return False
+    return source == checksum
+
+
 def compile_native() -> Path:
-    """Compile the module unless it is newer than its source; where it is."""
+    """Compile the module unless it is there, made of these sources; where it is."""
     compiled = target()
-    sources = sorted(FOLDER.glob("*.[ch]"))
-    newest = max(source.stat().st_mtime for source in sources)
-    if compiled.exists() and compiled.stat().st_mtime >= newest:
+    checksum = _checksum()
+    if _is_made_of(compiled, checksum):
         return compiled
     if sys.platform != "linux" or sys.implementation.name != "cpython":
         raise NotCompiledError("It needs CPython on Linux.")
@@ -55,9 +68,16 @@ def compile_native() -> Path:
         raise NotCompiledError(f"The headers of this Python are not in {include}.")
     compiler = shlex.split(os.environ.get("CC", "cc"))
     unfinished = compiled.with_name(f"{compiled.name}.{os.getpid()}")
-    checksum = f"-DTELEX_SOURCE={_checksum()}UL"
-    units = [str(source) for source in sources if source.suffix == ".c"]
-    command = [*compiler, *FLAGS, *QUIET, checksum, "-I", str(include), *units]
+    units = [str(source) for source in sorted(FOLDER.glob("*.c"))]
+    command = [
+        *compiler,
+        *FLAGS,
+        *QUIET,
+        f"-DTELEX_SOURCE={checksum}UL",
+        "-I",
+        str(include),
+        *units,
+    ]
     command += ["-o", str(unfinished)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -37,7 +37,7 @@ def level_of(level: str | int) -> int:
     names = {**logging.getLevelNamesMapping(), "TRACE": 5}
     number = names.get(level.upper()) if isinstance(level, str) else level
     if not isinstance(number, int) or isinstance(number, bool):
-        raise ConfigurationError(f"there is no level {level!r}: write 'info' or 'debug', say")
+        raise ConfigurationError(f"there is no level {level!r}: write 'warning', 'info' or 'debug'")
     return number
 
 

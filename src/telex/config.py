@@ -221,7 +221,12 @@ def hint(name: str, known: Collection[str]) -> str:
     if elsewhere in known:
         return f"it is called {elsewhere!r} here"
     near = difflib.get_close_matches(snake, known, 1)
-    return f"did you mean {near[0]!r}?" if near else "there is none of a similar name"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    # A name of other libraries, misspelt: its counterpart here, if there is one.
+    others = [other for other, name in ELSEWHERE.items() if name in known]
+    meant = difflib.get_close_matches(snake, others, 1)
+    return hint(meant[0], known) if meant else "there is none of a similar name"
 
 
 def positive(name: str, value: Any, unit: str) -> None:

@@ -98,6 +98,21 @@ def test_nobody_answers(counterparts: Counterparts) -> None:
     assert "no namespace /nope" in done.complaint
 
 
+def test_an_event_that_is_too_large(tmp_path: Path, counterparts: Counterparts) -> None:
+    """The complaint says with which status, or close code, the server ended the connection."""
+    file = tmp_path / "file"
+    file.write_bytes(bytes(1_100_000))
+    url = counterparts["telex"].url()
+    for transport, told in ("polling", "(HTTP status 413)"), ("websocket", "code 1009"):
+        done = emit(url, "note", f"@{file}", "--ack", f"--transport={transport}")
+        assert done.status == 1
+        assert "The connection ended before the acknowledgement" in done.complaint
+        assert told in done.complaint
+    done = emit(url, "note", f"@{file}", "--transport=polling")
+    assert done.status == 1
+    assert "The connection ended while 'note' was being sent" in done.complaint
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

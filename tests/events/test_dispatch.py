@@ -160,7 +160,9 @@ class TestAnswers:
         assert room.heard() == [
             '37[{"error":{"type":"HandlerError","message":"the handler failed"}}]'
         ]
-        assert "object cannot be sent" in caplog.text
+        assert "what a handler of <Socket" in caplog.text
+        assert "object cannot be sent as JSON" in caplog.text
+        assert "During handling" not in caplog.text, "the encoder's own attempt"
 
     @pytest.mark.parametrize("suspends", [None, False, True])
     async def test_that_fail_while_they_are_encoded(
@@ -324,7 +326,7 @@ class TestOrder:
         assert room.heard() == [
             '30["by hand",1]',
             f'31[{invalid}"value: Expected `int`, got `str`"}}}}]',
-            f'32[{invalid}"expected 1 arguments, got 0"}}}}]',
+            f'32[{invalid}"expected 1 argument, got 0"}}}}]',
             f"33[{failed}]",
             "34[[true,0]]",
             "35[[true,1,2,3]]",

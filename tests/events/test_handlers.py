@@ -190,6 +190,15 @@ class TestFit:
         with pytest.raises(InvalidArguments, match="expected 2 arguments, got 1"):
             Handler(two).fit([1])
 
+    def test_the_argument_of_an_event_in_place_of_the_socket(self) -> None:
+        def handler(text: str) -> None: ...
+
+        for annotation in ("str", str):  # with and without ``from __future__ import annotations``
+            handler.__annotations__["text"] = annotation
+            with pytest.raises(ConfigurationError, match="is the socket: add one before 'text'"):
+                Handler(handler, with_socket=True)
+            assert Handler(handler).fit(["x"]) == ["x"]
+
     def test_types_are_checked_and_converted(self) -> None:
         def handler(a: int, b: float, c: Any, d: list[str] | None = None) -> None: ...
 

@@ -109,7 +109,7 @@ class TestStepByStep:
         shop.client.say(event("order", ack_id=8) + " " * LONG)
         first, second = shop.client.heard()
         assert "order.number: Expected `int`, got `str`" in str(first)
-        assert "expected 1 arguments, got 0" in str(second)
+        assert "expected 1 argument, got 0" in str(second)
         assert shop.taken == []
 
     @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ async def test_payloads_that_do_not_fit(site: Site) -> None:
     mistakes: list[tuple[tuple[Any, ...], str]] = [
         (("point", {"x": "1"}), "point.x"),
         (("point", {}), "x"),
-        (("point",), "expected 1 arguments, got 0"),
+        (("point",), "expected 1 argument, got 0"),
         (("message", {"text": "hi", "tags": ["a", 5]}), "message.tags[1]"),
         (("message", {"text": "hi", "tags": []}, "c"), "kind"),
         (("order", {"article": "tea", "count": 2, "when": "yesterday"}), "order.when"),

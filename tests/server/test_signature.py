@@ -272,8 +272,8 @@ class TestConstraints:
             (HoldsModel, "Model in the struct HoldsModel"),
             (tuple[Model, Annotated[int, msgspec.Meta(gt=0)]], r"msgspec\.Meta is unknown"),
             (tuple[Model, Order], "Order"),
-            (Socket, "nobody can send a Socket"),
-            (list[re.Pattern[str]], "nobody can send a Pattern"),
+            (Socket, "a client cannot send a Socket"),
+            (list[re.Pattern[str]], "a client cannot send a Pattern"),
         ],
     )
     def test_that_nothing_would_check_are_refused(self, annotation: Any, sentence: str) -> None:

@@ -25,6 +25,15 @@ async def emit(
 ) -> int:
     """Emit an event, print the acknowledgement if one is wanted; the exit status."""
     socket = wanted.connect(timeout=timeout)
+    ends: list[str] = []
+
+    @socket.on("disconnect")
+    def disconnect(reason: str, details: Any = None) -> None:
+        if reason != "io client disconnect":
+            why: Any = getattr(details, "description", None)
+            why = f"HTTP status {why}" if isinstance(why, int) else why
+            ends.append(f"{reason} ({why})" if why else reason)
+
     try:
         async with socket:
             if ack:
@@ -44,7 +53,11 @@ async def emit(
         )
         return UNANSWERED
     except Disconnected as error:
-        complain(f"The connection ended before the acknowledgement came: {error.reason}.")
+        reason = ends[0] if ends else error.reason
+        complain(f"The connection ended before the acknowledgement came: {reason}.")
+        return UNANSWERED
+    if ends:
+        complain(f"The connection ended while {event!r} was being sent: {ends[0]}.")
         return UNANSWERED
     return SENT
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ GOODBYE_TIMEOUT = 2.0
 
 MAX_BODY = MAX_MESSAGE * 4 // 3 + 65536
 """Largest answer to a poll, in bytes: binary messages come in base64."""
+
+STREAMED = 2**20
+"""From this many bytes on a body is written in portions: aiohttp warns of longer bytes."""
 
 _TEXT_TYPE = {"Content-Type": "text/plain;charset=UTF-8"}
 
@@ -201,7 +205,7 @@ class PollingTransport:
         try:
             request: Any = self._client().post(
                 _raw(url),
-                data=body,
+                data=body if len(body) < STREAMED else io.BytesIO(body),
                 headers=_TEXT_TYPE,
                 allow_redirects=False,
                 proxy=network.proxy(),

@@ -602,7 +602,8 @@ class ClientSocket(Listening):
         try:
             packet = self._encode(ACK, self.nsp, args, int(ack_id))
         except Exception as error:  # from the user's own `model_dump`, say
-            logger.error("an acknowledgement cannot be sent", exc_info=error)
+            text = "what a handler of %s has returned cannot be sent as the acknowledgement"
+            logger.error(text, shown(self), exc_info=error)
             self.dispatch.fire("error", error)
             failure = {"type": "HandlerError", "message": "the handler failed"}
             packet = self._encode(ACK, self.nsp, [{"error": failure}], int(ack_id))

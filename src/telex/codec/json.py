@@ -143,10 +143,12 @@ def dumps_with(value: Any, attachments: list[bytes]) -> bytes:
     try:
         return encode(value, partial(_default, attachments), OPTIONS)
     except TypeError as error:
-        # orjson's limits that JavaScript does not have: keys that are not text, integers
-        # beyond 64 bits, lone surrogates. Rare, so the fast path does not pay for them.
-        attachments.clear()
-        return _dumps_slowly(value, attachments, error)
+        problem = str(error)
+    # orjson's limits that JavaScript does not have: keys that are not text, integers beyond
+    # 64 bits, lone surrogates. Rare, so the fast path does not pay for them. What fails here
+    # has a traceback of its own, without orjson's.
+    attachments.clear()
+    return _dumps_slowly(value, attachments, problem)
 
 
 STRUCT: type = msgspec.Struct
@@ -181,7 +183,7 @@ def _iso(value: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _dumps_slowly(value: Any, attachments: list[bytes], error: TypeError) -> bytes:
+def _dumps_slowly(value: Any, attachments: list[bytes], problem: str) -> bytes:
     try:
         plain = _plain(value, attachments, 0)
         return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
@@ -190,7 +192,7 @@ def _dumps_slowly(value: Any, attachments: list[bytes], error: TypeError) -> byt
     except EncodeError:
         raise
     except (TypeError, ValueError):
-        raise EncodeError(f"cannot be sent as JSON: {error}") from None
+        raise EncodeError(f"cannot be sent as JSON: {problem}") from None
 
 
 def _plain(value: Any, attachments: list[bytes], depth: int) -> Any:

@@ -37,6 +37,10 @@ _CURES = {
 }
 
 
+_VALUES = (str, int, float, bool, bytes, list, dict, "str", "int", "float", "bool", "bytes")
+"""Annotations of what clients send: a first parameter that has one is not meant for the socket."""
+
+
 class Handler:
     """A function and how to call it.
 
@@ -120,6 +124,10 @@ class Handler:
             kind = parameter.kind
             is_socket = self.with_socket and not positional
             if is_socket and kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                if parameter.annotation in _VALUES:
+                    raise self._wrong(
+                        f"its first parameter is the socket: add one before {parameter.name!r}"
+                    )
                 positional.append(parameter)
                 continue
             annotation = hints[parameter.name] = self._annotation(parameter)
@@ -180,7 +188,8 @@ class Handler:
         Raises ``InvalidArguments`` if they do not fit.
         """
         if len(args) < self.required:
-            raise InvalidArguments(f"expected {self.required} arguments, got {len(args)}")
+            plural = "" if self.required == 1 else "s"
+            raise InvalidArguments(f"expected {self.required} argument{plural}, got {len(args)}")
         if self.limit is not None and len(args) > self.limit:
             args = args[: self.limit]
         if not self.typed:

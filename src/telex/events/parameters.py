@@ -55,7 +55,8 @@ def converter(annotation: Any, where: str) -> Convert | None:
         return None
     if (typing.get_origin(annotation) or annotation) is Callable:
         raise ConfigurationError(
-            f"{where} names a function, which nobody can send: telex.Ack is what answers a client"
+            f"{where} names a function, which a client cannot send: telex.Ack is what answers a"
+            " client"
         )
     try:
         hash(annotation)
@@ -77,7 +78,7 @@ def _converter(annotation: Any) -> Convert:
         return _pydantic(annotation)
     for part in types_in(annotation):
         if isinstance(part, kinds.CustomType) and not _can_be_sent(part.cls):
-            raise TypeError(f"nobody can send a {part.cls.__name__}")
+            raise TypeError(f"a client cannot send a {part.cls.__name__}")
     try:
         msgspec.convert(None, annotation, builtin_types=_BINARY)
     except msgspec.ValidationError:
