@@ -28,7 +28,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv peers browser compiler native client demo test lint format types options bench micro soak clean
+.PHONY: help venv peers browser compiler native client demo test lint format types options bench micro soak thorough clean
 
 help: ## list the targets
 	@echo "telex: make TARGET"
@@ -61,6 +61,10 @@ test: lint types peers client browser compiler native ## everything that has to 
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 	@$(if $(PYTEST_ARGS),,echo "• pytest, with nothing compiled"; \
 		TELEX_PURE=1 $(BIN)/python -m pytest -n $(JOBS) $(PURE_TESTS))
+
+thorough: peers client browser compiler native ## forty times as many generated examples, new ones in each run
+	@echo "• pytest, every test that generates its examples"
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(JOBS) -m hypothesis --timeout 3600 $(PYTEST_ARGS)
 
 lint: venv ## ruff, and the import contracts of the floors
 	@echo "• ruff"

@@ -11,14 +11,29 @@ pytest.register_assert_rewrite("tests.support")
 # Debug mode for every event loop, those of the servers started as processes included.
 os.environ["PYTHONASYNCIODEBUG"] = "1"
 
-# No deadlines: timings on a shared machine are noise. The same commit plays the same examples, so
-# that a run says something about the commit. HYPOTHESIS_PROFILE=thorough looks for new ones; a
-# failure prints the line that repeats it.
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-settings.register_profile(
-    "thorough", settings.get_profile("ci"), derandomize=False, max_examples=2000
-)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+def _load_profile() -> None:
+    """Load the settings of generated tests.
+
+    No deadlines: timings on a shared machine are noise. The same commit plays the same examples,
+    so that a run says something about the commit. ``make thorough`` looks for new ones, forty
+    times as many; a failure prints the line that repeats it.
+    """
+    from tests.support.examples import EXAMPLES, THOROUGH
+
+    settings.register_profile(
+        "ci", deadline=None, derandomize=True, print_blob=True, max_examples=EXAMPLES
+    )
+    settings.register_profile(
+        "thorough",
+        settings.get_profile("ci"),
+        derandomize=False,
+        max_examples=THOROUGH * EXAMPLES,
+    )
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+_load_profile()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -86,6 +86,14 @@ EVENTS: dict[str, list[str | bytes]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _what_is_there_stays() -> Iterator[None]:
+    """Only what a test makes is collected: the rest of the process is large."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 class Residue:
     """What is left of work that was done many times."""
 

@@ -14,6 +14,7 @@ from telex.adapter.memory import InMemoryAdapter
 from telex.adapter.recovery import RecoveryLog, RecoveryMemory
 from telex.loop.turns import DISCONNECTS_PER_TURN
 from tests.support.doubles import RecordingAnswers, RecordingHost, RecordingPeer, VirtualClock
+from tests.support.examples import examples
 
 EVENT = ["x"]
 
@@ -380,5 +381,5 @@ class AdapterMachine(RuleBasedStateMachine):
         assert sorted(ids(self.adapter, target())) == sorted(self.model)
 
 
-AdapterMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
+AdapterMachine.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=40)
 TestAdapterMachine = AdapterMachine.TestCase

@@ -23,6 +23,7 @@ from telex.engine.client_heartbeat import NEVER
 from telex.engine.client_session import ClientSession, State
 from telex.engine.packet import message
 from tests.client.unit.wires import Item, Stage, Wire, open_packet
+from tests.support.examples import examples
 
 LIMIT = 40
 
@@ -357,5 +358,5 @@ class SessionMachine(RuleBasedStateMachine):
         self.the_end_is_told_once_and_complete()
 
 
-SessionMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50)
+SessionMachine.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=50)
 TestSession = SessionMachine.TestCase

@@ -13,6 +13,7 @@ from telex.engine import payload
 from telex.engine.packet import TYPES
 from telex.errors import PacketError
 from tests.engine.test_payload import VECTORS, Message, packets, plain, until_mistake
+from tests.support.examples import examples
 from tests.support.parsers import JavaScriptParsers
 from tests.support.strategies import texts
 
@@ -133,7 +134,7 @@ def difference3(text: str, ours: list[Message | None], theirs: list[Message | No
 
 
 class TestMistakes:
-    @settings(max_examples=300)
+    @settings(max_examples=examples(100))
     @given(text=mistakes(4))
     def test_revision_4(self, javascript: JavaScriptParsers, text: str) -> None:
         ours = verdict(*until_mistake(payload.decode(text.encode())))
@@ -141,7 +142,7 @@ class TestMistakes:
             return
         assert [ours] == javascript.decode_payload4([text])
 
-    @settings(max_examples=300)
+    @settings(max_examples=examples(100))
     @given(text=mistakes(3))
     def test_revision_3(self, javascript: JavaScriptParsers, text: str) -> None:
         ours = verdict(*until_mistake(payload.decode3(text)))
@@ -149,7 +150,7 @@ class TestMistakes:
         if ours != theirs and not WIDE_BASE64.search(text):
             assert difference3(text, ours, theirs) is not None, (text, ours, theirs)
 
-    @settings(max_examples=300)
+    @settings(max_examples=examples(100))
     @given(data=st.data())
     def test_revision_3_binary(self, javascript: JavaScriptParsers, data: st.DataObject) -> None:
         """What we accept, the reference accepts, and reads alike; it accepts far more."""

@@ -29,6 +29,7 @@ from telex.engine.session import Session
 from telex.engine.session_core import CLOSED, CLOSING, OPEN
 from telex.engine.upgrade import Probe
 from tests.support.doubles import Answers, RecordingTransport, VirtualClock, post, request
+from tests.support.examples import examples
 
 Message = str | bytes
 
@@ -467,5 +468,5 @@ class SessionMachine(RuleBasedStateMachine):
                 assert self.current().paused == (self.pauses > 0)
 
 
-SessionMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
+SessionMachine.TestCase.settings = settings(max_examples=examples(50), stateful_step_count=60)
 TestSessionMachine = SessionMachine.TestCase

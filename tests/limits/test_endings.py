@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 
 from telex import Server
 from telex.fronts.uvicorn import handshake
+from tests.support.examples import examples
 from tests.support.raw import CLOSE, PING, TEXT, close_frame, frame, request, upgrade_request
 
 FOREVER = float("inf")
@@ -351,7 +352,9 @@ class PollingMachine(Machine):
         return not self.unread
 
 
-EXAMPLES = settings(max_examples=80, stateful_step_count=4, deadline=None, phases=[Phase.generate])
+EXAMPLES = settings(
+    max_examples=examples(40), stateful_step_count=4, deadline=None, phases=[Phase.generate]
+)
 
 
 def play(machine: type[Machine], host: Host) -> None:

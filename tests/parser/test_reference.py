@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from telex.codec.json import MAX_DEPTH
 from telex.parser.packet import ACK, CONNECT, DISCONNECT, EVENT, MAX_NAMESPACE
 from tests.parser.reading import decode, encode
+from tests.support.examples import examples
 from tests.support.parsers import (
     UNDEFINED,
     JavaScriptParsers,
@@ -370,7 +371,7 @@ MUTATIONS: list[Callable[[st.DrawFn, str], str]] = [
 
 @pytest.mark.parametrize("revision", REVISIONS)
 class TestMistakes:
-    @settings(max_examples=400)
+    @settings(max_examples=examples(100))
     @given(messages=mutated())
     def test_get_the_same_verdict(
         self, javascript: JavaScriptParsers, revision: Revision, messages: list[str | bytes]

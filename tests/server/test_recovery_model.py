@@ -28,6 +28,7 @@ from telex.engine.session import Session
 from telex.server.socket import Socket
 from tests.server.scenes import Scene
 from tests.support.doubles import RecordingTransport, request
+from tests.support.examples import examples
 
 MAX_DISCONNECTION = 120.0
 
@@ -487,7 +488,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             assert len(log._away) <= len(self.visitors) * 20
 
 
-RecoveryMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40)
+RecoveryMachine.TestCase.settings = settings(max_examples=examples(25), stateful_step_count=40)
 TestRecoveryMachine = RecoveryMachine.TestCase
 
 

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from telex.client.outbox import Retried, RetryQueue
 from telex.errors import AckTimeout, Disconnected, EncodeError
 from telex.events.pending_acks import AckCallback, Acks
+from tests.support.examples import examples
 
 Outcome = tuple[list[Any] | None, Exception | None]
 
@@ -344,5 +345,5 @@ class RetryMachine(RuleBasedStateMachine):
             assert not len(self.queue)
 
 
-RetryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+RetryMachine.TestCase.settings = settings(max_examples=examples(30), stateful_step_count=40)
 TestRetries = RetryMachine.TestCase
