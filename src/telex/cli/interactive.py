@@ -11,7 +11,7 @@ from typing import Any
 
 from telex import AckTimeout, ClientSocket, ConnectError, Disconnected, TelexError
 
-from ..client.socket import ReceivedEvent
+from ..client.inbox import ReceivedEvent
 from .client import Wanted
 from .display import Display
 from .emit import as_arguments

@@ -12,6 +12,7 @@ from ..config import read
 from ..engine.client_host import Details
 from ..engine.client_session import FORCED_CLOSE
 from ..errors import ConnectError, PacketError
+from ..events.dispatch import Dispatch
 from ..events.emitter import Events
 from ..events.handlers import Handlers
 from ..events.runtime import Runtime
@@ -134,9 +135,9 @@ class Manager(Events):
         self._reconnecting = False
         self._stopped = False
         self._retry: asyncio.TimerHandle | None = None
-        self._patience: asyncio.TimerHandle | None = None
-        self._held: set[ClientSocket] = set()
-        self.greeted = False
+        self._connect_timer: asyncio.TimerHandle | None = None
+        self._held: set[Dispatch] = set()
+        self.root_joined = False
 
     def __repr__(self) -> str:
         return f"<Manager {self.target.authority} {self.ready_state}>"
@@ -232,6 +233,8 @@ class Manager(Events):
         if self.engine is not None and self.engine.host.is_stranded:
             self.engine, self.ready_state = None, "closed"  # its loop has been closed
             self._leaving.clear()
+            for socket in self.sockets.values():
+                socket.membership.loop_closed()
         if self.ready_state != "closed":
             return
         self._forget_retry()
@@ -248,11 +251,11 @@ class Manager(Events):
         self.engine = engine
         self._leaving.add(engine)
         if self.timeout is not None:
-            self._patience = loop.call_later(self.timeout, self._timed_out)
+            self._connect_timer = loop.call_later(self.timeout, self._timed_out)
         engine.open()
 
     def _timed_out(self) -> None:
-        self._patience = None
+        self._connect_timer = None
         if self.ready_state == "opening":
             self._open_failed(ConnectError("timeout"))
 
@@ -274,7 +277,7 @@ class Manager(Events):
             return
         self._forget_timer()
         self.ready_state = "open"
-        self.greeted = False
+        self.root_joined = False
         self._decoder = self.runtime.parser.decoder(
             max_attachments=MAX_ATTACHMENTS, max_bytes=MAX_MESSAGE
         )
@@ -282,7 +285,7 @@ class Manager(Events):
         self.fire("open")
         for socket in list(self.sockets.values()):
             if socket.active:
-                socket.opened()
+                socket.membership.opened()
         if self._reconnecting:
             attempt = self._backoff.attempts
             self._reconnecting = False
@@ -304,12 +307,12 @@ class Manager(Events):
         self.fire("error", error)
         for socket in list(self.sockets.values()):
             if socket.active:
-                socket.connection_failed(error)
+                socket.membership.connection_failed(error)
 
     def _forget_timer(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._connect_timer is not None:
+            self._connect_timer.cancel()
+            self._connect_timer = None
 
     def _forget_retry(self) -> None:
         if self._retry is not None:
@@ -335,7 +338,7 @@ class Manager(Events):
             if self.reconnection:
                 self._tell("reconnect_failed")
             for socket in list(self.sockets.values()):
-                socket.gave_up()
+                socket.membership.gave_up()
             return
         self._reconnecting = True
         self._retry = running_loop().call_later(self._backoff.next(), self._try_again)
@@ -362,14 +365,13 @@ class Manager(Events):
         self._held.clear()
         self.fire("close", reason, details)
         for socket in list(self.sockets.values()):
-            if socket.active:
-                socket.connection_lost(reason, details)
+            socket.membership.connection_lost(reason, details)
         self._reconnect()
 
-    def leave(self, socket: ClientSocket) -> None:
+    def leave(self, dispatch: Dispatch) -> None:
         """A socket needs the connection no more; without any that does, it is closed."""
-        self.release(socket)
-        if not any(other.active for other in self.sockets.values()):
+        self.release(dispatch)
+        if not any(socket.active for socket in self.sockets.values()):
             self._close()
 
     def _close(self) -> None:
@@ -432,7 +434,7 @@ class Manager(Events):
             if socket is not None:
                 socket.receive_packet(packet)
             elif packet[0] == CONNECT:
-                self.greet()
+                self.root_joined = True  # Socket.IO 2, which lets each client into `/`
         except Exception as error:
             if isinstance(error, PacketError):
                 logger.warning("%s sent what cannot be decoded: %s", shown(self), shown(error))
@@ -441,10 +443,6 @@ class Manager(Events):
             if decoder is self._decoder:
                 self._closed("parse error", Details(str(error), error))
 
-    def greet(self) -> None:
-        """A server of Socket.IO 2 has let us into ``/``, of which there is no socket yet."""
-        self.greeted = True
-
     def send(self, packet: EncodedPacket) -> None:
         """Send a packet over the connection."""
         if self.engine is not None:
@@ -452,9 +450,9 @@ class Manager(Events):
 
     # -- reading no faster than handlers work -----------------------------------------------
 
-    def hold(self, socket: ClientSocket) -> None:
+    def hold(self, dispatch: Dispatch) -> None:
         """A socket's handlers are behind: read no further until ``release``."""
-        self._held.add(socket)
+        self._held.add(dispatch)
         if self.engine is not None:
             self.engine.session.hold()
 
@@ -465,12 +463,12 @@ class Manager(Events):
 
     def read_on(self) -> None:
         """Something is waited for that only the server can say."""
-        for socket in list(self._held):
-            socket.dispatch.read_on()
+        for dispatch in list(self._held):
+            dispatch.read_on()
 
-    def release(self, socket: ClientSocket) -> None:
+    def release(self, dispatch: Dispatch) -> None:
         """A socket's handlers have caught up."""
-        self._held.discard(socket)
+        self._held.discard(dispatch)
         if not self._held and self.engine is not None:
             self.engine.session.release()
 

@@ -323,13 +323,11 @@ class SessionHost:
 class _SessionDeadlines:
     """The deadlines of a session, for a timer. Most often they have moved when it is due."""
 
-    __slots__ = ("_session", "armed", "clock", "wake")
-
     def __init__(self, session: ClientSession, clock: Callable[[], float]) -> None:
         self._session = session
         self.clock = clock
         self.armed = NEVER
-        self.wake: Callable[[float], None]
+        self.wake: Callable[[float], None] = _unbound
 
     def rearm(self) -> float:
         """The next deadline of the session."""
@@ -340,6 +338,10 @@ class _SessionDeadlines:
         """Do what is due."""
         if self._session.deadline() <= now:
             self._session.tick()
+
+
+def _unbound(deadline: float) -> None:
+    """No timer has been bound to the deadlines yet."""
 
 
 def _discard(data: str | bytes, pos: int) -> None:

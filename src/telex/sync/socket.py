@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Coroutine, Iterator
 from typing import Any, Never, Protocol, Self, TypeVar
 
+from ..client.inbox import ReceivedEvent
 from ..client.socket import ClientSocket as AsyncSocket
-from ..client.socket import ReceivedEvent
 from ..config import refuse_keywords
 from ..errors import Disconnected
 from .emitter import BlockingEmitter

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from .._log import logger, shown
-from ..client.socket import ReceivedEvent
+from ..client.inbox import ReceivedEvent
 from ..events.acks import Ack
 from .loop import LoopLease
 

@@ -76,7 +76,8 @@ async def test_who_stops_waiting_leaves_nothing_behind() -> None:
                 await asyncio.wait_for(engine, 0.001)
             with pytest.raises(TimeoutError):
                 await socket.wait(timeout=0.001)
-        assert (socket._verdicts, socket._ends, engine.host._verdicts) == ([], [], [])
+        membership = socket.membership
+        assert (membership._verdicts, membership._ends, engine.host._verdicts) == ([], [], [])
         assert socket.active
         await engine.close()
         await socket.disconnect()
