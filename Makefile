@@ -12,6 +12,8 @@ SOAK_MINUTES ?= 60
 SOAK_ARGS ?=
 
 BIN := .venv/bin
+# Neighbours stay with one worker, which starts servers and browsers for them once.
+PARALLEL = -n $(JOBS) --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # What has a compiled form runs a second time without it (TELEX_PURE=1).
 PURE_TESTS := tests/engine tests/events tests/server tests/fronts tests/native tests/test_hot_path.py \
@@ -58,13 +60,13 @@ demo: .venv/.runtime client ## the chat on http://localhost:3000 (PORT=… for a
 test: lint types peers client browser compiler native ## everything that has to hold (PYTEST_ARGS=… goes to pytest)
 	@tools/need.sh git
 	@echo "• pytest"
-	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 	@$(if $(PYTEST_ARGS),,echo "• pytest, with nothing compiled"; \
-		TELEX_PURE=1 $(BIN)/python -m pytest -n $(JOBS) $(PURE_TESTS))
+		TELEX_PURE=1 $(BIN)/python -m pytest $(PARALLEL) $(PURE_TESTS))
 
 thorough: peers client browser compiler native ## forty times as many generated examples, new ones in each run
 	@echo "• pytest, every test that generates its examples"
-	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(JOBS) -m hypothesis --timeout 3600 $(PYTEST_ARGS)
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest $(PARALLEL) -m hypothesis --timeout 3600 $(PYTEST_ARGS)
 
 lint: venv ## ruff, and the import contracts of the floors
 	@echo "• ruff"

@@ -15,6 +15,17 @@ const FLAGS = [
   "--disable-sync",
 ];
 
+const SETTINGS = { args: FLAGS, headless: true };
+
+/** Starts a browser that several scripts use: prints its endpoint, ends with standard input. */
+async function serve(executablePath) {
+  const server = await chromium.launchServer({ executablePath, ...SETTINGS });
+  console.log(server.wsEndpoint());
+  process.stdin.resume();
+  await new Promise((resolve) => process.stdin.once("end", resolve));
+  await server.close();
+}
+
 /** The JSON value on standard input: what the test asks for. */
 async function scenario() {
   let text = "";
@@ -29,8 +40,10 @@ class Browser {
     this.complaints = [];
   }
 
-  static async launch(executablePath) {
-    return new Browser(await chromium.launch({ executablePath, args: FLAGS, headless: true }));
+  /** One of its own, or a part of the one that runs at `endpoint`. */
+  static async open({ chromium: executablePath, endpoint }) {
+    if (endpoint) return new Browser(await chromium.connect(endpoint));
+    return new Browser(await chromium.launch({ executablePath, ...SETTINGS }));
   }
 
   /** A page of somebody, with what its session storage holds; `complaints` keeps its console's. */
@@ -63,7 +76,7 @@ class Browser {
 /** Runs a script's `main(scenario, browser)`: prints what it returns as a line of JSON. */
 async function run(main) {
   const wanted = await scenario();
-  const browser = await Browser.launch(wanted.chromium);
+  const browser = await Browser.open(wanted);
   try {
     const seen = await main(wanted, browser);
     console.log(JSON.stringify({ ...seen, complaints: browser.complaints }));
@@ -71,5 +84,7 @@ async function run(main) {
     await browser.close();
   }
 }
+
+if (require.main === module) serve(process.argv[2]);
 
 module.exports = { run };

@@ -13,11 +13,12 @@ SCRIPT = Path(__file__).parent / "screenshot.js"
 IMAGES = ROOT / "docs" / "images"
 
 
-def take(folder: Path) -> list[Path]:
-    """Write the pictures into a folder."""
+def take(folder: Path, *, endpoint: str | None = None) -> list[Path]:
+    """Write the pictures into a folder; in the browser that runs at `endpoint`, if one does."""
     folder.mkdir(parents=True, exist_ok=True)
     with demo() as server:
-        scenario = {"url": f"{server.url}/", "chromium": chromium(), "folder": str(folder)}
+        shown_by = {"endpoint": endpoint} if endpoint else {"chromium": chromium()}
+        scenario = {"url": f"{server.url}/", "folder": str(folder), **shown_by}
         seen = run_script(SCRIPT, scenario, timeout=120)[0]
     assert seen["complaints"] == []
     return [folder / name for name in seen["pictures"]]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.screenshot import take
 from tests.cli.process import demo
-from tests.support.node import JsonObject, chromium, run_script
+from tests.support.node import JsonObject, run_script
 
 VISITS = Path(__file__).parent / "visits.js"
 
@@ -17,15 +17,15 @@ Visit = Callable[[str], JsonObject]
 
 
 @pytest.fixture
-def visit(tmp_path: Path) -> Iterator[Visit]:
-    """Plays one of the visits in a browser of its own at a demo of its own."""
+def visit(tmp_path: Path, browser: str) -> Iterator[Visit]:
+    """Plays one of the visits at a demo of its own."""
     with demo() as server:
 
         def play(name: str) -> JsonObject:
             scenario = {
                 "visit": name,
                 "url": f"{server.url}/",
-                "chromium": chromium(),
+                "endpoint": browser,
                 "folder": str(tmp_path),
             }
             seen = run_script(VISITS, scenario, timeout=90)[0]
@@ -94,8 +94,8 @@ def test_the_smallest_chat_takes_part(visit: Visit) -> None:
     assert seen["people"] == ["Ada", "Bo", seen["client"]]
 
 
-def test_the_pictures_of_the_documentation(tmp_path: Path) -> None:
-    for picture in take(tmp_path):
+def test_the_pictures_of_the_documentation(tmp_path: Path, browser: str) -> None:
+    for picture in take(tmp_path, endpoint=browser):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 

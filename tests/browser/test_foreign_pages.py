@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 from telex import Server, Socket
-from tests.support.node import JsonObject, chromium, run_script
+from tests.support.node import JsonObject, run_script
 
 FOREIGN = Path(__file__).parent / "foreign.js"
 
 
-async def test_they_open_nothing_and_read_nothing() -> None:
+async def test_they_open_nothing_and_read_nothing(browser: str) -> None:
     """`localhost` is another site than `127.0.0.1`; another port of it is another origin.
 
     A page of the server itself reaches it by JSONP.
@@ -29,7 +29,7 @@ async def test_they_open_nothing_and_read_nothing() -> None:
     server = f"http://127.0.0.1:{io.port}"
     pages = [f"http://localhost:{home.port}", f"http://127.0.0.1:{home.port}", server]
     scenario = {
-        "chromium": chromium(),
+        "endpoint": browser,
         "policies": ["no-referrer", "unsafe-url"],
         "visits": [
             {"page": f"{page}/socket.io/socket.io.min.js.map", "server": server} for page in pages
