@@ -128,7 +128,8 @@ class Server(ServerApi, Hosted):
             serve_client=self._options.serve_client,
         )
         front.on_bind = self._core.start
-        front.on_shutdown = self.close_connections
+        front.close_at_once = self._core.close_connections
+        front.close_connections = self._close_connections
         engine = EngineApi(self._core.engine, front, self._core.opened)
         Hosted.__init__(self, front, engine, app if isinstance(app, int) else 3000)
         everybody = BroadcastOperator(self._root.parts, BroadcastTarget())
@@ -254,11 +255,7 @@ class Server(ServerApi, Hosted):
         finally:
             await self.close()
 
-    def close_at_once(self) -> None:
-        """End all connections; sockets see the reason ``server shutting down``."""
-        self._core.close_connections()
-
-    async def close_connections(self, drain: float = 0.0) -> None:
+    async def _close_connections(self, drain: float) -> None:
         """End all connections, and let handlers and adapters finish."""
         await self._core.close(drain)
         await self._front.hang_up()
@@ -269,5 +266,5 @@ class Server(ServerApi, Hosted):
         Newcomers are refused at once; the disconnections are spread over ``drain``
         seconds, so that the clients do not all come back in the same moment.
         """
-        await self.close_connections(drain)
+        await self._close_connections(drain)
         await self._stop_listening()

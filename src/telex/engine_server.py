@@ -45,11 +45,6 @@ class Hosted(TelexServer[AsgiFront]):
         """The port of ``listen``, once it has started."""
         return self._listening.port if self._listening else None
 
-    @property
-    def per_message_deflate(self) -> bool:
-        """Whether WebSockets are compressed (then they take the plain ASGI path)."""
-        return self._front.engine.options.per_message_deflate
-
     def attach(self, app: App) -> Self:
         """Let another ASGI application have everything outside the path."""
         self._front.other = asgi_application(app)
@@ -248,7 +243,7 @@ class EngineServer(Hosted):
         self._handlers = Handlers()
         front = AsgiFront(self._engine, other=None if app is None else asgi_application(app))
         front.on_bind = self._runtime.bind
-        front.on_shutdown = self.close_connections
+        front.close_connections = self._close_connections
         self._opened: list[Callable[[EngineSocket], Any]] = []
         super().__init__(front, EngineApi(self._engine, front, self._opened))
 
@@ -295,25 +290,21 @@ class EngineServer(Hosted):
             if inspect.isawaitable(result):
                 self._runtime.start(_or_close(result, session), held=result)
 
-    def close_at_once(self) -> None:
-        """End all connections."""
-        self._engine.close("forced close")
-
     @property
     def threadsafe(self) -> Threadsafe:
         """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
         return Threadsafe(self._runtime)
 
-    async def close_connections(self, drain: float = 0.0) -> None:
+    async def _close_connections(self, drain: float) -> None:
         """End all connections, spread over ``drain`` seconds."""
         self._runtime.here("close", "use engine.threadsafe.call(engine.close), as of io.threadsafe")
         await end_all(self._engine, "forced close", drain)
-        self.close_at_once()
+        self._front.close_at_once()
         await self._front.hang_up()
 
     async def close(self, drain: float = 0.0) -> None:
         """End all connections, spread over ``drain`` seconds, and stop listening."""
-        await self.close_connections(drain)
+        await self._close_connections(drain)
         await self._stop_listening()
 
 

@@ -466,7 +466,7 @@ async def test_compression_of_polling_answers(site: Site) -> None:
 async def test_compression_of_websockets(site: Site, deflate: bool) -> None:
     """Node: `perMessageDeflate`, off unless asked for."""
     io = Server(per_message_deflate=deflate)
-    assert io.per_message_deflate is deflate
+    assert io.front.per_message_deflate is deflate
 
     @io.on("connection")
     def connection(socket: Socket) -> None:

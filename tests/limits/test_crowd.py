@@ -189,7 +189,7 @@ class TestManyAreSentAway:
 
         ticking = [loop.call_soon(next_turn)]
         if how == "close the server":
-            await io.close_connections()
+            await io.front.close_connections(0.0)
         else:
             await io.disconnect_sockets(close=how == "close the connections")
         ticking[-1].cancel()

@@ -84,7 +84,6 @@ PLAIN: dict[str, Call] = {
     "io.server_side_emit_with_ack": runs(lambda s: s.io.server_side_emit_with_ack("news")),
     "io.of": lambda s: s.io.of("/new"),
     "io.close": runs(lambda s: s.io.close()),
-    "io.close_at_once": lambda s: s.io.close_at_once(),
     "socket.emit": lambda s: s.socket.emit("news"),
     "socket.send": lambda s: s.socket.send("news"),
     "socket.emit ack=": lambda s: s.socket.emit("news", ack=print),

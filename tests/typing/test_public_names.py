@@ -119,3 +119,19 @@ def test_names_are_there_and_sorted(module: Any) -> None:
     assert len(public(module)) == len(set(module.__all__))
     assert module.__all__ == sorted(module.__all__)
     assert all(inspect.getdoc(thing) for thing in public(module) if callable(thing))
+
+
+def test_servers_show_what_is_for_users_and_one_front() -> None:
+    """``front`` is what HTTP servers in front of telex ask; all else is for users."""
+    hosted = {"attach", "close", "front", "listen", "on", "path", "port", "run", "threadsafe"}
+    handlers = {"event", "event_names", "exception_handler", "listeners", "off", "once", "use"}
+    removing = {"remove_all_listeners", "remove_listener"}
+    emitting = {"emit", "emit_with_ack", "send", "server_side_emit", "server_side_emit_with_ack"}
+    rooms = {"disconnect_sockets", "fetch_sockets", "sockets_join", "sockets_leave", "clients"}
+    flags = {"binary", "compress", "except_", "in_", "local", "timeout", "to", "volatile"}
+    server = {"adapter", "bind", "lifespan", "of", "on_connection", "origins", "register"}
+    more = {"serve_client", "server", "sockets"}
+    both = hosted | handlers | removing | emitting | rooms | flags | server | more
+    assert {name for name in dir(telex.Server) if not name.startswith("_")} == both
+    engine = hosted | {"clients_count"}
+    assert {name for name in dir(telex.EngineServer) if not name.startswith("_")} == engine

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from ..engine.engine import Engine
-from ..types import Request, Scope
+from ..types import Receive, Request, Scope, Send
 from .driver import Driver
 from .upgrade import Upgrade
 
@@ -43,7 +43,15 @@ class PollingFront(Protocol):
 class Front(PollingFront, Protocol):
     """What answers the requests of a telex server, as far as the HTTP server has to know it."""
 
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+    close_at_once: Callable[[], None]
+    """Ends all connections."""
+
+    @property
+    def per_message_deflate(self) -> bool:
+        """Whether WebSockets are to be compressed, which only the host's own do."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as an ASGI application."""
         ...
 
@@ -59,25 +67,16 @@ class Front(PollingFront, Protocol):
 F = TypeVar("F", bound=Front)
 
 
-class TelexServer(ABC, Generic[F]):
+class TelexServer(Generic[F]):
     """A telex server, as the HTTP server in front of it knows it."""
 
     def __init__(self, front: F) -> None:
         self._front = front
 
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._front(scope, receive, send)
 
     @property
     def front(self) -> F:
-        """What answers the requests (asked by the HTTP server)."""
+        """All that the HTTP server in front may ask and tell."""
         return self._front
-
-    @property
-    @abstractmethod
-    def per_message_deflate(self) -> bool:
-        """Whether WebSockets are to be compressed, which the fast path does not do."""
-
-    @abstractmethod
-    def close_at_once(self) -> None:
-        """End all connections."""

@@ -290,7 +290,6 @@ class Core:
 
     def close_connections(self) -> None:
         """End every connection at once; newcomers are refused from now on."""
-        self.runtime.here("close_at_once", "use io.threadsafe.call(io.close_at_once)")
         self.engine.close(SHUTTING_DOWN)
 
     async def close(self, drain: float = 0.0) -> None:

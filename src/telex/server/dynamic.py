@@ -64,6 +64,11 @@ class ParentNamespace(NamespaceApi):
         self.children.discard(child)
         self._registry.children.pop(child.registry, None)
 
+    @property
+    def registry(self) -> Registry:
+        """What has been registered here."""
+        return self._registry
+
     async def matches(self, name: str, auth: Any) -> bool:
         """Whether a client may have a namespace of this name."""
         try:

@@ -58,6 +58,11 @@ class Namespace(NamespaceApi):
         return f"<Namespace {self.name!r} with {len(self._sockets)} sockets>"
 
     @property
+    def registry(self) -> Registry:
+        """What has been registered here."""
+        return self._registry
+
+    @property
     def server(self) -> ServerApi:
         """The server."""
         server: ServerApi = self._runtime.server

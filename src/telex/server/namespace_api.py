@@ -28,11 +28,6 @@ class NamespaceApi(ABC):
         self._registry = registry
         self._everybody = everybody
 
-    @property
-    def registry(self) -> Registry:
-        """What has been registered here."""
-        return self._registry
-
     # -- middleware and handlers ----------------------------------------------------------
 
     def use(self, middleware: F) -> F:

@@ -256,10 +256,10 @@ class TestOwnPath:
         app = front()
         shut_down: list[str] = []
 
-        async def on_shutdown() -> None:
+        async def close_connections(drain: float) -> None:
             shut_down.append("now")
 
-        app.on_shutdown = on_shutdown
+        app.close_connections = close_connections
         exchange = Exchange(path="", type="lifespan")
         exchange.incoming = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
         await exchange.run(app)
@@ -279,10 +279,10 @@ class TestOwnPath:
         app = front(other=other)
         shut_down: list[list[str]] = []
 
-        async def on_shutdown() -> None:
+        async def close_connections(drain: float) -> None:
             shut_down.append(list(seen))
 
-        app.on_shutdown = on_shutdown
+        app.close_connections = close_connections
         exchange = Exchange(path="", type="lifespan")
         exchange.incoming = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
         await exchange.run(app)

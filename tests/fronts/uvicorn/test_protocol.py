@@ -278,7 +278,7 @@ class TestWithoutAScope:
     ) -> None:
         with ExitStack() as stack:
             client = call(io, stack)
-            io.close_at_once()
+            io.front.close_at_once()
             client.sendall(usual())
             assert b"shutting down" in await answer(client, b"}")
         assert direct == [True]

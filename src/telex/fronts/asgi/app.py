@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
+from functools import partial
 
 from ..._log import logger, shown
 from ...client_bundle import FILES
@@ -58,13 +59,19 @@ class AsgiFront:
         self.generate_id: GenerateId | None = None
         self.on_bind: Callable[[asyncio.AbstractEventLoop], None] | None = None
         self._made_in = copy_context()
-        self.on_shutdown: Callable[[], Awaitable[None]] | None = None
+        self.close_at_once: Callable[[], None] = partial(engine.close, "forced close")
+        self.close_connections: Callable[[float], Awaitable[None]] = _close_nothing
         self.pace: Callable[[Receive], None] = _unpaced
         self.hooks = EngineHooks(engine.notes)
         self._path = engine.options.path
         self.targets = _targets(self._path)
         self._middlewares: list[Callable[[App], App]] = []
         self._served: App = self._serve_engine
+
+    @property
+    def per_message_deflate(self) -> bool:
+        """Whether WebSockets are compressed; then they take the plain ASGI path."""
+        return self.engine.options.per_message_deflate
 
     @property
     def path(self) -> str:
@@ -186,8 +193,8 @@ class AsgiFront:
     def _closing_at_shutdown(self, receive: Receive) -> Receive:
         async def receive_and_close() -> Message:
             message = await receive()
-            if message["type"] == "lifespan.shutdown" and self.on_shutdown is not None:
-                await self.on_shutdown()
+            if message["type"] == "lifespan.shutdown":
+                await self.close_connections(0.0)
             return message
 
         return receive_and_close
@@ -630,6 +637,10 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response
         await _refused(receive)
     else:
         await send({"type": "websocket.close", "code": 1008})
+
+
+async def _close_nothing(drain: float) -> None:
+    """No server has said how its connections are closed."""
 
 
 def _unpaced(receive: Receive) -> None:

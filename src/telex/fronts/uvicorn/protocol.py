@@ -266,7 +266,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             self._shared.polling.stopping = True
         server = self._server
         if server is not None:
-            server.close_at_once()
+            server.front.close_at_once()
         if self._is_http:
             super().shutdown()
         else:
@@ -341,7 +341,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             proxy=shared.way.proxy,
             loop=loop,
             go_back=go_back,
-            close_at_once=server.close_at_once,
+            close_at_once=server.front.close_at_once,
         )
         return shared.polling
 
@@ -358,7 +358,7 @@ class FastHttpProtocol(HttpToolsProtocol):
             UvicornUpgrade(self, b"").refuse(refusal)
             return
         server = self._server
-        if ENGINE_QUERY.search(self.url) is None or (server and server.per_message_deflate):
+        if ENGINE_QUERY.search(self.url) is None or (server and server.front.per_message_deflate):
             self._leave_to_host()
             return
         upgrade = UvicornUpgrade(self, *judge(self.parser.get_method(), self.headers))

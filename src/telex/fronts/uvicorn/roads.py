@@ -65,5 +65,5 @@ def way_to(app: Any, config: Config) -> Way:
     clear = clear and len(proxies) < 2 and not overrides
     # A limit of concurrent requests is uvicorn's to check.
     polling = clear and config.limit_concurrency is None
-    handshakes = polling and not app.per_message_deflate
+    handshakes = polling and not app.front.per_message_deflate
     return Way(app, clear, proxy, polling, handshakes, handshakes and not config.root_path)

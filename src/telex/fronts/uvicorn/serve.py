@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Generator
 from types import FrameType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
@@ -37,13 +37,6 @@ _HTTP = "telex.fronts.uvicorn.protocol:FastHttpProtocol"
 
 _log = logging.getLogger("uvicorn.error")
 """Where the host tells that it runs: the lines about telex stand beside its own."""
-
-
-@runtime_checkable
-class Drained(Protocol):
-    """A server whose clients can be sent away over some time."""
-
-    async def close_connections(self, drain: float = 0.0) -> None: ...
 
 
 class OrderlyServer(uvicorn.Server):
@@ -95,14 +88,21 @@ class HostServer(OrderlyServer):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no connections any more, send the clients away, then stop."""
-        if self._drain > 0:
+        front = _front(self._app)
+        if self._drain > 0 and front is not None:
             for server in self.servers:
                 server.close()
-            closing = asyncio.ensure_future(self._app.close_connections(self._drain))
+            closing = asyncio.ensure_future(front.close_connections(self._drain))
             while not (closing.done() or self.force_exit):
                 await asyncio.wait([closing], timeout=_GLANCE)
         await super().shutdown(sockets)
         _remove_socket(self.config)
+
+
+def _front(app: object) -> AsgiFront | None:
+    """The front of a telex server; other applications have none."""
+    front = getattr(app, "front", None)
+    return front if isinstance(front, AsgiFront) else None
 
 
 def _remove_socket(config: uvicorn.Config) -> None:
@@ -114,7 +114,6 @@ def _remove_socket(config: uvicorn.Config) -> None:
 
 def _announce(app: Any, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
     """Tell where the server listens, and whom it admits."""
-    front = getattr(app, "front", None)
     host: str | None = None
     if config.uds is not None:
         address = f"unix:{config.uds}:"
@@ -124,7 +123,7 @@ def _announce(app: Any, config: uvicorn.Config, sockets: list[socket.socket]) ->
         host, port = config.host, sockets[0].getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         address = f"{'https' if config.is_ssl else 'http'}://{name}:{port}"
-    for line in announcement(front if isinstance(front, AsgiFront) else None, address, host):
+    for line in announcement(_front(app), address, host):
         _log.info("%s", shown(line))
 
 
@@ -234,7 +233,7 @@ def run(
     target = import_string if reload or workers > 1 else app
     if drain:
         duration("drain", drain)
-    if drain and (target is not app or not isinstance(app, Drained)):
+    if drain and (target is not app or _front(app) is None):
         raise ConfigurationError(
             "drain needs a telex.Server that runs in one process, without workers and reload;"
             " an application that contains one closes it by itself: await io.close(drain=…)"
