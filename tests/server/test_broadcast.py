@@ -10,6 +10,7 @@ import pytest
 from telex import AckTimeout, Socket
 from telex.errors import ConfigurationError
 from telex.server.broadcast import BroadcastOperator, room_names
+from telex.server.peer import SocketPeer
 from tests.server.scenes import Client, Scene, note_args, settle
 
 
@@ -169,7 +170,7 @@ class TestAcknowledgements:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         crowd = Crowd()
-        monkeypatch.delattr(Socket, "forget")
+        monkeypatch.delattr(SocketPeer, "forget")
         task = asyncio.ensure_future(crowd.io.timeout(1000).to("x").emit_with_ack("question"))
         await settle()
         self.answer(crowd.clients["a"], "1")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from telex import AckTimeout, ConfigurationError, Disconnected, EncodeError, Socket
-from telex.server.socket import HIGH_WATER
+from telex.server.peer import HIGH_WATER
 from tests.server.scenes import Client, Scene, note_args, settle
 
 

@@ -44,6 +44,7 @@ PAIRS = [
         {
             "answer",
             "ask_flagged",
+            "deliver",
             "dispatch",
             "emit_flagged",
             "left",

@@ -12,7 +12,7 @@ from .._log import logger
 from ..errors import Disconnected, EncodeError
 from ..events.acks import into_callback, into_future
 from ..events.handlers import Function
-from ..events.pending_acks import AckCallback, Acks
+from ..events.pending_acks import AckCallback, PendingAcks
 from ..events.reserved import check_event
 from ..events.runtime import Runtime
 from ..parser.packet import EVENT
@@ -191,7 +191,7 @@ class Outbox:
         self._runtime = runtime
         self._nsp = nsp
         self._encode = runtime.parser.encode
-        self._acks = Acks()
+        self._acks = PendingAcks(runtime)
         self._retries = RetryQueue(retries, self) if retries else None
         self._buffer: list[Outgoing] = []
         self._doubting = False

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mappi
 from functools import partial
 from typing import Any, ClassVar, Never, Self, TypeVar, overload
 
-from .._log import logger, shown
 from ..config import duration, refuse_keywords
 from ..errors import ConfigurationError, Disconnected, PacketError
+from ..events.answering import Answering
 from ..events.dispatch import Dispatch
 from ..events.flags import FlaggedEmitter
 from ..events.handlers import Function, Handler
@@ -39,7 +39,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class ClientSocket(Listening):
+class ClientSocket(Listening, Answering):
     """One namespace of a server.
 
     Events: ``connect()``, ``connect_error(error)``, ``disconnect(reason, details)``, what the
@@ -95,6 +95,9 @@ class ClientSocket(Listening):
             self.membership, self.dispatch, runtime, self.answer, limit=options.receive_limit
         )
         self._outgoing: list[Handler] | None = None
+        self._nsp_name = nsp
+        self._encode = runtime.parser.encode
+        self.deliver = io.send
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "disconnected"
@@ -229,20 +232,7 @@ class ClientSocket(Listening):
             return
         if isinstance(ack_id, OwedAck) and ack_id.joins != membership.joins:
             return  # the connection that asked has gone; the id may mean something else by now
-        encode = self._runtime.parser.encode
-        if result is None:
-            args: list[Any] = []
-        else:
-            args = list(result) if result.__class__ is tuple else [result]
-        try:
-            packet = encode(ACK, self.nsp, args, int(ack_id))
-        except Exception as error:  # from the user's own `model_dump`, say
-            text = "what a handler of %s has returned cannot be sent as the acknowledgement"
-            logger.error(text, shown(self), exc_info=error)
-            self.dispatch.fire("error", error)
-            failure = {"type": "HandlerError", "message": "the handler failed"}
-            packet = encode(ACK, self.nsp, [{"error": failure}], int(ack_id))
-        self._manager.send(packet)
+        super().answer(int(ack_id), result)
 
     def refused(self, error: Exception) -> None:
         """A packet middleware has kept an event from its handlers."""

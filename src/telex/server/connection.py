@@ -21,7 +21,8 @@ from .departed import Departed
 from .engine_socket import EngineSocket
 from .handshake import Handshake, HandshakeExtra
 from .namespace import Namespace
-from .socket import CONNECTED, Socket
+from .peer import CONNECTED
+from .socket import Socket
 
 Lookup = Callable[[str, Any], "Namespace | Awaitable[Namespace | None] | None"]
 
@@ -233,7 +234,8 @@ class Connection:
             self._admit(name, namespace, auth, None, None)
             return
         auth = dict(auth)
-        pid, offset = auth.pop("pid", None), auth.pop("offset", None)
+        pid: Any = auth.pop("pid", None)
+        offset = auth.pop("offset", None)
         restored = None if pid is None else sessions.restore_session(pid, offset)
         if isinstance(restored, Awaitable):
             self._pending_joins = self._pending_joins | {name}
@@ -324,13 +326,13 @@ class Connection:
 
     # -- leaving ----------------------------------------------------------------------------------
 
-    def departed(self, socket: Socket, tasks: int, size: int) -> None:
+    def departed(self, socket: object, tasks: int, size: int) -> None:
         """A socket has left; its tasks go on, and ``size`` bytes of its events wait for them."""
         if self._departed is None:
             self._departed = Departed(self.session, self._runtime)
         self._departed.add(socket, tasks, size)
 
-    def settled(self, socket: Socket) -> None:
+    def settled(self, socket: object) -> None:
         """Nothing of a socket that has left runs any more."""
         if self._departed is not None:
             self._departed.settled(socket)

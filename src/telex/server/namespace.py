@@ -18,9 +18,10 @@ from .adapter_host import NamespaceHost
 from .broadcast import BroadcastContext, BroadcastOperator
 from .middleware import admit
 from .namespace_api import NamespaceApi
+from .peer import PENDING
 from .registry import CONNECTION, Registry
 from .server_api import ServerApi
-from .socket import PENDING, Socket
+from .socket import Socket
 
 
 class Namespace(NamespaceApi):

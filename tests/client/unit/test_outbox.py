@@ -1,8 +1,7 @@
-"""Acknowledgements that are waited for, and emits that are tried again."""
+"""Emits that are tried again until they are acknowledged."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import hypothesis.strategies as st
@@ -12,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from telex.client.outbox import Retried, RetryQueue
 from telex.errors import AckTimeout, Disconnected, EncodeError
-from telex.events.pending_acks import AckCallback, Acks
+from telex.events.pending_acks import AckCallback
 from tests.support.examples import examples
 
 Outcome = tuple[list[Any] | None, Exception | None]
@@ -31,92 +30,6 @@ class Outcomes:
     def only(self) -> Outcome:
         [outcome] = self.all
         return outcome
-
-
-# -- acknowledgements -------------------------------------------------------------------------
-
-
-def expect(
-    acks: Acks, *, strict: bool = True, timeout: float | None = None
-) -> tuple[int, Outcomes]:
-    outcomes, ack_id = Outcomes(), acks.next_id()
-    acks.expect(ack_id, outcomes, strict=strict, timeout=timeout, expired=None)
-    return ack_id, outcomes
-
-
-def test_ids_are_not_used_again() -> None:
-    acks = Acks()
-    assert [acks.next_id() for _ in range(3)] == [0, 1, 2]
-    ack_id, _ = expect(acks)
-    acks.settle(ack_id, [])
-    assert acks.next_id() == 4
-
-
-def test_the_first_answer_counts() -> None:
-    acks = Acks()
-    ack_id, outcomes = expect(acks)
-    other_id, other = expect(acks)
-    assert len(acks) == 2
-    acks.settle(ack_id, [1, 2])
-    acks.settle(ack_id, [3])
-    acks.settle(17, ["nobody asked"])
-    assert outcomes.only == ([1, 2], None)
-    assert not other.all
-    assert acks.strict() == {other_id}
-
-
-def test_the_connection_goes() -> None:
-    """Who must know is told; a plain callback is forgotten; what was not sent is kept."""
-    acks = Acks()
-    _, strict = expect(acks)
-    _, loose = expect(acks, strict=False)
-    kept_id, kept = expect(acks)
-    acks.lost("transport close", {kept_id})
-    [(args, error)] = strict.all
-    assert args is None
-    assert isinstance(error, Disconnected)
-    assert error.reason == "transport close"
-    assert not loose.all
-    assert not kept.all
-    assert len(acks) == 1
-    acks.settle(kept_id, [5])
-    assert kept.only == ([5], None)
-
-
-async def test_answers_that_do_not_come_in_time() -> None:
-    acks = Acks()
-    expired: list[int] = []
-    outcomes = Outcomes()
-    acks.expect(acks.next_id(), outcomes, strict=True, timeout=0.001, expired=expired.append)
-    _, answered = expect(acks, timeout=0.001)
-    acks.settle(1, ["in time"])
-    _, forgotten = expect(acks, timeout=0.001)
-    assert acks.forget(2) is not None
-    assert acks.forget(2) is None
-    assert acks.forget(None) is None
-    while not outcomes.all:
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(0.002)
-    args, error = outcomes.only
-    assert args is None
-    assert isinstance(error, AckTimeout)
-    assert expired == [0]
-    assert answered.only == (["in time"], None)
-    assert not forgotten.all
-    assert not len(acks)
-
-
-async def test_a_late_answer_of_a_try_still_counts() -> None:
-    """Until whoever tries forgets about it."""
-    acks = Acks()
-    ack_id, outcomes = expect(acks, timeout=0.001)
-    while not outcomes.all:
-        await asyncio.sleep(0.001)
-    acks.settle(ack_id, ["late"])
-    assert outcomes.all[1] == (["late"], None)
-
-
-# -- retries ----------------------------------------------------------------------------------
 
 
 class Sender:
