@@ -127,7 +127,14 @@ def test_servers_show_what_is_for_users_and_one_front() -> None:
     handlers = {"event", "event_names", "exception_handler", "listeners", "off", "once", "use"}
     removing = {"remove_all_listeners", "remove_listener"}
     emitting = {"emit", "emit_with_ack", "send", "server_side_emit", "server_side_emit_with_ack"}
-    rooms = {"disconnect_sockets", "fetch_sockets", "sockets_join", "sockets_leave", "clients"}
+    rooms = {
+        "disconnect_sockets",
+        "fetch_sockets",
+        "sockets_join",
+        "sockets_leave",
+        "clients",
+        "count",
+    }
     flags = {"binary", "compress", "except_", "in_", "local", "timeout", "to", "volatile"}
     server = {"adapter", "bind", "lifespan", "of", "on_connection", "origins", "register"}
     more = {"serve_client", "server", "sockets"}
