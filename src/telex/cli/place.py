@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-_SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
+from ..server_url import ServerUrl, UrlError, bracketed, default_port, parse
+
 _PATH = "/%:@!$&'()*+,;=~"  # what may stand in a path as it is
-_PORTS = {"http": 80, "https": 443}
+_FAULTS = {
+    "form": "{url!r} is not an address: write http://host:port.",
+    "scheme": "{part}:// is not an address of a server: write http or https.",
+    "server": "{url!r} names no host: write http://host:port.",
+    "name": "{part!r} cannot be the name of a host.",
+}
 
 
 class PlaceError(Exception):
@@ -22,25 +28,36 @@ class Place:
     ``namespace`` is what a Socket.IO client makes of the path of a URL.
     """
 
-    secure: bool
-    host: str
-    port: int
+    server: ServerUrl
     path: str = "/socket.io"
     namespace: str = "/"
     query: tuple[tuple[str, str], ...] = ()
     slash: bool = True
 
     @property
+    def secure(self) -> bool:
+        """Whether the server speaks TLS."""
+        return self.server.secure
+
+    @property
+    def host(self) -> str:
+        """The name or address of the server, in ASCII."""
+        return self.server.host
+
+    @property
+    def port(self) -> int:
+        """The port of the server."""
+        return self.server.port
+
+    @property
     def authority(self) -> str:
         """The host, and the port unless it goes without saying."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = _PORTS["https" if self.secure else "http"]
-        return host if self.port == default else f"{host}:{self.port}"
+        return self.server.authority
 
     @property
     def origin(self) -> str:
         """The origin of pages that this server serves itself."""
-        return f"{'https' if self.secure else 'http'}://{self.authority}"
+        return self.server.origin
 
     def url(self, query: dict[str, str] | None = None, *, path: str | None = None) -> str:
         """The address of the engine, with the user's query and then ``query``."""
@@ -58,31 +75,22 @@ def read(
     Raises:
         PlaceError: it names none.
     """
-    if "://" not in url:
-        url = f"http://{url}"
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise PlaceError(f"{url!r} is not an address: write http://host:port.") from None
-    scheme = _SCHEMES.get(parts.scheme)
-    if scheme is None:
-        raise PlaceError(f"{parts.scheme}:// is not an address of a server: write http or https.")
-    if not parts.hostname:
-        raise PlaceError(f"{url!r} names no host: write http://host:port.")
-    named = parts.path.rstrip("/") or "/"
-    host = _ascii(parts.hostname)
+        server = parse(url if "://" in url else f"http://{url}")
+    except UrlError as error:
+        raise PlaceError(_FAULTS[error.fault].format(url=url, part=error.part)) from None
+    host = _ascii(server.host)
     if host is None:
-        raise PlaceError(f"{parts.hostname!r} cannot be the name of a host.")
+        raise PlaceError(_FAULTS["name"].format(part=server.host))
+    named = server.path.rstrip("/") or "/"
     if namespace is not None:
         named = "/" + namespace.lstrip("/")
+    given = urlsplit(url).query
     return Place(
-        secure=scheme == "https",
-        host=host,
-        port=port or _PORTS[scheme],
+        ServerUrl(server.secure, host, server.port, "", {}),
         path="/" + path.strip("/"),
         namespace=named,
-        query=(*parse_qsl(parts.query, keep_blank_values=True), *pairs_of(query)),
+        query=(*parse_qsl(given, keep_blank_values=True), *pairs_of(query)),
     )
 
 
@@ -133,7 +141,7 @@ def origin_of(given: str) -> str:
         parts, port = urlsplit(""), None
     if not parts.scheme or not parts.hostname or parts.path not in ("", "/"):
         raise PlaceError(f"--origin {given!r} is not an origin: write https://app.example.")
-    name = _ascii(parts.hostname) or parts.hostname
-    host = f"[{name}]" if ":" in name else name
-    shown = "" if port in (None, _PORTS.get(parts.scheme)) else f":{port}"
+    host = bracketed(_ascii(parts.hostname) or parts.hostname)
+    usual = {"http": default_port(False), "https": default_port(True)}.get(parts.scheme)
+    shown = "" if port in (None, usual) else f":{port}"
     return f"{parts.scheme}://{host}{shown}"

@@ -9,7 +9,6 @@ import time
 from urllib.parse import urlsplit
 
 from telex.client.network import environment_proxy
-from telex.server_url import ServerUrl
 
 from .case import Case
 
@@ -56,7 +55,7 @@ _VERIFY[64] = _VERIFY[_HOST_MISMATCH]  # the same for an IP address
 async def reach(case: Case) -> bool:
     """Whether the server can be reached, or the proxy that the environment names for it."""
     place = case.place
-    proxy = environment_proxy(ServerUrl(place.secure, place.host, place.port, "", {}))
+    proxy = environment_proxy(place.server)
     if proxy is not None:
         return await _through(case, proxy)
     addresses = await resolve(case)
