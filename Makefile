@@ -8,6 +8,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MICRO_ARGS ?= --fast
+SANITIZE_SECONDS ?= 60
 SOAK_MINUTES ?= 60
 SOAK_ARGS ?=
 
@@ -30,7 +31,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv peers browser compiler native client demo test lint format types options bench micro soak thorough clean
+.PHONY: help venv peers browser compiler native client demo test thorough sanitize lint format types options bench micro soak clean
 
 help: ## list the targets
 	@echo "telex: make TARGET"
@@ -67,6 +68,9 @@ test: lint types peers client browser compiler native ## everything that has to 
 thorough: peers client browser compiler native ## forty times as many generated examples, new ones in each run
 	@echo "• pytest, every test that generates its examples"
 	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest $(PARALLEL) -m hypothesis --timeout 3600 $(PYTEST_ARGS)
+
+sanitize: compiler venv ## the compiled part under ASan and UBSan: its tests, and a fuzzer (SANITIZE_SECONDS=…)
+	@$(BIN)/python -m tests.native.sanitize --seconds $(SANITIZE_SECONDS)
 
 lint: venv ## ruff, and the import contracts of the floors
 	@echo "• ruff"

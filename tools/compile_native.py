@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "telex" / "native"
-FLAGS = ("-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
+FLAGS = ("-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
+FAST = ("-O2",)
+SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-Werror")
 # Method tables of Python leave fields out, and its functions take arguments they do not need.
 QUIET = (
     "-Wno-unused-parameter",
@@ -58,26 +60,25 @@ def _is_made_of(compiled: Path, checksum: int) -> bool:
 def compile_native() -> Path:
     """Compile the module unless it is there, made of these sources; where it is."""
     compiled = target()
-    checksum = _checksum()
-    if _is_made_of(compiled, checksum):
-        return compiled
+    if not _is_made_of(compiled, _checksum()):
+        compile_to(compiled, FAST)
+    return compiled
+
+
+def compile_to(compiled: Path, flags: tuple[str, ...]) -> None:
+    """Compile the module with these flags. Raises ``NotCompiledError``."""
     if sys.platform != "linux" or sys.implementation.name != "cpython":
         raise NotCompiledError("It needs CPython on Linux.")
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise NotCompiledError("It needs a Python with a GIL.")
     include = Path(sysconfig.get_path("include"))
     if not (include / "Python.h").exists():
         raise NotCompiledError(f"The headers of this Python are not in {include}.")
     compiler = shlex.split(os.environ.get("CC", "cc"))
     unfinished = compiled.with_name(f"{compiled.name}.{os.getpid()}")
+    checksum = f"-DTELEX_SOURCE={_checksum()}UL"
     units = [str(source) for source in sorted(FOLDER.glob("*.c"))]
-    command = [
-        *compiler,
-        *FLAGS,
-        *QUIET,
-        f"-DTELEX_SOURCE={checksum}UL",
-        "-I",
-        str(include),
-        *units,
-    ]
+    command = [*compiler, *flags, *FLAGS, *QUIET, checksum, "-I", str(include), *units]
     command += ["-o", str(unfinished)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -86,7 +87,6 @@ def compile_native() -> Path:
     if done.returncode:
         raise NotCompiledError(f"{shlex.join(command)} failed:\n{done.stderr.strip()}")
     unfinished.replace(compiled)
-    return compiled
 
 
 if __name__ == "__main__":

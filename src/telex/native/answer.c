@@ -80,8 +80,8 @@ PyObject *make_ack_id(const EventHeader *header)
     return header->ack_wanted ? PyLong_FromUnsignedLongLong(header->ack_id) : Py_NewRef(Py_None);
 }
 
-int answer_event(SessionCore *f, WebSocketConnection *c, PyObject *socket, const EventHeader *header,
-                 PyObject *result)
+int answer_event(SessionCore *f, WebSocketConnection *c, PyObject *socket,
+                 const EventHeader *header, PyObject *result)
 {
     int answered = answer_directly(f, c, socket, header, result);
     if (answered) return answered < 0 ? -1 : 0;

@@ -2,8 +2,8 @@
  * An event's handler, found and called. Twin: events/dispatch.py (Dispatch.receive), and `fit` and
  * `decode` in events/handlers.py.
  *
- * The socket has no earlier event to finish, no middlewares and no listeners for all events, and one
- * handler takes the event and is called directly. Other events go to Dispatch.take.
+ * The socket has no earlier event to finish, no middlewares and no listeners for all events, and
+ * one handler takes the event and is called directly. Other events go to Dispatch.take.
  */
 #include "native.h"
 
@@ -20,15 +20,16 @@ static int report_raised(PyObject *dispatch, PyObject *name, const EventHeader *
     PyObject *id = make_ack_id(header), *told = NULL;
     if (id) {
         PyObject *args[4] = {dispatch, name, id, error};
-        told = PyObject_VectorcallMethod(name_raised, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        told = PyObject_VectorcallMethod(name_raised, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                         NULL);
         Py_DECREF(id);
     }
     Py_DECREF(error);
     return drop_result(told);
 }
 
-/* Hands what a handler has returned to dispatch.returned(…), which gives what to answer, in a tuple,
- * or None. */
+/* Hands what a handler has returned to dispatch.returned(…), which gives what to answer, in a
+ * tuple, or None. */
 static int report_returned(SessionCore *f, WebSocketConnection *c, PyObject *dispatch,
                            PyObject *handler, PyObject *name, PyObject *socket,
                            const EventHeader *header, PyObject *result)
@@ -72,7 +73,8 @@ static int find_handlers(PyObject *by_event, PyObject *name, PyObject **handlers
 /* The only handler of an event, if it is called directly. */
 static int find_handler(PyObject *dispatch, PyObject *name, PyObject **handler)
 {
-    PyObject *own = Py_XNewRef(slot_get(&config->handlers, dispatch)), *handlers = NULL, *more = NULL;
+    PyObject *handlers = NULL, *more = NULL;
+    PyObject *own = Py_XNewRef(slot_get(&config->handlers, dispatch));
     int found = find_handlers(slot_get(&config->shared, dispatch), name, &handlers);
     *handler = NULL;
     if (!own) found = 0;
@@ -127,7 +129,8 @@ static PyObject *fit_arguments(PyObject *handler, PyObject *event, Py_ssize_t co
 }
 
 /* Calls the handler with what it takes of `event` behind its name; a tuple fits as it is. */
-static PyObject *call_handler(PyObject *handler, PyObject *socket, PyObject *event, Py_ssize_t count)
+static PyObject *call_handler(PyObject *handler, PyObject *socket, PyObject *event,
+                              Py_ssize_t count)
 {
     PyObject *stack[MAX_ARGUMENTS + 2], **args = stack + 1;
     PyObject *given = event;
@@ -162,8 +165,8 @@ static PyObject *call_handler(PyObject *handler, PyObject *socket, PyObject *eve
 }
 
 /* Calls the handler of an event, and answers: 1, or -1; 0 if there is no socket any more. */
-static int run_handler(SessionCore *f, WebSocketConnection *c, PyObject *dispatch, PyObject *handler,
-                       PyObject *event, Py_ssize_t count, const EventHeader *header)
+static int run_handler(SessionCore *f, WebSocketConnection *c, PyObject *dispatch,
+                       PyObject *handler, PyObject *event, Py_ssize_t count, const EventHeader *header)
 {
     PyObject *socket = Py_XNewRef(slot_get(&config->recipient, dispatch));
     if (!socket) return 0;

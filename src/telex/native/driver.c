@@ -137,7 +137,8 @@ PyObject *flush_all(PyObject *module, PyObject *args)
         if (!flushed && PyErr_ExceptionMatches(PyExc_Exception)) {
             PyObject *error = take_error();
             PyObject *told[3] = {NULL, session, error};
-            flushed = PyObject_Vectorcall(failed, told + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+            flushed = PyObject_Vectorcall(failed, told + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                          NULL);
             Py_DECREF(error);
         }
         Py_DECREF(session);

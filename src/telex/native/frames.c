@@ -144,7 +144,8 @@ static int find_violation(const WebSocketConnection *c, int first, int second, u
         return PROTOCOL_ERROR;
     if ((kind == CONTINUATION) != (c->kind != 0)) return PROTOCOL_ERROR;
     if (size + c->message.length > c->max_size) return TOO_BIG;
-    if (kind == CONTINUATION && c->fragments >= websocket_config.max_fragments) return POLICY_VIOLATION;
+    if (kind == CONTINUATION && c->fragments >= websocket_config.max_fragments)
+        return POLICY_VIOLATION;
     return 0;
 }
 
@@ -203,7 +204,7 @@ Py_ssize_t take_frames(WebSocketConnection *c, unsigned char *data, size_t size,
             int code = find_violation(c, p[0], p[1], length, extended);
             if (code && report_violation(c, code, length) < 0) return -1;
             if (code == TOO_BIG || length >> 63) {
-                /* The end of this frame is not waited for: tell the client that nothing more comes. */
+                /* The end of this frame is not waited for: say that nothing more comes. */
                 c->skip = UINT64_MAX;
                 if (c->fd >= 0 && !c->output.length) shutdown(c->fd, SHUT_WR);
             }

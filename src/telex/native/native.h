@@ -91,7 +91,7 @@ static inline bool is_none(PyObject *value)
 
 /* A slot of a Python class, read without a call. */
 typedef struct {
-    PyTypeObject *type; /* `offset` is right for it and its subclasses; lives as long as the process */
+    PyTypeObject *type; /* `offset` is right for it and its subclasses; it is never freed */
     Py_ssize_t offset;
 } Slot;
 
@@ -186,7 +186,7 @@ typedef struct {
     unsigned turn;
     Py_ssize_t count;
     WebSocketConnection *behind_first, *behind_last; /* have frames that are for a later turn */
-    WebSocketConnection *dead; /* closed while events were being served, which may still name them */
+    WebSocketConnection *dead; /* closed while events that may name them were being served */
     WebSocketConnection *served[EVENTS]; /* have read something, and are flushed when all have */
     int served_count;
     unsigned char *input;
@@ -381,7 +381,7 @@ int hand_on_event(PyObject *dispatch, PyObject *event, const EventHeader *header
 PyObject *make_ack_id(const EventHeader *header);
 
 /* Answers an event with what its handler has returned. */
-int answer_event(SessionCore *f, WebSocketConnection *c, PyObject *socket, const EventHeader *header,
-                 PyObject *result);
+int answer_event(SessionCore *f, WebSocketConnection *c, PyObject *socket,
+                 const EventHeader *header, PyObject *result);
 
 #endif

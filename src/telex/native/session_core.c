@@ -15,7 +15,7 @@
 static PyObject *name_receive_unusual, *name_control, *name_check_type, *name_created,
     *name_make_room, *name_flushed, *name_send, *name_size, *name_writable, *one, *zero;
 
-/* ------------------------------------------------------------------------------- from the client */
+/* ------------------------------------------------------------------------------ from the client */
 
 PyObject *session_receive(SessionCore *f, PyObject *data)
 {

@@ -15,7 +15,8 @@ int slot_find(Slot *slot, PyTypeObject *type, const char *name)
                  && ((PyMemberDescrObject *)found)->d_member->type == T_OBJECT_EX;
     if (right) {
         slot->offset = ((PyMemberDescrObject *)found)->d_member->offset;
-        Py_XSETREF(slot->type, (PyTypeObject *)Py_NewRef(type)); /* may run Python: all is in place */
+        /* May run Python: all is in place. */
+        Py_XSETREF(slot->type, (PyTypeObject *)Py_NewRef(type));
     }
     Py_DECREF(found);
     return right;

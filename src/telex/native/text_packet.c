@@ -3,8 +3,8 @@
  * in server/connection.py.
  *
  * Only JSON without attachments is taken, and only where a session says so: its `fast_dispatch` is
- * the Dispatch of a connected socket of `/`, and the dictionary `fast_dispatches` has those of other
- * namespaces. Everything else is left to Python, before anything has happened.
+ * the Dispatch of a connected socket of `/`, and the dictionary `fast_dispatches` has those of
+ * other namespaces. Everything else is left to Python, before anything has happened.
  */
 #include "native.h"
 
@@ -69,8 +69,8 @@ static int take_event(SessionCore *f, WebSocketConnection *c, PyObject *dispatch
 }
 
 /* Handles an event of a namespace whose Dispatch is known: 1, 0 or -1. */
-static int take_payload(SessionCore *f, WebSocketConnection *c, PyObject *dispatch, const char *data,
-                        size_t size, EventHeader *header)
+static int take_payload(SessionCore *f, WebSocketConnection *c, PyObject *dispatch,
+                        const char *data, size_t size, EventHeader *header)
 {
     size_t start = read_header(header, data, size);
     if (!start) return 0;

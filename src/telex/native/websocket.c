@@ -138,7 +138,8 @@ static PyMethodDef websocket_methods[] = {
     {"open", (PyCFunction)websocket_open, METH_VARARGS,
      "open(reactor, fd, head, frames, max_size): take a socket; `head` leaves with the first "
      "write."},
-    {"feed", (PyCFunction)websocket_feed, METH_O, "Take bytes that were read with the request of the handshake."},
+    {"feed", (PyCFunction)websocket_feed, METH_O,
+     "Take bytes that were read with the request of the handshake."},
     {"write", (PyCFunction)websocket_write, METH_O, "Write bytes."},
     {"send", (PyCFunction)websocket_send, METH_O, "Write a batch of packets at once."},
     {"pause", (PyCFunction)websocket_pause, METH_NOARGS, "Read no further until `resume`."},
@@ -150,7 +151,8 @@ static PyMethodDef websocket_methods[] = {
 };
 
 static PyMemberDef websocket_members[] = {
-    {"session", T_OBJECT, offsetof(WebSocketConnection, session), 0, "Gets messages without a call."},
+    {"session", T_OBJECT, offsetof(WebSocketConnection, session), 0,
+     "Gets messages without a call."},
     {"writable", T_BOOL, offsetof(WebSocketConnection, writable), 0, "Whether it takes packets."},
     {"discard_input", T_BOOL, offsetof(WebSocketConnection, discard_input), 0,
      "Whether only a close frame counts."},

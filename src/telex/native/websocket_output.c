@@ -1,7 +1,7 @@
 /*
  * Frames on their way to a client. Twin: fronts/websocket/picows.py.
  *
- * Answers of events wait in one place, a slice for each connection, ahead of what the sessions queue.
+ * Answers of events wait in one place, a slice for each connection, ahead of what sessions queue.
  */
 #include "native.h"
 
@@ -21,8 +21,8 @@ void abort_connection(WebSocketConnection *c)
     shutdown(c->fd, SHUT_RDWR);
 }
 
-/* Keeps what the client does not take now: the rest of `owner`, which is a bytes object, or, without
- * one, of other data. */
+/* Keeps what the client does not take now: the rest of `owner`, which is a bytes object, or,
+ * without one, of other data. */
 static int keep_output(WebSocketConnection *c, const void *data, size_t size, PyObject *owner)
 {
     if ((owner ? output_share(&c->output, owner, (size_t)PyBytes_GET_SIZE(owner) - size)
