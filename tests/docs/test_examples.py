@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import pytest
@@ -150,6 +152,23 @@ ANNOUNCED = """
     const { status } = await request(path, { method: "POST" });
     return [status, await heard];
 """
+
+
+@runs(FRAMEWORKS, "The page")
+async def the_page(examples: list[Block], site: Site) -> None:
+    """It is served, a missing file is 404, and a client of the page is answered."""
+    [example] = examples
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "index.html").write_text("<!doctype html>")
+        app = (await execute(example, {'"public"': repr(folder)}))["io"]
+        async with hosted(app, site) as page:
+            assert await page.run("""
+                const statuses = [];
+                for (const path of ["/", "/favicon.ico", "/socket.io/socket.io.js"])
+                  statuses.push((await request(path)).status);
+                return statuses;
+            """) == [200, 404, 200]
+            assert await page.run(CHAT) == CHATTED
 
 
 @runs(FRAMEWORKS, "Starlette")

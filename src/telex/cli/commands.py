@@ -105,7 +105,7 @@ def options(
 
 @app.command()
 def demo(host: Host = "127.0.0.1", port: Port = 3000) -> None:
-    """Open a chat for every browser that comes by."""
+    """Serve a chat page for browsers."""
     try:
         check_address(host, port)
         asyncio.run(_demo(host, port))
@@ -185,7 +185,7 @@ def serve(
         typer.Option(min=0, metavar="S", help="Seconds to spread the disconnections at the end."),
     ] = 0.0,
 ) -> None:
-    """Serve an application of yours."""
+    """Serve an application: a telex server, or any other ASGI application."""
     if reload and workers > 1:
         raise fail("--reload runs one process: leave --workers out.")
     if ssl_keyfile is not None and ssl_certfile is None:

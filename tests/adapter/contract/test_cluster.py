@@ -205,7 +205,7 @@ class TestRequests:
         world.nsp.server_side_emit("hello")
         await world.calm()
         assert caplog.text.count("RuntimeError: no") == 2
-        assert caplog.text.count("expected 1 arguments, got 0") == 2
+        assert caplog.text.count("expected 1 argument, got 0") == 2
 
 
 class TestBroker:
