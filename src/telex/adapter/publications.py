@@ -141,11 +141,10 @@ class Publications:
         publication.settle(error)
         if not self._failing:
             self._failing = True
-            reason = shown(error) or type(error).__name__
             logger.error(
                 "a message for the other servers was lost (%s), and so may be more, until the"
                 " broker takes messages again",
-                reason,
+                shown(str(error) or type(error).__name__),
             )
 
     async def close(self) -> None:

@@ -38,8 +38,11 @@ class Answering:
         try:
             packet = self._encode(ACK, self._nsp_name, args, ack_id)
         except Exception as error:  # from the user's own `model_dump`, say
-            text = "what a handler of %s has returned cannot be sent as the acknowledgement"
-            logger.error(text, shown(self), exc_info=error)
+            logger.error(
+                "what a handler of %s has returned cannot be sent as the acknowledgement",
+                shown(self),
+                exc_info=error,
+            )
             self.dispatch.fire("error", error)
             packet = self._encode(ACK, self._nsp_name, [HANDLER_FAILED], ack_id)
         self.deliver(packet)
