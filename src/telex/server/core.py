@@ -273,8 +273,8 @@ class Core:
         self._legacy_ids_explained = True
         logger.warning(
             "a client of Socket.IO 1 or 2 has connected: its socket.id is the id of its session,"
-            " with which others can act for it while it uses long-polling; show it to nobody, or"
-            " set id_source='random_for_all'"
+            " with which others can act for it while it uses long-polling: do not show it to other"
+            " users, or set id_source='random_for_all'"
         )
 
     def _connection_waits(self, connection: Connection, waiting: bool) -> None:

@@ -119,10 +119,10 @@ class Namespace(NamespaceApi):
         if event in self._registry.lifecycle.by_event and event not in self._explained:
             self._explained.add(event)
             logger.warning(
-                "clients of %s send '%s', which has handlers that never hear them: on() is for"
-                " events of the server itself, event() and socket.on() for those of clients",
-                shown(self),
+                "clients send '%s' to %s, and its handlers are not called: on() is for events of"
+                " the server; register handlers for clients with event(), or with socket.on()",
                 shown(event),
+                shown(self),
             )
 
     # -- admission --------------------------------------------------------------------------

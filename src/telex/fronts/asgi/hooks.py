@@ -109,8 +109,9 @@ class EngineHooks:
             self._notes.note(refused.context["name"], "", logging.ERROR, error)
         else:
             level = logging.WARNING if refused.code == FORBIDDEN else logging.INFO
-            kind = f"refused ({refused.context.get('name') or MESSAGES[refused.code]})"
-            self._notes.note(kind, f"{shown(request)}: {refused.message}", level)
+            name = refused.context.get("name") or MESSAGES[refused.code]
+            why = "" if refused.message == name else f": {refused.message}"
+            self._notes.note(f"refused ({name})", f"{shown(request)}{why}", level)
         info = ConnectionErrorInfo(request, refused.code, refused.message, refused.context)
         for hook in self.connection_error:
             try:
