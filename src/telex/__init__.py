@@ -24,12 +24,13 @@ from .errors import (
     UnknownOptionError,
 )
 from .events.acks import Ack
-from .server.broadcast import BroadcastOperator, RemoteSocket
+from .server.broadcast import BroadcastOperator
 from .server.class_based import NamespaceHandlers
 from .server.dynamic import ParentNamespace
 from .server.engine_socket import EngineSocket
 from .server.handshake import Handshake
 from .server.namespace import Namespace
+from .server.remote_socket import RemoteSocket
 from .server.socket import Socket
 from .types import Request
 

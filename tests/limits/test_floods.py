@@ -16,6 +16,7 @@ import pytest
 from telex import Ack, Disconnected, Server, Socket
 from telex.events import inbox
 from telex.server import connection
+from telex.server.legacy import LegacyConnection
 from tests.rules.clients import PollingClient, WebSocketClient
 from tests.support.raw import TEXT, frame
 
@@ -274,7 +275,8 @@ async def test_namespaces_of_an_old_client() -> None:
     client = await in_thread(lambda: WebSocketClient(port, 3))
     await in_thread(client.send, *(f"40/x{number}," for number in range(count)))
     [link] = io._core._connections.values()
-    await until(lambda: len(link._held or ()) == connection.MAX_NAMESPACES)
+    assert isinstance(link, LegacyConnection)
+    await until(lambda: len(link._waiting or ()) == connection.MAX_NAMESPACES)
     asyncio.get_running_loop().call_soon(let_in.set)
     await until(lambda: not io.engine.clients_count)
     client.websocket.connection.close()

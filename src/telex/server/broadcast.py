@@ -16,6 +16,7 @@ from ..events.runtime import Runtime
 from ..loop.results import DONE, Completion, at_once
 from ..parser.packet import EVENT
 from ..wire import EncodedPacket
+from .remote_socket import RemoteSocket
 
 Rooms = str | Iterable[str]
 
@@ -107,14 +108,14 @@ class BroadcastOperator:
     def to(self, rooms: Rooms) -> BroadcastOperator:
         """Only to sockets in one of these rooms (added to those named before).
 
-        An empty list reaches nobody.
+        An empty list reaches no socket.
         """
         named = frozenset(room_names(rooms))
         before = self._target.rooms
         return self._with_target(rooms=named if before is None else named | before)
 
     def in_(self, rooms: Rooms) -> BroadcastOperator:
-        """The same as ``to`` (Node: ``in``)."""
+        """Alias of ``to`` (Node: ``in``)."""
         return self.to(rooms)
 
     def except_(self, rooms: Rooms) -> BroadcastOperator:
@@ -152,7 +153,7 @@ class BroadcastOperator:
         """Emit an event to the sockets that were chosen.
 
         Takes effect at once; ``EncodeError`` if the arguments cannot be sent, and then
-        nobody receives anything. ``ack`` is called ``(error, responses)`` when all have
+        no client receives anything. ``ack`` is called ``(error, responses)`` when all have
         answered, or with ``AckTimeout`` and the answers that came.
         """
         if others:
@@ -233,7 +234,10 @@ class BroadcastOperator:
         """The sockets that were chosen, on all servers."""
         self._here("fetch_sockets")
         found = await self.parts.adapter.fetch(self._target)
-        return [RemoteSocket(self.parts, description) for description in found]
+        return [RemoteSocket(self._only(each["id"]), each) for each in found]
+
+    def _only(self, sid: str) -> BroadcastOperator:
+        return BroadcastOperator(self.parts, BroadcastTarget(frozenset((sid,))))
 
     async def clients(self) -> list[str]:
         """The ids of the sockets that were chosen, on all servers."""
@@ -272,75 +276,3 @@ class BroadcastOperator:
         """
         self._here("disconnect_sockets")
         return self.parts.adapter.disconnect_all(self._target, close=close)
-
-
-class RemoteSocket:
-    """A socket that may live on another server, from ``fetch_sockets``.
-
-    ``handshake``, ``rooms`` and ``data`` are what they were at that moment.
-    """
-
-    def __init__(self, parts: BroadcastContext, description: dict[str, Any]) -> None:
-        self.id: str = description["id"]
-        self.handshake: dict[str, Any] = description["handshake"]
-        self.rooms: set[str] = set(description["rooms"])
-        self.data: Any = description["data"]
-        self._operator = BroadcastOperator(parts, BroadcastTarget(frozenset((self.id,))))
-
-    def __repr__(self) -> str:
-        return f"<RemoteSocket {self.id}>"
-
-    def emit(self, event: str, *args: Any) -> Awaitable[None]:
-        """Emit an event to this socket."""
-        return self._operator.emit(event, *args)
-
-    def send(self, *args: Any) -> Awaitable[None]:
-        """Emit the event ``message``."""
-        return self._operator.emit("message", *args)
-
-    def timeout(self, seconds: float) -> RemoteTimeout:
-        """Emit with a limit for the acknowledgement, in seconds."""
-        return RemoteTimeout(self._operator.timeout(seconds))
-
-    async def emit_with_ack(self, event: str, *args: Any, timeout: float) -> Any:
-        """Emit an event and wait for the answer; ``AckTimeout`` if none comes in time."""
-        return await self.timeout(timeout).emit_with_ack(event, *args)
-
-    def join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]:
-        """Join rooms (``other_ids``: see ``Socket.join``)."""
-        return self._operator.sockets_join(rooms, other_ids=other_ids)
-
-    def leave(self, rooms: Rooms) -> Awaitable[None]:
-        """Leave rooms."""
-        return self._operator.sockets_leave(rooms)
-
-    def disconnect(self, close: bool = False) -> Awaitable[None]:
-        """Disconnect this socket; with ``close``, its whole connection."""
-        return self._operator.disconnect_sockets(close)
-
-
-class RemoteTimeout:
-    """Emits to one socket with a limit for the acknowledgement."""
-
-    __slots__ = ("_operator",)
-
-    def __init__(self, operator: BroadcastOperator) -> None:
-        self._operator = operator
-
-    def emit(
-        self, event: str, *args: Any, ack: Callable[..., Any] | None = None
-    ) -> Awaitable[None]:
-        """Emit; ``ack(error, *answer)`` is called with ``None`` or the error that ended it."""
-        if ack is None:
-            return self._operator.emit(event, *args)
-        callback = ack
-
-        def one(error: AckTimeout | None, responses: list[Any]) -> Any:
-            return callback(error, *responses)
-
-        return self._operator.emit(event, *args, ack=one)
-
-    async def emit_with_ack(self, event: str, *args: Any) -> Any:
-        """Emit and wait for the answer: one value, or ``None``."""
-        answers = await self._operator.emit_with_ack(event, *args)
-        return answers[0] if answers else None

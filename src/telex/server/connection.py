@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 from .._log import connections, shown
 from ..adapter.base import Restored
@@ -52,9 +51,9 @@ class Shared(NamedTuple):
 class Connection:
     """One client (Node: ``Client``): a session, a decoder, and its sockets by namespace.
 
-    It reads every packet of the client. Whoever breaks the protocol loses the whole
-    connection, and nobody else notices. ``issued`` is when it was opened, in milliseconds
-    since 1970.
+    It reads every packet of the client. A client that breaks the protocol loses the whole
+    connection; no other is affected. ``issued`` is when it was opened, in milliseconds since
+    1970.
     """
 
     __slots__ = (
@@ -62,7 +61,6 @@ class Connection:
         "_conn",
         "_decoder",
         "_departed",
-        "_held",
         "_issued",
         "_runtime",
         "_shared",
@@ -85,7 +83,6 @@ class Connection:
         self._issued = issued
         self._sockets: dict[str, Socket] = {}
         self._conn = conn
-        self._held: list[tuple[str, dict[str, Any]]] | None = None
         self._pending_joins = _NO_JOINS
         self._departed: Departed | None = None
         session.on_message = self.receive
@@ -120,8 +117,8 @@ class Connection:
 
     @property
     def revision(self) -> int:
-        """The revision of Socket.IO: 5, or 4 for clients of Socket.IO 1 and 2."""
-        return 5 if self.session.protocol == 4 else 4
+        """The revision of the Socket.IO protocol."""
+        return 5
 
     # -- from the client --------------------------------------------------------------------
 
@@ -149,7 +146,7 @@ class Connection:
             self._choose_dispatch()
 
     def _choose_dispatch(self) -> None:
-        """Where the usual events go: nowhere special, while a packet waits for attachments."""
+        """Tell the session which dispatches take events in C: none, while attachments are due."""
         session, sockets = self.session, self._sockets
         if self._decoder.waiting_for is not None:
             session.fast_dispatch = session.fast_dispatches = None
@@ -176,18 +173,22 @@ class Connection:
     ) -> None:
         if kind == CONNECT:
             data = self._runtime.parser.loads(text) if text is not None else payload
-            if self.session.protocol == 3:
-                self._connect_legacy(nsp)
-            elif socket is not None:
-                self._violated("a second CONNECT for a namespace")
-            else:
-                # null is no payload: only a packet without JSON has none.
-                self._connect(nsp, connect_payload([] if data is None and text else data))
+            # null is no payload: only a packet without JSON has none.
+            self._receive_connect(nsp, socket, [] if data is None and text else data)
         elif kind == DISCONNECT and socket is not None and text is None and payload is None:
             socket.closed("client namespace disconnect")
-        elif kind == DISCONNECT and self.session.protocol == 3:
-            return  # clients of Socket.IO 2 say so for namespaces that were refused
-        elif kind == CONNECT_ERROR:
+        else:
+            self._receive_unexpected(kind, socket)
+
+    def _receive_connect(self, nsp: str, socket: Socket | None, payload: Any) -> None:
+        if socket is not None:
+            self._violated("a second CONNECT for a namespace")
+        else:
+            self._connect(nsp, connect_payload(payload))
+
+    def _receive_unexpected(self, kind: int, socket: Socket | None) -> None:
+        """End the connection of a client that has sent what it cannot send at this time."""
+        if kind == CONNECT_ERROR:
             raise PacketError("a client cannot send CONNECT_ERROR")
         elif socket is None or kind != DISCONNECT:
             self._violated("a packet for a namespace that has not been joined")
@@ -236,7 +237,10 @@ class Connection:
         auth = dict(auth)
         pid: Any = auth.pop("pid", None)
         offset = auth.pop("offset", None)
-        restored = None if pid is None else sessions.restore_session(pid, offset)
+        if pid is None:
+            self._admit(name, namespace, auth, new_id(), None)
+            return
+        restored = sessions.restore_session(pid, offset)
         if isinstance(restored, Awaitable):
             self._pending_joins = self._pending_joins | {name}
             later = self._admit_later(name, namespace, auth, pid, restored)
@@ -288,41 +292,14 @@ class Connection:
             connections.info("%s: joined as %s", shown(self.session.name), shown(socket))
         self._shared.joined(self)
         self._choose_dispatch()
-        if self._held is not None and socket.nsp.name == "/":
-            self._root_accepted()
 
     def _socket_id(self, namespace: str) -> str:
-        """A new id; clients of Socket.IO 1 and 2 derive theirs from the session's."""
-        source = self._shared.id_source
-        if source == "random_for_all" or (source == "random" and self.session.protocol == 4):
-            return new_id()
+        """Make the id of a new socket."""
+        return self._engine_id(namespace) if self._shared.id_source == "engine" else new_id()
+
+    def _engine_id(self, namespace: str) -> str:
+        """The id that names the session, and so can act for the client over polling."""
         return self.session.id if namespace == "/" else f"{namespace}#{self.session.id}"
-
-    def connect_legacy_root(self) -> None:
-        """Clients of Socket.IO 1 and 2 are in ``/`` without asking."""
-        self._connect("/", {})
-
-    def _connect_legacy(self, nsp: str) -> None:
-        name, _, query = nsp.partition("?")
-        if name.startswith("//"):
-            raise PacketError("a namespace begins with one slash")
-        if name == "/" or name in self._sockets:
-            return
-        auth: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
-        root = self._sockets.get("/")
-        if root is not None and root.state is CONNECTED:
-            self._connect(name, auth)
-        elif root is not None:
-            self._held = self._held or []
-            if len(self._held) < MAX_NAMESPACES:
-                self._held.append((name, auth))  # it has to wait until "/" has let it in
-
-    def _root_accepted(self) -> None:
-        """``/`` has let the client in: the namespaces that waited for it come next."""
-        held, self._held = self._held, None
-        for name, auth in held or ():
-            if name not in self._sockets and self.session.state is OPEN:
-                self._connect(name, auth)
 
     # -- leaving ----------------------------------------------------------------------------------
 

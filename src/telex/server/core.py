@@ -29,6 +29,7 @@ from .adapter_host import NamespaceHost
 from .connection import Connection, Shared
 from .dynamic import ParentNamespace
 from .engine_socket import EngineSocket
+from .legacy import LegacyConnection
 from .namespace import Namespace
 from .registry import Registry
 
@@ -256,13 +257,14 @@ class Core:
             max_attachments=options.max_attachments, max_bytes=options.max_http_buffer_size
         )
         issued = time.time_ns() // 1_000_000
-        connection = Connection(session, decoder, self._shared, issued, conn)
+        kind = LegacyConnection if session.protocol == 3 else Connection
+        connection = kind(session, decoder, self._shared, issued, conn)
         self._connections[session] = connection
         for handler in self.opened:
             handler(connection.conn)
-        if session.protocol == 3:
+        if isinstance(connection, LegacyConnection):
             self._explain_legacy_ids()
-            connection.connect_legacy_root()
+            connection.join_root()
         else:
             self._connect_deadlines.start(connection)
 

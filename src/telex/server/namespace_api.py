@@ -14,8 +14,9 @@ from ..errors import ConfigurationError
 from ..events.handlers import LIFE_CYCLE, Function, check_name, registering
 from ..loop.results import Completion
 from .adapter_host import RESERVED
-from .broadcast import BroadcastOperator, RemoteSocket, Rooms
+from .broadcast import BroadcastOperator, Rooms
 from .registry import Registry, check_lifecycle_name
+from .remote_socket import RemoteSocket
 from .threadsafe import ThreadsafeNamespace
 
 F = TypeVar("F", bound=Callable[..., Any])

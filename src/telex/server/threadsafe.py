@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..events.threadsafe import Handed, Threadsafe, ThreadsafeEmitter, copied
-from .broadcast import BroadcastOperator, RemoteSocket, Rooms, room_names
+from .broadcast import BroadcastOperator, Rooms, room_names
+from .remote_socket import RemoteSocket
 from .socket_emitter import BroadcastEmitting, Broadcasting, SocketEmitter
 
 
