@@ -382,7 +382,9 @@ CLOSES = [
 ]
 # A host does not say which end has found a message too large.
 CLOSES.append(
-    Bad("W-43 close 1009", close_frame(1009, b"bye"), 1009, hosts=("uvicorn",), asked=True)
+    Bad(
+        "W-43 close 1009 of a host", close_frame(1009, b"bye"), 1009, hosts=("uvicorn",), asked=True
+    )
 )
 
 FINE_FRAMES = [
