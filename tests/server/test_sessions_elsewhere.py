@@ -41,7 +41,8 @@ class Elsewhere:
 
     def make(self, host: AdapterHost) -> InMemoryAdapter:
         adapter = InMemoryAdapter(host)
-        adapter.sessions = SessionsElsewhere(host.recovery, self.answered)
+        elsewhere: Any = SessionsElsewhere(host.recovery, self.answered)
+        adapter.sessions = elsewhere
         return adapter
 
     def come_back(self) -> Client:

@@ -253,7 +253,7 @@ class Connection:
         name: str,
         namespace: Namespace,
         auth: dict[str, Any],
-        pid: str,
+        pid: Any,
         found: Awaitable[Restored | None],
     ) -> None:
         """As ``_admit``, when it is known whether the client has a session to come back to."""

@@ -17,6 +17,7 @@ from tests.adapter.contract.world import World
 from tests.server.scenes import Scene
 
 STRANGER = "f" * 16
+EVERYBODY: dict[str, Any] = {"rooms": [], "except": [], "flags": {}}
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ class TestMembers:
 
     async def test_emitters_are_none(self, world: World) -> None:
         packet = {"type": 2, "data": ["x", 1], "nsp": "/"}
-        data = {"opts": {"rooms": [], "except": [], "flags": {}}, "packet": packet}
+        data: dict[str, Any] = {"opts": EVERYBODY, "packet": packet}
         world.broker.inject(ClusterMessage("emitter", "/", MessageType.BROADCAST, data))
         assert await world.heard() == [[["x", 1]]] * 3
         assert await world.adapter(0).server_count() == 3
@@ -187,7 +188,7 @@ class TestRequests:
     ) -> None:
         greeted: list[Any] = []
         world.nsp_of(1).on("connection", greeted.append)
-        data = {"packet": ["connection", {"admin": True}]}
+        data: dict[str, Any] = {"packet": ["connection", {"admin": True}]}
         world.broker.inject(ClusterMessage("emitter", "/", MessageType.SERVER_SIDE_EMIT, data))
         await world.calm()
         assert greeted == []
@@ -279,22 +280,22 @@ class TestBroker:
         assert got[1] == got[2] == [["x", 1], ["x", 2]]
 
 
+WRONG: list[tuple[MessageType, dict[str, Any]]] = [
+    (MessageType.BROADCAST, {}),
+    (MessageType.BROADCAST, {"opts": {"rooms": [], "except": []}, "packet": "x"}),
+    (MessageType.BROADCAST, {"opts": {"rooms": [[]], "except": []}, "packet": {}}),
+    (MessageType.SOCKETS_JOIN, {"opts": {"rooms": [], "except": []}, "rooms": "room"}),
+    (MessageType.FETCH_SOCKETS, {"opts": {"rooms": [], "except": []}}),
+    (MessageType.FETCH_SOCKETS_RESPONSE, {"requestId": "1", "sockets": [None]}),
+    (MessageType.SERVER_SIDE_EMIT, {"packet": []}),
+    (MessageType.SERVER_SIDE_EMIT_RESPONSE, {}),
+    (MessageType.BROADCAST_CLIENT_COUNT, {"requestId": "1", "clientCount": -1}),
+    (MessageType.BROADCAST_ACK, {"requestId": 7}),
+]
+
+
 class TestMessages:
-    @pytest.mark.parametrize(
-        ("kind", "data"),
-        [
-            (MessageType.BROADCAST, {}),
-            (MessageType.BROADCAST, {"opts": {"rooms": [], "except": []}, "packet": "x"}),
-            (MessageType.BROADCAST, {"opts": {"rooms": [[]], "except": []}, "packet": {}}),
-            (MessageType.SOCKETS_JOIN, {"opts": {"rooms": [], "except": []}, "rooms": "room"}),
-            (MessageType.FETCH_SOCKETS, {"opts": {"rooms": [], "except": []}}),
-            (MessageType.FETCH_SOCKETS_RESPONSE, {"requestId": "1", "sockets": [None]}),
-            (MessageType.SERVER_SIDE_EMIT, {"packet": []}),
-            (MessageType.SERVER_SIDE_EMIT_RESPONSE, {}),
-            (MessageType.BROADCAST_CLIENT_COUNT, {"requestId": "1", "clientCount": -1}),
-            (MessageType.BROADCAST_ACK, {"requestId": 7}),
-        ],
-    )
+    @pytest.mark.parametrize(("kind", "data"), WRONG)
     async def test_that_are_wrong_have_no_effect(
         self, world: World, kind: MessageType, data: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -307,7 +308,7 @@ class TestMessages:
     async def test_rooms_that_are_numbers(self, world: World) -> None:
         """In Node a room may be one; here it is text."""
         world.sockets[1].join("5")
-        data = {
+        data: dict[str, Any] = {
             "opts": {"rooms": [5], "except": [], "flags": {"volatile": True}},
             "packet": {"type": 2, "data": ["x"], "nsp": "/"},
         }
@@ -323,7 +324,7 @@ class TestMessages:
         world.nsp.in_("a").disconnect_sockets(True)
         world.nsp.server_side_emit("hello", 1)
         await world.calm()
-        opts = {"rooms": ["a"], "except": [], "flags": {}}
+        opts: dict[str, Any] = {"rooms": ["a"], "except": [], "flags": {}}
         flags = {"volatile": True, "compress": False}
         broadcast = {
             "opts": {"rooms": ["a", "b"], "except": ["c"], "flags": flags},
@@ -356,7 +357,7 @@ class TestMessages:
 
     async def test_a_node_server_is_not_told_who_left(self, world: World) -> None:
         """It would take that for an answer."""
-        data = {
+        data: dict[str, Any] = {
             "opts": {"rooms": [], "except": [], "flags": {"timeout": 60_000}},
             "packet": {"type": 2, "data": ["x"], "nsp": "/"},
             "requestId": "0123456789abcdef",

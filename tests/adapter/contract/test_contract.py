@@ -10,6 +10,7 @@ import pytest
 
 from telex import Ack, AckTimeout, EncodeError
 from tests.adapter.contract.world import World
+from tests.server.scenes import Client, note_args, returns
 
 SERVERS = [pytest.param(1, id="memory"), pytest.param(3, id="loopback")]
 
@@ -145,7 +146,7 @@ class TestAcknowledgements:
 
     async def test_with_a_callback(self, world: World) -> None:
         got: list[Any] = []
-        world.nsp.timeout(5).emit("x", ack=lambda *args: got.append(args))
+        world.nsp.timeout(5).emit("x", ack=note_args(got))
         await world.answer([1], [1], [1])
         assert got == [(None, [1, 1, 1])]
 
@@ -229,23 +230,23 @@ class TestServers:
         assert await world.adapter(0).server_count() == len(world.scenes)
 
     async def test_events_reach_the_other_servers(self, world: World) -> None:
-        got: list[Any] = []
-        for index, scene in enumerate(world.scenes):
-            scene.root.on("hello", lambda *args, index=index: got.append((index, args)))
+        got: list[list[Any]] = [[] for _ in world.scenes]
+        for scene, mine in zip(world.scenes, got, strict=True):
+            scene.root.on("hello", note_args(mine))
         await world.nsp.server_side_emit("hello", 1, b"2")
         await world.calm()
-        assert sorted(got) == [(index, (1, b"2")) for index in range(1, len(world.scenes))]
+        assert got == [[], *[[(1, b"2")]] * (len(world.scenes) - 1)]
 
     async def test_events_are_answered(self, world: World) -> None:
         """By what a handler returns, or gives to its `Ack`."""
 
-        async def returns(number: int) -> list[int]:
+        async def answers_later(number: int) -> list[int]:
             return [number]
 
         def acknowledges(number: int, ack: Ack) -> None:
             ack(number + 1)
 
-        handlers: list[Any] = [returns, acknowledges, returns]
+        handlers: list[Any] = [answers_later, acknowledges, answers_later]
         for scene, handler in zip(world.scenes, handlers, strict=False):
             scene.root.on("hello", handler)
         answers = await world.nsp.server_side_emit_with_ack("hello", 1)
@@ -256,8 +257,8 @@ class TestDynamicNamespaces:
     @pytest.mark.parametrize("servers", SERVERS)
     async def test_a_parent_reaches_the_children_of_all_servers(self, servers: int) -> None:
         world = World(servers)
-        parents = [scene.core.dynamic(lambda name, auth: True) for scene in world.scenes]
-        clients = []
+        parents = [scene.core.dynamic(returns(True)) for scene in world.scenes]
+        clients: list[Client] = []
         for index in range(3):
             client = world.scenes[index % servers].client()
             client.say("0/game,")

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from telex.adapter.base import AdapterHost
 from telex.adapter.cluster import ClusterAdapter
 from telex.server.socket import Socket
 from tests.adapter.contract.loopback import Loopback
@@ -20,9 +21,11 @@ class World:
     def __init__(self, servers: int, request_timeout: float = 5.0, **options: Any) -> None:
         self.broker = Loopback()
         if servers > 1:
-            options["adapter"] = lambda host: ClusterAdapter(
-                host, self.broker, request_timeout=request_timeout
-            )
+
+            def adapter(host: AdapterHost) -> ClusterAdapter:
+                return ClusterAdapter(host, self.broker, request_timeout=request_timeout)
+
+            options["adapter"] = adapter
         self.scenes = [Scene(**options) for _ in range(servers)]
         self.clients: list[Client] = []
         self.sockets: list[Socket] = []
