@@ -65,6 +65,7 @@ class Core:
         self._adapter: Callable[[AdapterHost], Adapter] = options.adapter or InMemoryAdapter
         self._server_id = cache(partial(token_hex, 8))  # not before the process has forked
         self._started = False
+        self._ending: dict[str, asyncio.Task[None]] = {}
         # A client that says something else than pong buys the time for a pong once.
         detection = options.ping_interval + 2 * options.ping_timeout
         away = options.recovery.max_disconnection_duration
@@ -103,13 +104,25 @@ class Core:
         if not self._started:
             self._started = True
             for namespace in list(self.namespaces.values()):
-                self._start(namespace.adapter)
+                self._start(namespace.name, namespace.adapter)
 
-    def _start(self, adapter: Adapter) -> None:
-        if self._started:
-            begun = adapter.start()
-            if begun is not DONE:
-                self.runtime.watch(begun, "the start of an adapter")
+    def _start(self, name: str, adapter: Adapter) -> None:
+        if not self._started:
+            return
+        ending = self._ending.get(name)
+        if ending is not None:
+            self.runtime.watch(_start_after(ending, adapter), "the start of an adapter")
+            return
+        begun = adapter.start()
+        if begun is not DONE:
+            self.runtime.watch(begun, "the start of an adapter")
+
+    def _end(self, name: str, adapter: Adapter) -> None:
+        """Close an adapter whose namespace goes on, or may be made again: that one starts later."""
+        task = self.runtime.start(adapter.close())
+        if not task.done():
+            self._ending[name] = task
+            task.add_done_callback(partial(_forget, self._ending, name))
 
     # -- namespaces -----------------------------------------------------------------------
 
@@ -159,7 +172,7 @@ class Core:
             emptied=emptied,
             skip_middlewares=self.options.recovery.skip_middlewares,
         )
-        self._start(namespace.adapter)
+        self._start(name, namespace.adapter)
         self.namespaces[name] = namespace
         if name != "/":
             for handler in self._root.registry.take_lifecycle("new_namespace"):
@@ -186,7 +199,7 @@ class Core:
         self._empty.pop(child, None)
         if self.namespaces.get(child.name) is child:
             del self.namespaces[child.name]
-            self.runtime.start(child.adapter.close())
+            self._end(child.name, child.adapter)
 
     def _child_emptied(self, parent: ParentNamespace, child: Namespace) -> None:
         """Keep an empty namespace for those who come back, and drop the one empty for longest."""
@@ -248,8 +261,8 @@ class Core:
         for namespace in self.namespaces.values():
             before = namespace.use_adapter(make)
             if self._started:
-                self.runtime.watch(before.close(), "the end of an adapter")
-            self._start(namespace.adapter)
+                self._end(namespace.name, before)
+            self._start(namespace.name, namespace.adapter)
 
     def _session_opened(self, session: Session, conn: EngineSocket | None = None) -> None:
         options = self.options
@@ -314,6 +327,16 @@ class Core:
         self._started = False
         for namespace in list(self.namespaces.values()):
             await namespace.adapter.close()
+
+
+async def _start_after(ending: asyncio.Task[None], adapter: Adapter) -> None:
+    await asyncio.wait([ending], timeout=GRACE)
+    await adapter.start()
+
+
+def _forget(ending: dict[str, asyncio.Task[None]], name: str, task: asyncio.Task[None]) -> None:
+    if ending.get(name) is task:
+        del ending[name]
 
 
 async def end_all(engine: Engine, reason: str, drain: float) -> None:

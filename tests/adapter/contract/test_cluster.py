@@ -14,7 +14,7 @@ from telex.adapter import publications
 from telex.adapter.messages import ClusterMessage, MessageType, to_values
 from tests.adapter.contract.test_contract import begun
 from tests.adapter.contract.world import World
-from tests.server.scenes import Scene
+from tests.server.scenes import Scene, returns
 
 STRANGER = "f" * 16
 EVERYBODY: dict[str, Any] = {"rooms": [], "except": [], "flags": {}}
@@ -377,6 +377,43 @@ async def test_namespaces_do_not_hear_each_other() -> None:
     world.nsp.emit("x")
     await world.calm()
     assert other.heard() == []
+    await world.close()
+
+
+async def test_a_dynamic_namespace_that_is_made_again_while_it_ends() -> None:
+    world = World(2, cleanup_empty_child_namespaces=True)
+    for scene in world.scenes:
+        scene.core.dynamic(returns(True))
+    kept = world.scenes[1].client()
+    kept.say("0/game,")
+    client = world.scenes[0].client()
+    client.say("0/game,")
+    await world.calm()
+    world.broker.open.clear()
+    client.say("1/game,")
+    await world.calm()
+    assert "/game" not in world.scenes[0].core.namespaces
+    client.say("0/game,")
+    await world.calm()
+    world.broker.open.set()
+    await world.calm()
+    client.heard()
+    world.scenes[1].core.of("/game").emit("x")
+    await world.calm()
+    assert client.heard() == ['2/game,["x"]']
+    await world.close()
+
+
+async def test_an_adapter_that_is_replaced_while_the_server_runs() -> None:
+    world = World(2)
+    await world.calm()
+    for scene in world.scenes:
+        scene.core.use_adapter(world.adapter_for)
+    await world.calm()
+    client, _ = world.scenes[0].joined()
+    world.scenes[1].root.emit("x")
+    await world.calm()
+    assert client.heard() == ['2["x"]']
     await world.close()
 
 

@@ -20,15 +20,16 @@ class World:
 
     def __init__(self, servers: int, request_timeout: float = 5.0, **options: Any) -> None:
         self.broker = Loopback()
+        self._request_timeout = request_timeout
         if servers > 1:
-
-            def adapter(host: AdapterHost) -> ClusterAdapter:
-                return ClusterAdapter(host, self.broker, request_timeout=request_timeout)
-
-            options["adapter"] = adapter
+            options["adapter"] = self.adapter_for
         self.scenes = [Scene(**options) for _ in range(servers)]
         self.clients: list[Client] = []
         self.sockets: list[Socket] = []
+
+    def adapter_for(self, host: AdapterHost) -> ClusterAdapter:
+        """An adapter of one of several servers."""
+        return ClusterAdapter(host, self.broker, request_timeout=self._request_timeout)
 
     async def open(self, nsp: str = "/") -> World:
         for scene in self.scenes:
