@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from telex.engine import payload
 from telex.engine.client_heartbeat import NEVER
-from telex.engine.client_session import CLOSE_TIMEOUT, State
+from telex.engine.client_host import State
+from telex.engine.client_session import CLOSE_TIMEOUT
 from telex.engine.packet import message
 from telex.errors import TransportError
 from tests.client.unit.wires import INTERVAL, TIMEOUT, Stage, Wire, open_packet

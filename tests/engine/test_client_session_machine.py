@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 
 from telex.engine import payload
 from telex.engine.client_heartbeat import NEVER
-from telex.engine.client_session import ClientSession, State
+from telex.engine.client_host import State
+from telex.engine.client_session import ClientSession
 from telex.engine.packet import message
 from tests.client.unit.wires import Item, Stage, Wire, open_packet
 from tests.support.examples import examples

@@ -142,6 +142,6 @@ def origin_of(given: str) -> str:
     if not parts.scheme or not parts.hostname or parts.path not in ("", "/"):
         raise PlaceError(f"--origin {given!r} is not an origin: write https://app.example.")
     host = bracketed(_ascii(parts.hostname) or parts.hostname)
-    usual = {"http": default_port(False), "https": default_port(True)}.get(parts.scheme)
-    shown = "" if port in (None, usual) else f":{port}"
+    default = {"http": default_port(False), "https": default_port(True)}.get(parts.scheme)
+    shown = "" if port in (None, default) else f":{port}"
     return f"{parts.scheme}://{host}{shown}"

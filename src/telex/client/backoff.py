@@ -33,3 +33,36 @@ class Backoff:
     def reset(self) -> None:
         """A connection has been made."""
         self.attempts = 0
+
+
+class ReconnectionDelays:
+    """The delays of a manager before it reconnects, which may be changed at any time."""
+
+    _backoff: Backoff
+
+    @property
+    def reconnection_delay(self) -> float:
+        """The first delay before reconnecting, in seconds."""
+        return self._backoff.low
+
+    @reconnection_delay.setter
+    def reconnection_delay(self, seconds: float) -> None:
+        self._backoff.low = seconds
+
+    @property
+    def reconnection_delay_max(self) -> float:
+        """The longest delay before reconnecting, in seconds."""
+        return self._backoff.high
+
+    @reconnection_delay_max.setter
+    def reconnection_delay_max(self, seconds: float) -> None:
+        self._backoff.high = seconds
+
+    @property
+    def randomization_factor(self) -> float:
+        """How much the delays vary, from 0 to 1."""
+        return self._backoff.jitter
+
+    @randomization_factor.setter
+    def randomization_factor(self, factor: float) -> None:
+        self._backoff.jitter = factor

@@ -335,7 +335,7 @@ class Membership:
 
     def _waits_through_failures(self) -> bool:
         """Whether ``await socket`` goes on waiting after an attempt has failed."""
-        return self._options.patient or self.joins > 0
+        return self._options.waits_through_failures or self.joins > 0
 
     def gave_up(self) -> None:
         """The manager makes no further attempt."""

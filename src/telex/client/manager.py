@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Self, Unpack
 
 from .._log import logger, shown
 from ..config import read
-from ..engine.client_host import Details
-from ..engine.client_session import FORCED_CLOSE
+from ..engine.client_host import FORCED_CLOSE, Details
 from ..errors import ConnectError, PacketError
 from ..events.dispatch import Dispatch
 from ..events.emitter import Events
@@ -22,7 +21,7 @@ from ..parser.choice import choose
 from ..parser.packet import CONNECT, Decoder
 from ..server_url import ServerUrl, parse
 from ..wire import EncodedPacket
-from .backoff import Backoff
+from .backoff import Backoff, ReconnectionDelays
 from .engine import ClientEngine
 from .network import MAX_MESSAGE, Network
 from .options import Auth, ClientKeywords, ClientOptions
@@ -41,7 +40,7 @@ _FORWARDED = frozenset(
 _CURE = "use manager.threadsafe.call() (as io.threadsafe of servers), or telex.sync"
 
 
-class Manager(Events):
+class Manager(Events, ReconnectionDelays):
     """The connection to one server, shared by the sockets of its namespaces.
 
     Events: ``open()``, ``close(reason, details)``, ``error(error)``, ``ping()``,
@@ -125,11 +124,8 @@ class Manager(Events):
         self._network = Network(self.target, self.options)
         self._handlers = Handlers()
         self._runtime = self.runtime
-        self._backoff = Backoff(
-            self.options.reconnection_delay,
-            self.options.reconnection_delay_max,
-            self.options.randomization_factor,
-        )
+        delays = self.options.reconnection_delay, self.options.reconnection_delay_max
+        self._backoff = Backoff(*delays, self.options.randomization_factor)
         self._decoder: Decoder | None = None
         self._leaving: set[ClientEngine] = set()
         self._reconnecting = False
@@ -146,35 +142,6 @@ class Manager(Events):
     def in_use(self) -> bool:
         """Whether a socket uses the connection, or may yet."""
         return self.ready_state != "closed" or any(s.active for s in self.sockets.values())
-
-    # -- options that may change ------------------------------------------------------------
-
-    @property
-    def reconnection_delay(self) -> float:
-        """The first delay before reconnecting, in seconds."""
-        return self._backoff.low
-
-    @reconnection_delay.setter
-    def reconnection_delay(self, seconds: float) -> None:
-        self._backoff.low = seconds
-
-    @property
-    def reconnection_delay_max(self) -> float:
-        """The longest delay before reconnecting, in seconds."""
-        return self._backoff.high
-
-    @reconnection_delay_max.setter
-    def reconnection_delay_max(self, seconds: float) -> None:
-        self._backoff.high = seconds
-
-    @property
-    def randomization_factor(self) -> float:
-        """How much the delays vary, from 0 to 1."""
-        return self._backoff.jitter
-
-    @randomization_factor.setter
-    def randomization_factor(self, factor: float) -> None:
-        self._backoff.jitter = factor
 
     @property
     def reconnecting(self) -> bool:
@@ -220,7 +187,7 @@ class Manager(Events):
         return Completion(self, self._wait_open)
 
     def connect(self) -> Completion:
-        """The same as ``open``."""
+        """Connect: an alias of ``open``."""
         return self.open()
 
     async def _wait_open(self) -> None:
@@ -237,7 +204,7 @@ class Manager(Events):
                 socket.membership.loop_closed()
         if self.ready_state != "closed":
             return
-        self._forget_retry()
+        _cancel(self._retry)
         self.ready_state = "opening"
         self._stopped = False
         callbacks = EngineCallbacks(
@@ -275,7 +242,7 @@ class Manager(Events):
         engine = self.engine
         if engine is None:
             return
-        self._forget_timer()
+        _cancel(self._connect_timer)
         self.ready_state = "open"
         self.root_joined = False
         self._decoder = self.runtime.parser.decoder(
@@ -309,19 +276,9 @@ class Manager(Events):
             if socket.active:
                 socket.membership.connection_failed(error)
 
-    def _forget_timer(self) -> None:
-        if self._connect_timer is not None:
-            self._connect_timer.cancel()
-            self._connect_timer = None
-
-    def _forget_retry(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-
     def _drop_engine(self, error: ConnectError | None = None) -> None:
         """Have nothing to do any more with the engine of this moment."""
-        self._forget_timer()
+        _cancel(self._connect_timer)
         engine, self.engine = self.engine, None
         self._decoder = None
         if engine is not None:
@@ -332,7 +289,7 @@ class Manager(Events):
     def _reconnect(self) -> None:
         """Make another attempt a little later, or give up."""
         if self._reconnecting or self._stopped or self.ready_state != "closed":
-            return  # or somebody has been faster
+            return  # or a handler has done it already
         if not self.reconnection or self._backoff.attempts >= self.reconnection_attempts:
             self._backoff.reset()
             if self.reconnection:
@@ -377,7 +334,7 @@ class Manager(Events):
     def _close(self) -> None:
         self._stopped = True
         self._reconnecting = False
-        self._forget_retry()
+        _cancel(self._retry)
         if self.ready_state == "open":
             self._closed(FORCED_CLOSE, None)
         elif self.ready_state == "opening":
@@ -482,3 +439,9 @@ class Manager(Events):
                 socket.dispatch.lifecycle(event, *args)
                 if event == "reconnect_attempt":
                     socket.dispatch.lifecycle("reconnecting", *args)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    """Cancel a timer that may have been started; one that has fired is left alone."""
+    if timer is not None:
+        timer.cancel()

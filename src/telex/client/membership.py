@@ -24,8 +24,8 @@ and what moves a socket from one to another::
                     or a DISCONNECT packet has come or was sent
     LEAVE           ``disconnect()``, or there is no use in trying again
 
-The usual way is LEFT, WAITING, (AUTHENTICATING,) JOINING, JOINED; a connection that is lost
-leads back to WAITING, and the manager, which makes the next one, calls ``opened``.
+A socket goes from LEFT to WAITING, AUTHENTICATING if it has an auth callable, JOINING and JOINED;
+a connection that is lost leads back to WAITING, and the manager calls ``opened`` for the next one.
 
 CONNECT cannot be taken back. That is why LEAVING is not LEFT: when the server's answer comes,
 the socket has to send DISCONNECT, or the server would go on taking it for a member. And who

@@ -114,7 +114,7 @@ class Network:
     def _url(self, transport: str, sid: str | None) -> str:
         options = self.options
         moved = self._moved
-        query = {**self._query, **options.own(transport, "query"), "transport": transport}
+        query = {**self._query, **options.for_transport(transport, "query"), "transport": transport}
         if moved is not None:
             query = {**moved.query, **query}
         if sid is not None:
@@ -127,7 +127,7 @@ class Network:
 
     def headers(self, transport: str) -> dict[str, str]:
         """The headers of a request; without cookies, which the HTTP client adds."""
-        own = self.options.own(transport, "headers")
+        own = self.options.for_transport(transport, "headers")
         if not any(name.lower() == "user-agent" for name in own):
             own["User-Agent"] = f"telex/{__version__}"
         return own
@@ -191,7 +191,7 @@ class Network:
             timeout=aiohttp.ClientTimeout(total=self.options.request_timeout),
         )
         # aiohttp would repeat a poll whose connection breaks: what the server had written
-        # to the broken one would be lost, and nobody would know. It has no option for it.
+        # to the broken one would be lost without an error. It has no option for it.
         vars(session)["_retry_connection"] = False
         return session
 

@@ -181,7 +181,7 @@ class EngineClientOptions:
         """The revision of Engine.IO to speak."""
         return self.protocol
 
-    def own(self, transport: str, kind: str) -> dict[str, str]:
+    def for_transport(self, transport: str, kind: str) -> dict[str, str]:
         """Headers or query of one transport."""
         both = {**getattr(self, kind), **self.transport_options.get(transport, {}).get(kind, {})}
         return _texts(kind, both)
@@ -242,8 +242,8 @@ class ClientOptions(EngineClientOptions):
         return self.protocol - 1
 
     @property
-    def patient(self) -> bool:
-        """Whether whoever awaits the connection waits through failed attempts."""
+    def waits_through_failures(self) -> bool:
+        """Whether ``await socket`` waits through failed attempts to make the first connection."""
         asked = self.reconnection is True or self.reconnection_attempts is not None
         return asked and self.reconnection is not False
 
@@ -274,7 +274,7 @@ def _texts(name: str, value: Any) -> dict[str, str]:
 
 
 def _check_header(name: str, value: str) -> None:
-    """Refuse what would end a header, and begin another one of somebody else's choice."""
+    """Refuse what would end a header, and begin another one that its sender has chosen."""
     if not _HEADER_NAME.match(name):
         raise ConfigurationError(f"headers: {name!r} has characters that no name of a header has")
     if _NO_HEADER_VALUE.search(value):

@@ -228,7 +228,7 @@ class PollingTransport:
 
     def _stopped(self) -> None:
         if self._paused is not None and not self._polling and self._post is None:
-            paused, self._paused = self._paused, _nobody
+            paused, self._paused = self._paused, _ignore
             paused()
 
     def unpause(self) -> None:
@@ -319,5 +319,5 @@ def _raw(url: str) -> Any:
     return URL(url, encoded=True)
 
 
-def _nobody() -> None:
+def _ignore() -> None:
     """The pause has been announced."""

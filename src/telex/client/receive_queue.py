@@ -1,4 +1,4 @@
-"""What waits for somebody who asks: the pull style of receiving."""
+"""What waits for ``receive()``: the pull style of receiving."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAVIEST = 64 * 1024 * 1024
 class ReceiveQueue(Generic[T]):
     """A queue that is bounded, in number and weight, and can be closed.
 
-    Past a limit the oldest items are dropped; whoever asks next is told so in the log.
+    Past a limit the oldest items are dropped; the next call of ``get`` says so in the log.
     """
 
     __slots__ = ("_dropped", "_items", "_limit", "_reason", "_waiting", "_weight")
@@ -81,7 +81,7 @@ class ReceiveQueue(Generic[T]):
                 if turn in self._waiting:
                     self._waiting.remove(turn)
                 elif self._items:
-                    self._wake()  # it was our turn: somebody else's now
+                    self._wake()  # it was this call's turn: the next one's now
                 raise
 
     def _wake(self) -> None:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from .._log import connections, logger, packets, shown
 from ..deadlines import NEVER
-from ..engine.client_host import ClientTransport
-from ..engine.client_session import PING_TIMEOUT, ClientSession, State
+from ..engine.client_host import PING_TIMEOUT, ClientTransport, State
+from ..engine.client_session import ClientSession
 from ..engine.trace import contents, told
 from ..errors import ConfigurationError, ConnectError, Disconnected, TransportError
 from ..loop.timer import LATE, LoopTimer

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import TransportError
 from ..wire import EncodedPacket
+
+TRANSPORT_CLOSE = "transport close"
+TRANSPORT_ERROR = "transport error"
+PING_TIMEOUT = "ping timeout"
+FORCED_CLOSE = "forced close"
+
+
+class State(StrEnum):
+    """The states of a client's session, in their order; ``CLOSING`` may be passed over."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
 
 
 class Details(NamedTuple):

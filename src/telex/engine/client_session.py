@@ -7,32 +7,27 @@ and ``closed``; the owner of the timer asks for ``deadline`` and calls ``tick``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any
 
 from ..errors import PacketError, TransportError
 from ..types import Clock
 from ..wire import EncodedPacket
 from .client_heartbeat import NEVER, ClientHeartbeat
-from .client_host import ClientTransport, Details, Host, PacketWatcher, SessionObserver
+from .client_host import (
+    FORCED_CLOSE,
+    PING_TIMEOUT,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    ClientTransport,
+    Details,
+    Host,
+    PacketWatcher,
+    SessionObserver,
+    State,
+)
 from .open_packet import read_open_packet
 from .packet import CLOSE, MESSAGE, OPEN, PING, PONG, TYPES
 from .payload import decode_base64, fitting
-
-
-class State(StrEnum):
-    """The states of a client's session, in their order; ``CLOSING`` may be passed over."""
-
-    OPENING = "opening"
-    OPEN = "open"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-TRANSPORT_CLOSE = "transport close"
-TRANSPORT_ERROR = "transport error"
-PING_TIMEOUT = "ping timeout"
-FORCED_CLOSE = "forced close"
 
 CLOSE_TIMEOUT = 3.0
 """How long a session that closes may take to send what is queued, in seconds."""
@@ -113,7 +108,7 @@ class ClientSession:
     # -- opening ------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Begin to connect."""
+        """Connect over the first transport; ``Host.opened`` or ``Host.ended`` is called later."""
         if not self._transports:
             self._end_with(TransportError("No transports available"))
             return
@@ -151,7 +146,11 @@ class ClientSession:
     # -- from the server ----------------------------------------------------------------
 
     def receive(self, transport: ClientTransport, data: str | bytes) -> None:
-        """Take a packet: a WebSocket message, or an item of a polling payload."""
+        """Take a packet: a WebSocket message, or an item of a polling payload.
+
+        After the last packet of one read, the caller calls ``flush``, unless it is corked.
+        What ``on_message`` raises passes; a mistake of the server ends the session instead.
+        """
         if transport is not self.transport:
             if transport is self._probe:
                 self._probe_answered(data)
@@ -201,7 +200,7 @@ class ClientSession:
         self._end_with(TransportError("server error", what))
 
     def failed(self, transport: ClientTransport, error: TransportError) -> None:
-        """A transport could not connect, or has broken."""
+        """A transport could not connect, or has broken. The caller does nothing more with it."""
         if transport is self._probe:
             self._probe_failed(error)
         elif transport is self.transport and self.state is not State.CLOSED:
@@ -218,7 +217,7 @@ class ClientSession:
         self.end(TRANSPORT_ERROR, error)
 
     def closed(self, transport: ClientTransport, details: Details) -> None:
-        """The server has closed a transport."""
+        """The server has closed a transport. The caller does nothing more with it."""
         if transport is self._probe:
             self._probe_failed(TransportError("probe error", details.description))
         elif transport is self.transport:
@@ -231,7 +230,10 @@ class ClientSession:
     # -- to the server --------------------------------------------------------------------
 
     def send(self, packet: EncodedPacket) -> None:
-        """Queue a packet; it is dropped if the session closes or has ended."""
+        """Queue a packet; it is dropped if the session closes or has ended.
+
+        The first one calls ``cork``, whose owner calls ``flush`` at the end of the turn.
+        """
         if self.state is State.CLOSED or self.state is State.CLOSING:
             return
         if self.watcher is not None:
@@ -247,7 +249,7 @@ class ClientSession:
                 raise
 
     def flush(self) -> None:
-        """Hand what is queued to the transport, if it can take it."""
+        """Hand what is queued to the transport, now or when it is writable again."""
         self.corked = False
         transport = self.transport
         if self._buffer and transport is not None and transport.writable and not self.upgrading:
@@ -275,7 +277,7 @@ class ClientSession:
         return packets
 
     def drained(self, transport: ClientTransport) -> None:
-        """A transport has become writable."""
+        """A transport has become writable: what is queued follows at once."""
         if transport is self.transport:
             self._transport_free()
 
@@ -298,7 +300,7 @@ class ClientSession:
     # -- closing ----------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End the session politely: what is queued is still sent."""
+        """End the session when what is queued has been sent, or after ``CLOSE_TIMEOUT``."""
         if self.state is State.OPENING:
             self.end(FORCED_CLOSE)
         elif self.state is State.OPEN:
@@ -317,9 +319,10 @@ class ClientSession:
             self.flush()
 
     def end(self, reason: str, details: Any = None, *, polite: bool = True) -> None:
-        """End the session now, for this reason; told once.
+        """End the session now; ``Host.ended`` is called once, with this reason.
 
-        A ``polite`` end says goodbye to a server that may still listen.
+        A ``polite`` end closes the transport, so that the server hears of it; any other
+        abandons it. What is queued is dropped.
         """
         if self.state is State.CLOSED:
             return
@@ -351,7 +354,7 @@ class ClientSession:
         return min(self.heartbeat.due, self._close_due)
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Do what is due; the caller asks for ``deadline`` again afterwards."""
         now = self._clock()
         if self._close_due <= now:
             self.end(FORCED_CLOSE, polite=False)
@@ -377,7 +380,7 @@ class ClientSession:
             self.flush()
 
     def hold(self) -> None:
-        """Read no further until ``release``; the server still hears that we live."""
+        """Read no further until ``release``; the server still gets signs of life."""
         if not self.heartbeat.held and self.state is State.OPEN and self.transport is not None:
             self.heartbeat.held = True
             self.heartbeat.pong_expected = False
@@ -396,7 +399,7 @@ class ClientSession:
     # -- upgrade --------------------------------------------------------------------------------
 
     def opened(self, transport: ClientTransport) -> None:
-        """A WebSocket is open: if it is to take the session over, try it first."""
+        """A WebSocket is open: one that is to take the session over sends its probe."""
         if transport is self._probe and self.state is State.OPEN:
             transport.send([_PROBE_PACKET])
 
@@ -443,4 +446,4 @@ class ClientSession:
 
 
 def _ignore(data: str | bytes, pos: int) -> None:
-    """A session whose owner does not listen."""
+    """A message that comes before ``on_message`` was set, or after the end."""

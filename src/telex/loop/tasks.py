@@ -26,12 +26,12 @@ if sys.version_info >= (3, 12):
 else:
 
     def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run ``coro`` as a task, which begins in the loop's next turn: there are no others yet."""
+        """Run ``coro`` as a task, which begins in the loop's next turn: 3.11 has no other kind."""
         return loop.create_task(coro)
 
 
 def discard(coro: Any) -> None:
-    """Close a coroutine that nobody will begin, so that Python does not warn about it.
+    """Close a coroutine that is not going to begin, so that Python does not warn about it.
 
     One that has begun is left alone, and so is anything else that can be awaited.
     """

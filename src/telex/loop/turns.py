@@ -19,7 +19,7 @@ def in_turns(items: Iterable[T], do: Callable[[T], object], most: int) -> Awaita
     """Do something with every item, with so many at most in one turn of the running loop.
 
     The first are done at once; without a running loop, all are. The result is done when all
-    are, whether it is awaited or not. An error goes to the loop and keeps no others back.
+    are, whether it is awaited or not. An error goes to the loop and keeps no other item back.
     """
     waiting = deque(items)
     try:

@@ -1,4 +1,4 @@
-"""Beside the event loop, under gevent: greenlets, which run while others wait.
+"""Beside the event loop, under gevent: greenlets, which run while other greenlets wait.
 
 The event loop itself has a thread of the operating system, with a hub of its own.
 """

@@ -143,7 +143,7 @@ class BlockingListening:
         return listener
 
     def prepend_any(self, listener: F) -> F:
-        """As ``on_any``, before the listeners that are there."""
+        """Call a listener like those of ``on_any``, but before those that are there."""
         given = self._work.handler(listener)
         self._home.ask(lambda: self._socket.prepend_any(given))
         return listener
@@ -166,7 +166,7 @@ class BlockingListening:
         return listener
 
     def prepend_any_outgoing(self, listener: F) -> F:
-        """As ``on_any_outgoing``, before the listeners that are there."""
+        """Call a listener like those of ``on_any_outgoing``, but before those that are there."""
         given = self._work.listener(listener)
         self._home.ask(lambda: self._socket.prepend_any_outgoing(given))
         return listener

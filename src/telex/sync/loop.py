@@ -37,7 +37,7 @@ def _real_lock() -> Any:
 
 
 class _Nobody:
-    """A signal that nobody waits for."""
+    """A signal without a waiting thread."""
 
     def set(self) -> None:
         """Nothing to do."""
@@ -107,7 +107,7 @@ class Call:
             self._signal.set()
 
     def abandon(self) -> None:
-        """On the loop: nobody waits any more. A result that nobody has seen is kept."""
+        """On the loop: the caller waits no more. A result that it has not seen is kept."""
         if self._abandoned:
             return
         self._abandoned = True
@@ -226,7 +226,7 @@ class LoopThread:
     ) -> Any:
         """Do something on the loop, a coroutine too, and wait for what comes of it.
 
-        Whoever is interrupted waits no longer: the call is cancelled; ``keep`` receives a
+        A caller that is interrupted waits no longer: the call is cancelled; ``keep`` receives a
         result that has come all the same.
         """
         call = Call(function, concurrency.signal(), keep)

@@ -254,7 +254,7 @@ class Manager(BlockingEvents):
         return self
 
     def connect(self) -> Self:
-        """The same as ``open``."""
+        """Connect: an alias of ``open``."""
         return self.open()
 
     def close(self) -> Self:

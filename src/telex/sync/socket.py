@@ -121,7 +121,7 @@ class ClientSocket(BlockingListening):
     open = connect
 
     def disconnect(self) -> Self:
-        """Disconnect, and wait until the connection has gone, unless others use it."""
+        """Disconnect, and wait until the connection has gone, unless other sockets use it."""
         if self._home.on_loop:
             self._socket.disconnect()
         elif self._home.is_entered:

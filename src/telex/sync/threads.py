@@ -1,4 +1,4 @@
-"""Beside the event loop, in the usual process: threads."""
+"""Beside the event loop, in a process without gevent: threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JOIN = 5.0
 
 
 class Threads:
-    """The usual process."""
+    """A process without gevent."""
 
     def signal(self) -> Signal:
         """Something to wait for."""
@@ -79,7 +79,7 @@ class _Thread:
             self._running = True
         try:
             threading.Thread(target=self._run, name="telex handlers", daemon=True).start()
-        except RuntimeError:  # the program ends (Python 3.12): nobody else needs the loop now
+        except RuntimeError:  # the program ends (Python 3.12): no other thread needs the loop now
             self._closed = True
             self._run()
 

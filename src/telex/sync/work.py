@@ -53,7 +53,7 @@ class Work:
                 loop.call_soon_threadsafe(settle)
             except RuntimeError:
                 logger.warning(
-                    "%s has ended too late: nobody waits for it any more", shown(function)
+                    "%s has ended too late: its caller does not wait any more", shown(function)
                 )
 
         (self._home.concurrency.spawn if apart else self._handlers.submit)(work)
@@ -96,7 +96,7 @@ class Work:
         self._callbacks.submit(work)
 
     def ack(self, ack: Ack) -> Ack:
-        """The same acknowledgement, for use in any thread."""
+        """Wrap an acknowledgement so that any thread may call it."""
         return Ack(lambda args: self._home.ask(lambda: ack(*args)))
 
     def received(self, event: ReceivedEvent) -> ReceivedEvent:
@@ -137,7 +137,7 @@ class Elsewhere(_Wrapped):
 
 
 class Shown(_Wrapped):
-    """A function that is called in the callbacks' thread; nobody waits for it."""
+    """A function that is called in the callbacks' thread, without being waited for."""
 
     def __call__(self, *args: Any) -> None:
         self._work.later(self.__wrapped__, args)
