@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import inspect
 import logging
 import os
 import signal
@@ -21,8 +22,8 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from ..._log import shown
 from ..._logging import with_telex
-from ...config import duration
-from ...errors import ConfigurationError
+from ...config import duration, hint
+from ...errors import ConfigurationError, UnknownOptionError
 from ..asgi.app import AsgiFront
 from .announce import announcement
 from .shared import hang_up, stop
@@ -151,6 +152,10 @@ class Listening:
 
 
 def _config(app: Any, host: str, port: int, **options: Any) -> uvicorn.Config:
+    known = inspect.signature(uvicorn.Config).parameters
+    for name in options:
+        if name not in known:
+            raise UnknownOptionError(f"unknown option {name!r}: {hint(name, known)}")
     settings: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -167,8 +172,8 @@ def _config(app: Any, host: str, port: int, **options: Any) -> uvicorn.Config:
 
 async def listen(app: Any, *, host: str, port: int, **options: Any) -> Listening:
     """Serve ``app`` in the running loop; return when it accepts connections."""
-    sock = _bind(host, port)
     config = _config(app, host, port, **{"log_config": None, "access_log": False, **options})
+    sock = _bind(host, port)
     server = EmbeddedServer(config)
     task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))
     while not server.started:
