@@ -177,7 +177,7 @@ class Server(ServerApi, Hosted):
         if not callable(make):
             raise ConfigurationError("adapter must be callable(host) -> adapter")
         self._core.use_adapter(make)
-        self._everybody = BroadcastOperator(self._root.parts, BroadcastTarget())
+        self._all_sockets = BroadcastOperator(self._root.parts, BroadcastTarget())
 
     def _server_events(self) -> Adapter:
         return self._root.adapter
@@ -225,7 +225,7 @@ class Server(ServerApi, Hosted):
 
             io.threadsafe.to("room").emit("news", 1)
         """
-        return ThreadsafeServer(self, self._everybody)
+        return ThreadsafeServer(self, self._all_sockets)
 
     def register(self, name: str, handlers: NamespaceHandlers) -> Namespace:
         """Register every ``on_<event>`` method of an object with a namespace."""

@@ -271,9 +271,8 @@ class Dispatch(SocketHandlers):
         return (self._busy, 0) if inbox is None else (self._busy + inbox.tasks, inbox.weight)
 
     def _open_inbox(self) -> Inbox:
-        if self._inbox is None:
-            self._inbox = Inbox(self._recipient, self._source, self._runtime)
-        return self._inbox
+        inbox = self._inbox = self._inbox or Inbox(self._recipient, self._source, self._runtime)
+        return inbox
 
     def _start_concurrent(
         self, begin: Begin, name: Any, data: list[Any] | None = None, size: int = -1
@@ -370,8 +369,6 @@ class Dispatch(SocketHandlers):
             self._go_on()
         else:
             self._runtime.resume_later(self._go_on)
-
-    # -- failures -----------------------------------------------------------------------
 
     def _failed(self, event: Any, ack_id: int | None, error: BaseException) -> None:
         """Answer for a handler that has failed, or let the user's exception handler do that."""

@@ -18,8 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Events:
     """Registers handlers for a fixed set of events, and calls them when one is fired.
 
-    Plain handlers run at once; coroutines become tasks. What they raise is logged and
-    harms nobody.
+    Plain handlers run at once; coroutines become tasks. What they raise is
+    logged.
     """
 
     known_events: ClassVar[frozenset[str]] = frozenset()

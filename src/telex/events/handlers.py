@@ -52,8 +52,8 @@ class Handler:
     task around it: it is neither used up nor concurrent. What ``is_async`` returns something
     to await. ``typed`` says that arguments are checked first; ``decode`` does that to the text
     of a whole event, if there is such a thing. ``concurrent`` handlers do not wait for the
-    socket's earlier events. Handlers that are not ``checked`` receive what is ours, or
-    nobody's, to judge.
+    socket's earlier events. Handlers that are not ``checked`` are for events whose
+    arguments do not come from a client, and may annotate them in any way.
     """
 
     __slots__ = (

@@ -112,7 +112,7 @@ class Listening:
         return listener
 
     def prepend_any(self, listener: F) -> F:
-        """As ``on_any``, before the listeners that are there."""
+        """Register a listener as ``on_any`` does, ahead of those that are registered."""
         self.dispatch.own_interceptors().listeners.insert(0, Handler(listener, checked=False))
         return listener
 
@@ -133,7 +133,7 @@ class Listening:
         return listener
 
     def prepend_any_outgoing(self, listener: F) -> F:
-        """As ``on_any_outgoing``, before the listeners that are there."""
+        """Register a listener as ``on_any_outgoing`` does, ahead of those that are registered."""
         self._listen_outgoing().insert(0, Handler(listener, checked=False))
         return listener
 
@@ -153,7 +153,7 @@ class Listening:
         return self._outgoing
 
     def watch_outgoing(self) -> None:
-        """The first listener of ``on_any_outgoing`` has come."""
+        """Take note of the first listener of ``on_any_outgoing``."""
 
     def show_outgoing(self, event: Sequence[Any]) -> None:
         """Show an event, its name and its arguments, to the listeners of ``on_any_outgoing``."""

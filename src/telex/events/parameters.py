@@ -92,7 +92,7 @@ def _converter(annotation: Any) -> Convert:
 
 
 def _unless_it_is(kind: type, convert: Convert) -> Convert:
-    """The same for values that are not of this very type; those stay as they are."""
+    """Leave values of this very type as they are; convert others."""
 
     def check(value: Any) -> Any:
         return value if value.__class__ is kind else convert(value)
@@ -114,7 +114,7 @@ def _has_other_keys(info: kinds.DictType) -> bool:
 
 
 def _quickly(annotation: Any, thoroughly: Convert) -> Convert:
-    """The same, in a third of the time.
+    """Make a converter that does what ``thoroughly`` does, in a third of the time.
 
     msgspec keeps what it knows of structs, while it studies other types again for every
     value; and looking at options takes it longer than most values. A mistake is looked for

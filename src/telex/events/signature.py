@@ -1,4 +1,4 @@
-"""The signature of a function that somebody registers, each annotation resolved on its own."""
+"""The signature of a function that is registered, each annotation resolved on its own."""
 
 from __future__ import annotations
 

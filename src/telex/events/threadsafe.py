@@ -149,11 +149,11 @@ class Threadsafe:
         return handed
 
     def _done(self, function: Callable[..., Any], *args: Any) -> Handed[None]:
-        """As ``call``; what is returned is only waited for."""
+        """Call a function on the event loop, and wait for its result without returning it."""
         return self.call(function, *args)
 
     def _wait(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-        """As ``call``, and wait for the result."""
+        """Call a function on the event loop, and wait for its result."""
         if self._runtime.runs_here:
             raise ConfigurationError(
                 "this would block the event loop: await the same call of io, of the namespace or"

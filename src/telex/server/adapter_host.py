@@ -14,6 +14,7 @@ from ..adapter.recovery import RecoveryLog, RecoveryMemory
 from ..deadlines import Schedule
 from ..events.acks import Ack
 from ..events.handlers import Handler
+from ..events.invoke import call_handler, must_be_awaited
 from ..events.runtime import Runtime
 from ..parser.packet import EVENT
 from .registry import Registry
@@ -101,13 +102,10 @@ async def _run(handlers: tuple[Handler, ...], args: list[Any], ack: Ack | None) 
     taken = False
     failure: BaseException | None = None
     for handler in handlers:
-        named: dict[str, Any] = {}
-        if handler.ack is not None and (ack is not None or handler.ack_required):
-            named[handler.ack] = ack
-            taken = taken or ack is not None
+        taken = taken or (handler.ack is not None and ack is not None)
         try:
-            result = handler.call(*handler.fit(args), **named)
-            if handler.is_async:
+            result = call_handler(handler, None, args, ack)
+            if must_be_awaited(result, wanted=handler.is_async):
                 result = await result
         except Exception as error:
             failure = failure or error

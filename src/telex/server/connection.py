@@ -95,7 +95,7 @@ class Connection:
 
     @property
     def id(self) -> str:
-        """The session id. It is a credential: do not show it to others."""
+        """The session id. It is a credential: do not show it to other clients."""
         return self.session.id
 
     @property
@@ -256,7 +256,7 @@ class Connection:
         pid: Any,
         found: Awaitable[Restored | None],
     ) -> None:
-        """As ``_admit``, when it is known whether the client has a session to come back to."""
+        """Admit the client when it is known whether it has a session to come back to."""
         restored: Restored | None = None
         with namespace.keeping():
             try:

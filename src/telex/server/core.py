@@ -183,7 +183,7 @@ class Core:
 
     def _make_child(self, parent: ParentNamespace, name: str) -> Namespace:
         def emptied(child: Namespace) -> None:
-            # A name that nobody was let into leaves nothing behind, whatever the option.
+            # A name that no client was let into leaves nothing behind, whatever the option.
             if self.options.cleanup_empty_child_namespaces or not child.ever_joined:
                 self._remove_child(parent, child)
             elif child in self._asked_for:
@@ -243,7 +243,7 @@ class Core:
     async def _find_dynamic(self, name: str, auth: Any) -> Namespace | None:
         for parent in list(self._parents):
             if await parent.matches(name, auth):
-                # Somebody else may have asked for the same name meanwhile.
+                # Another client may have asked for the same name meanwhile.
                 return self.namespaces.get(name) or self._make_for_client(parent, name)
         return None
 

@@ -48,7 +48,7 @@ class EngineSocket(Events):
 
     @property
     def id(self) -> str:
-        """The session id. It is a credential: do not show it to others."""
+        """The session id. It is a credential: do not show it to other clients."""
         return self._session.id
 
     @property

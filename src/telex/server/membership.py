@@ -102,7 +102,7 @@ class Membership(SocketPeer):
 
     @property
     def data(self) -> Any:
-        """Data of the user's, an empty dict at first; ``fetch_sockets`` shows it to others."""
+        """Data of the application, an empty dict at first; ``fetch_sockets`` returns it, too."""
         if self._data is None:
             self._data = {}
         return self._data
@@ -132,7 +132,7 @@ class Membership(SocketPeer):
     # -- joining ------------------------------------------------------------------------
 
     def accepted(self, packet: EncodedPacket) -> None:
-        """The namespace has let the socket in; ``packet`` tells the client."""
+        """Join the namespace, which has accepted the socket; ``packet`` tells the client."""
         self.state = CONNECTED
         session = self._session
         if self._log is not None and self._pid is not None:
@@ -146,7 +146,7 @@ class Membership(SocketPeer):
             self._early_rooms = None
 
     def rejected(self, packet: EncodedPacket) -> None:
-        """The namespace has not let the socket in; ``packet`` tells the client."""
+        """Leave the namespace, which has refused the socket; ``packet`` tells the client."""
         self._session.send(packet)
         self.closed(REFUSED)
 
@@ -172,7 +172,7 @@ class Membership(SocketPeer):
         return self._sent or self._remember_sent()
 
     def closed(self, reason: str) -> None:
-        """The socket has left, for this reason. Told once; later calls have no effect.
+        """Leave the namespace, for this reason; later calls have no effect.
 
         Events that had arrived before are still handled; then the handlers of
         ``disconnecting`` see the rooms as they were, then those of ``disconnect`` run.
@@ -207,12 +207,12 @@ class Membership(SocketPeer):
             self.client.departed(self, tasks, size)
 
     def left(self) -> None:
-        """The handlers of ``disconnecting`` have run: the rooms are gone."""
+        """Give up the rooms, when the handlers of ``disconnecting`` have run."""
         self._last_rooms = _NO_ROOMS
         self.dispatch = self.dispatch.retired()
 
     def settled(self) -> None:
-        """Neither a handler nor a middleware of the socket runs any more."""
+        """Tell the connection that no handler or middleware of the socket runs any more."""
         if self.state is DISCONNECTED:
             self.client.settled(self)
 
@@ -224,7 +224,7 @@ class Membership(SocketPeer):
         return self._pid
 
     def restore(self, returned: Restored) -> None:
-        """The client has come back in time: the socket begins where the old one ended."""
+        """Take up the session that the client has come back to: rooms, data, missed packets."""
         self.recovered = True
         self._returned = returned
         self._data = returned.data
@@ -244,7 +244,7 @@ class Membership(SocketPeer):
         return True
 
     def _begin(self, log: Sessions, pid: str) -> None:
-        """From now on, what is sent is kept for this socket; one that is back gets its own."""
+        """Keep what is sent from now on; send what the client has missed if it has come back."""
         returned, self._returned = self._returned, None
         if returned is None:
             log.begin(pid, self.id, self._cut)
@@ -260,7 +260,7 @@ class Membership(SocketPeer):
             self._session.send(missed)
 
     def _keep(self, log: Sessions, pid: str, reason: str) -> None:
-        """Let the client come back, if it has not left on purpose and was not sent away."""
+        """Keep the session, if the client has neither left on purpose nor been disconnected."""
         kept = None
         if reason in RECOVERABLE and self.state is CONNECTED and self.deliver is not drop_packet:
             kept = Kept(self._last_rooms, self._data, self._session.confirmed)
@@ -270,5 +270,5 @@ class Membership(SocketPeer):
         log.persist_session(pid, self.id, kept)
 
     def _cut(self) -> None:
-        """The client is back on another connection: this one is dead."""
+        """End the connection of a client that is back on another one."""
         self._session.end(TRANSPORT_CLOSE)

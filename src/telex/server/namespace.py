@@ -72,11 +72,11 @@ class Namespace(NamespaceApi):
     def use_adapter(self, make: Callable[[AdapterHost], Adapter]) -> Adapter:
         """Replace the adapter; only before the first socket. Returns the one before."""
         before = self.adapter
-        self._everybody = self._operator(make(self._host))
+        self._all_sockets = self._operator(make(self._host))
         return before
 
     def _operator(self, adapter: Adapter) -> BroadcastOperator:
-        """Use this adapter from now on: the operator for everybody."""
+        """Use this adapter from now on: the operator for all sockets."""
         if self._host.recovery is not None and getattr(adapter, "sessions", None) is None:
             raise ConfigurationError(
                 f"connection_state_recovery keeps sessions in the adapter, and {adapter!r} keeps"
@@ -101,7 +101,7 @@ class Namespace(NamespaceApi):
 
     @property
     def connected(self) -> Mapping[str, Socket]:
-        """The same as ``sockets``, under its name of Socket.IO 2."""
+        """Alias of ``sockets``, from Socket.IO 2."""
         return self._sockets
 
     @property
@@ -192,7 +192,7 @@ class Namespace(NamespaceApi):
 
     @contextmanager
     def keeping(self) -> Generator[None]:
-        """Somebody is about to be let in: the namespace is not empty meanwhile."""
+        """Keep the namespace while a client is about to be let in."""
         self._pending += 1
         try:
             yield
@@ -206,7 +206,7 @@ class Namespace(NamespaceApi):
         return not self._sockets and not self._pending
 
     def check_empty(self) -> None:
-        """Tell whoever made the namespace if nobody is in it, or about to be."""
+        """Call ``emptied`` if no socket is in the namespace, or about to be."""
         if self._emptied is not None and self.empty:
             self._emptied(self)
 

@@ -1,6 +1,6 @@
 """What users can do with a namespace, with all children of a dynamic one, and with a server.
 
-It is written once, over a registry and an operator for everybody.
+It is written once, over a registry and an operator for all sockets.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class NamespaceApi(ABC):
     """Registers handlers and middleware, emits, and reaches into rooms."""
 
-    def __init__(self, registry: Registry, everybody: BroadcastOperator) -> None:
+    def __init__(self, registry: Registry, all_sockets: BroadcastOperator) -> None:
         self._registry = registry
-        self._everybody = everybody
+        self._all_sockets = all_sockets
 
     # -- middleware and handlers ----------------------------------------------------------
 
@@ -72,7 +72,7 @@ class NamespaceApi(ABC):
         return self
 
     def remove_listener(self, event: str, handler: Function | None = None) -> Self:
-        """The same as ``off``."""
+        """Alias of ``off``."""
         return self.off(event, handler)
 
     def remove_all_listeners(self, event: str | None = None) -> Self:
@@ -132,81 +132,81 @@ class NamespaceApi(ABC):
     def emit(
         self, event: str, *args: Any, ack: Callable[..., Any] | None = None, **others: Never
     ) -> Completion:
-        """Emit an event to everybody."""
-        return self._everybody.emit(event, *args, ack=ack, **others)
+        """Emit an event to every socket."""
+        return self._all_sockets.emit(event, *args, ack=ack, **others)
 
     def send(self, *args: Any) -> Completion:
-        """Emit the event ``message`` to everybody."""
-        return self._everybody.send(*args)
+        """Emit the event ``message`` to every socket."""
+        return self._all_sockets.send(*args)
 
     async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
-        """Emit an event to everybody and collect the answers; needs ``timeout`` before it."""
-        return await self._everybody.emit_with_ack(event, *args)
+        """Emit an event to every socket and collect the answers; needs ``timeout`` before it."""
+        return await self._all_sockets.emit_with_ack(event, *args)
 
     def to(self, rooms: Rooms) -> BroadcastOperator:
         """Only to sockets in these rooms."""
-        return self._everybody.to(rooms)
+        return self._all_sockets.to(rooms)
 
     def in_(self, rooms: Rooms) -> BroadcastOperator:
-        """The same as ``to`` (Node: ``in``)."""
-        return self._everybody.to(rooms)
+        """Alias of ``to`` (Node: ``in``)."""
+        return self._all_sockets.to(rooms)
 
     def except_(self, rooms: Rooms) -> BroadcastOperator:
         """Not to sockets in these rooms (Node: ``except``)."""
-        return self._everybody.except_(rooms)
+        return self._all_sockets.except_(rooms)
 
     @property
     def volatile(self) -> BroadcastOperator:
         """Drop the event for a client that cannot take it at once."""
-        return self._everybody.volatile
+        return self._all_sockets.volatile
 
     @property
     def local(self) -> BroadcastOperator:
         """Only to sockets of this server."""
-        return self._everybody.local
+        return self._all_sockets.local
 
     def compress(self, compress: bool) -> BroadcastOperator:
         """Whether the event may be compressed."""
-        return self._everybody.compress(compress)
+        return self._all_sockets.compress(compress)
 
     def binary(self, binary: bool) -> BroadcastOperator:
         """Accepted from Socket.IO 2; binary data is found without being announced."""
-        return self._everybody.binary(binary)
+        return self._all_sockets.binary(binary)
 
     def timeout(self, seconds: float) -> BroadcastOperator:
         """Set the limit for acknowledgements, in seconds."""
-        return self._everybody.timeout(seconds)
+        return self._all_sockets.timeout(seconds)
 
     @property
     def threadsafe(self) -> ThreadsafeNamespace:
-        """The same calls for any other thread: they are handed to the event loop, in order."""
-        return ThreadsafeNamespace(self, self._everybody)
+        """These calls for any other thread: they are handed to the event loop, in order."""
+        return ThreadsafeNamespace(self, self._all_sockets)
 
     # -- utility methods ----------------------------------------------------------------------
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
         """All sockets, on all servers."""
-        return await self._everybody.fetch_sockets()
+        return await self._all_sockets.fetch_sockets()
 
     async def count(self) -> int:
         """How many sockets there are, on all servers."""
-        return await self._everybody.count()
+        return await self._all_sockets.count()
 
     async def clients(self) -> list[str]:
         """The ids of all sockets, on all servers."""
-        return await self._everybody.clients()
+        return await self._all_sockets.clients()
 
     def sockets_join(self, rooms: Rooms, *, other_ids: bool = False) -> Awaitable[None]:
         """Make all sockets join rooms, on all servers (``other_ids``: see ``Socket.join``)."""
-        return self._everybody.sockets_join(rooms, other_ids=other_ids)
+        return self._all_sockets.sockets_join(rooms, other_ids=other_ids)
 
     def sockets_leave(self, rooms: Rooms) -> Awaitable[None]:
         """Make all sockets leave rooms, on all servers."""
-        return self._everybody.sockets_leave(rooms)
+        return self._all_sockets.sockets_leave(rooms)
 
     def disconnect_sockets(self, close: bool = False) -> Awaitable[None]:
         """Disconnect all sockets, on all servers."""
-        return self._everybody.disconnect_sockets(close)
+        return self._all_sockets.disconnect_sockets(close)
 
     def server_side_emit(self, event: str, *args: Any) -> Awaitable[None]:
         """Emit an event to the other servers of the cluster, where ``on`` handles it."""
@@ -223,7 +223,7 @@ class NamespaceApi(ABC):
     def _servers_for(self, call: str, event: str) -> ServerEvents:
         if event in RESERVED:
             raise ValueError(f"{event!r} is a reserved event name")
-        self._everybody.parts.runtime.here(call, f"use io.threadsafe.{call}()")
+        self._all_sockets.parts.runtime.here(call, f"use io.threadsafe.{call}()")
         return self._server_events()
 
     @abstractmethod

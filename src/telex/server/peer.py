@@ -83,7 +83,7 @@ class SocketPeer(Listening, Answering):
     # -- delivering ---------------------------------------------------------------------
 
     def _deliver_later(self, packet: EncodedPacket) -> None:
-        """What is emitted before the socket has been accepted is sent when it is."""
+        """Keep a packet that is emitted before the socket is accepted, until it is."""
         self._wait_for_acceptance(packet, needs_offset=False)
 
     def _wait_for_acceptance(self, packet: EncodedPacket, *, needs_offset: bool) -> None:
@@ -116,7 +116,7 @@ class SocketPeer(Listening, Answering):
         self._session.send(self._readable(packet))
 
     def _readable(self, packet: EncodedPacket) -> EncodedPacket:
-        """Clients of Socket.IO 1 and 2 cannot recover: the offset would be an argument to them."""
+        """Take the offset off for clients of Socket.IO 1 and 2: they know of none."""
         if self._log is None:
             return packet.without_offset(self.nsp.parts.encode_plain)
         return packet
@@ -126,7 +126,7 @@ class SocketPeer(Listening, Answering):
             self.show_outgoing(packet.event)
 
     def watch_outgoing(self) -> None:
-        """The first listener of ``on_any_outgoing`` has come."""
+        """Show packets to the listeners of ``on_any_outgoing`` from now on."""
         if self.state is CONNECTED and self.deliver is not drop_packet:
             self.deliver = self._deliver_watched
 
@@ -194,7 +194,7 @@ class SocketPeer(Listening, Answering):
     # -- what the client emits ----------------------------------------------------------
 
     def refused(self, error: Exception) -> None:
-        """A packet middleware has refused an event; clients of Socket.IO 1 and 2 are told."""
+        """Report a refused event; clients of Socket.IO 1 and 2 are told, too."""
         self.dispatch.fire("error", error)
         if self.client.revision == 4:
             data = getattr(error, "data", None)
@@ -202,11 +202,11 @@ class SocketPeer(Listening, Answering):
             self.deliver(self._encode(CONNECT_ERROR, self.nsp.name, answer))
 
     def unhandled(self, event: Any) -> None:
-        """Nobody listens to an event that has come: is somebody in the wrong place?"""
+        """Tell the namespace of an event without a handler, which may have one elsewhere."""
         self.nsp.unhandled(event)
 
     def decode_failed(self, error: PacketError) -> None:
-        """The client sent what cannot be decoded; the connection is about to be closed."""
+        """Report what cannot be decoded, before the connection is closed."""
         self.dispatch.fire("error", error)
 
 

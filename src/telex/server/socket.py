@@ -44,10 +44,10 @@ class Socket(Membership, Broadcasting[BroadcastOperator]):
     Made by the server; handlers receive it. Users may set attributes of their own.
     Methods take effect when they are called; awaiting what they return is optional.
 
-    ``id`` names it to others, and is the room that it is always in. A client of Socket.IO 1
+    ``id`` names it to other clients, and is the room that it is always in. A client of Socket.IO 1
     or 2 takes its id from the engine's handshake, so that ``id`` is (or ends with) its
-    session id: whoever knows it can act for the client while it uses long-polling. Do not
-    show it to others, unless the server has ``id_source="random_for_all"``: then ``id`` is
+    session id: a client that knows it can act for the client while it uses long-polling. Do not
+    show it to other clients, unless the server has ``id_source="random_for_all"``: then ``id`` is
     random, and such a client knows another one (its session id) as its own.
     """
 
@@ -260,7 +260,7 @@ class Socket(Membership, Broadcasting[BroadcastOperator]):
 
     @property
     def broadcast(self) -> BroadcastOperator:
-        """To everybody in the namespace but this socket."""
+        """To every socket in the namespace but this one."""
         target = BroadcastTarget(excluded=frozenset((self.id,)))
         return BroadcastOperator(self.nsp.parts, target)
 
@@ -289,7 +289,7 @@ class Socket(Membership, Broadcasting[BroadcastOperator]):
 
     @property
     def threadsafe(self) -> ThreadsafeSocket:
-        """The same calls for any other thread, such as that of a ``thread=True`` handler.
+        """These calls for any other thread, such as that of a ``thread=True`` handler.
 
         ``socket.threadsafe.emit_with_ack("event", timeout=5)`` waits for the answer there.
         """

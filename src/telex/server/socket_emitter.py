@@ -9,7 +9,7 @@ from .broadcast import BroadcastOperator, Rooms
 
 
 class BroadcastEmitting(Emitting, Protocol):
-    """A socket that emits to others, too."""
+    """A socket that broadcasts, too."""
 
     @property
     def broadcast(self) -> BroadcastOperator: ...
@@ -30,30 +30,30 @@ Op = TypeVar("Op", bound=Operator)
 
 
 class Broadcasting(Generic[Op]):
-    """The ways to the others that begin with ``broadcast``."""
+    """What chooses the recipients of a broadcast, on a socket: it is never one of them."""
 
     __slots__ = ()
 
     @property
     def broadcast(self) -> Op:
-        """To everybody in the namespace but this socket."""
+        """To every socket in the namespace but this one."""
         raise NotImplementedError
 
     def to(self, rooms: Rooms) -> Op:
-        """To everybody in these rooms but this socket."""
+        """To every socket in these rooms but this one."""
         return self.broadcast.to(rooms)
 
     def in_(self, rooms: Rooms) -> Op:
-        """The same as ``to`` (Node: ``in``)."""
+        """Alias of ``to`` (Node: ``in``)."""
         return self.broadcast.to(rooms)
 
     def except_(self, rooms: Rooms) -> Op:
-        """To everybody but this socket and those in these rooms (Node: ``except``)."""
+        """To every socket but this one and those in these rooms (Node: ``except``)."""
         return self.broadcast.except_(rooms)
 
     @property
     def local(self) -> Op:
-        """To everybody on this server but this socket."""
+        """To every socket of this server but this one."""
         return self.broadcast.local
 
 
@@ -64,7 +64,7 @@ class SocketEmitter(FlaggedEmitter[BroadcastEmitting], Broadcasting[BroadcastOpe
 
     @property
     def broadcast(self) -> BroadcastOperator:
-        """To everybody in the namespace but this socket."""
+        """To every socket in the namespace but this one."""
         operator = self._socket.broadcast
         if not self._compress:
             operator = operator.compress(False)

@@ -34,7 +34,7 @@ class ThreadsafeOperator(Threadsafe):
         return ThreadsafeOperator(self._operator.to(rooms))
 
     def in_(self, rooms: Rooms) -> ThreadsafeOperator:
-        """The same as ``to`` (Node: ``in``)."""
+        """Alias of ``to`` (Node: ``in``)."""
         return self.to(rooms)
 
     def except_(self, rooms: Rooms) -> ThreadsafeOperator:
@@ -119,8 +119,8 @@ class ThreadsafeNamespace(ThreadsafeOperator):
 
     __slots__ = ("_nsp",)
 
-    def __init__(self, nsp: ServerSide, everybody: BroadcastOperator) -> None:
-        super().__init__(everybody)
+    def __init__(self, nsp: ServerSide, all_sockets: BroadcastOperator) -> None:
+        super().__init__(all_sockets)
         self._nsp = nsp
 
     def server_side_emit(self, event: str, *args: Any) -> Handed[None]:
@@ -152,7 +152,7 @@ class ThreadsafeSocket(
 
     @property
     def broadcast(self) -> ThreadsafeOperator:
-        """To everybody in the namespace but this socket."""
+        """To every socket in the namespace but this one."""
         return ThreadsafeOperator(self._emitter.broadcast)
 
     def join(self, rooms: Rooms, *, other_ids: bool = False) -> Handed[None]:
