@@ -417,7 +417,7 @@ async def test_an_adapter_that_is_replaced_while_the_server_runs() -> None:
     await world.close()
 
 
-async def test_a_server_with_one_id_after_a_fork() -> None:
+async def test_a_server_has_one_id() -> None:
     """The id is made when it is first needed, and stays."""
     scene = Scene()
     host: Any = scene.root._host
