@@ -40,6 +40,13 @@ class Scene:
         await self.client
         self.socket = await self.joined
 
+    @property
+    def engine(self) -> telex.ClientEngine:
+        """The client's end of the connection."""
+        engine = self.client.io.engine
+        assert engine is not None
+        return engine
+
     async def close(self) -> None:
         await self.client.disconnect()
         await self.io.close()
@@ -103,8 +110,8 @@ PLAIN: dict[str, Call] = {
     "client.connect": lambda s: s.client.connect(),
     "manager.open": lambda s: s.client.io.open(),
     "manager.close": lambda s: s.client.io.close(),
-    "engine.send": lambda s: s.client.io.engine.send("x"),
-    "engine.close": lambda s: s.client.io.engine.close(),
+    "engine.send": lambda s: s.engine.send("x"),
+    "engine.close": lambda s: s.engine.close(),
 }
 
 
@@ -275,7 +282,7 @@ async def test_a_client_s_handler_in_a_thread(scene: Scene) -> None:
         return value
 
     assert await scene.socket.emit_with_ack("work", timeout=30) == "done"
-    engine: Any = scene.client.io.engine
+    engine = scene.engine
     await in_thread(lambda: engine.threadsafe.call(engine.send, "42[]").result(30))
     await in_thread(lambda: scene.client.threadsafe.disconnect().result(30))
     assert not scene.client.connected

@@ -313,7 +313,7 @@ def test_handlers_of_managers_and_engines_may_block(socket: ClientSocket, seen: 
     def packet() -> None:
         seen.put(threading.current_thread().name)
 
-    manager: telex.sync.Manager = socket.io
+    manager = socket.io
     engine = manager.engine
     assert engine is not None
     assert manager.once("packet", packet) is manager

@@ -163,7 +163,8 @@ def test_a_server_that_does_not_read_and_one_that_goes_and_comes_back() -> None:
     server = Counterpart("telex", only="main")
     try:
         with telex.sync.connect(server.url(), reconnection_delay=0.02) as socket:
-            session = socket.io._manager.engine.session
+            manager: Any = socket.io
+            session = manager._manager.engine.session
             server.process.freeze()
             emitting = threading.Thread(target=emit_much, args=[socket])
             emitting.start()

@@ -17,15 +17,12 @@ DATA = {
     "args": "arguments of events",
     "auth": "credentials",
     "context": "the exception behind an error",
-    "description": "a socket with its data, in the form for other servers",
     "data": "payloads, and what users keep with a socket",
     "event": "an event with its arguments",
     "extra": "what handshake_extra gives",
     "handshake": "a handshake, credentials included",
-    "io": "of clients",
     "result": "what a handler returns",
     "responses": "acknowledgements",
-    "send": "sends arguments of an acknowledgement",
 }
 """Parameters and attributes whose values are the user's, in any class."""
 
@@ -41,6 +38,16 @@ ANSWERS = {
 
 FUNCTIONS = r"Callable\[\.\.\., Any\]|Callable\[\[str, Any\], bool|Coroutine\[Any, Any, \w+\]"
 """Functions of users, and coroutines of which only the result matters."""
+
+
+MADE = (
+    telex.Server,
+    telex.EngineServer,
+    telex.Manager,
+    telex.sync.Manager,
+    telex.TelexError,
+)
+"""Classes of which users make objects."""
 
 
 class Place(NamedTuple):
@@ -68,7 +75,7 @@ def members(cls: type) -> Iterator[Place]:
         if not base.__module__.startswith("telex"):
             continue
         for name, member in vars(base).items():
-            if name.startswith("_") and name != "__init__":
+            if name.startswith("_") and not (name == "__init__" and issubclass(cls, MADE)):
                 continue
             if isinstance(member, property):
                 accessors: list[Any] = [each for each in (member.fget, member.fset) if each]

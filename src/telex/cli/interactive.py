@@ -102,7 +102,9 @@ class Talk:
             self._readers[socket.nsp] = asyncio.create_task(self._read(socket))
 
     def _engine_opened(self) -> None:
-        self.socket.io.engine.on("upgrade", lambda: self.note("upgraded"))
+        engine = self.socket.io.engine
+        if engine is not None:
+            engine.on("upgrade", lambda: self.note("upgraded"))
 
     def _listen(self, socket: ClientSocket) -> None:
         @socket.on("connect")
@@ -259,8 +261,8 @@ class Talk:
 
     def _status(self) -> None:
         socket = self.socket
-        if socket.connected:
-            engine = socket.io.engine
+        engine = socket.io.engine
+        if socket.connected and engine is not None:
             self.note(
                 f"connected to {self._wanted.place.origin}{self._wanted.place.path} namespace "
                 f"{socket.nsp} as {socket.id}, Engine.IO {engine.protocol} session {engine.id}"

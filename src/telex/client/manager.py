@@ -12,17 +12,16 @@ from ..config import read
 from ..engine.client_host import FORCED_CLOSE, Details
 from ..errors import ConnectError, PacketError
 from ..events.dispatch import Dispatch
-from ..events.emitter import Events
 from ..events.handlers import Handlers
 from ..events.runtime import Runtime
-from ..events.threadsafe import Threadsafe
 from ..loop.results import Completion
 from ..parser.choice import choose
 from ..parser.packet import CONNECT, Decoder
 from ..server_url import ServerUrl, parse
 from ..wire import EncodedPacket
-from .backoff import Backoff, ReconnectionDelays
+from .backoff import Backoff
 from .engine import ClientEngine
+from .manager_api import ManagerApi
 from .network import MAX_MESSAGE, Network
 from .options import Auth, ClientKeywords, ClientOptions
 from .session_host import EngineCallbacks, running_loop
@@ -40,7 +39,7 @@ _FORWARDED = frozenset(
 _CURE = "use manager.threadsafe.call() (as io.threadsafe of servers), or telex.sync"
 
 
-class Manager(Events, ReconnectionDelays):
+class Manager(ManagerApi[ClientSocket]):
     """The connection to one server, shared by the sockets of its namespaces.
 
     Events: ``open()``, ``close(reason, details)``, ``error(error)``, ``ping()``,
@@ -143,11 +142,6 @@ class Manager(Events, ReconnectionDelays):
         """Whether a socket uses the connection, or may yet."""
         return self.ready_state != "closed" or any(s.active for s in self.sockets.values())
 
-    @property
-    def reconnecting(self) -> bool:
-        """Whether the connection was lost and is being made again."""
-        return self._reconnecting
-
     # -- namespaces -------------------------------------------------------------------------
 
     def socket(
@@ -158,7 +152,6 @@ class Manager(Events, ReconnectionDelays):
         ack_timeout: float | None = None,
         retries: int | None = None,
     ) -> ClientSocket:
-        """The socket of a namespace; it connects at once, unless ``auto_connect`` is off."""
         if not nsp.startswith("/"):
             nsp = f"/{nsp}"
         socket = self.sockets.get(nsp)
@@ -179,16 +172,8 @@ class Manager(Events, ReconnectionDelays):
     # -- connecting -------------------------------------------------------------------------
 
     def open(self) -> Completion:
-        """Connect, unless that has been done (JavaScript: also ``connect``).
-
-        Awaiting the result waits until the connection is open; raises ``ConnectError``.
-        """
         self._open()
         return Completion(self, self._wait_open)
-
-    def connect(self) -> Completion:
-        """Connect: an alias of ``open``."""
-        return self.open()
 
     async def _wait_open(self) -> None:
         if self.engine is not None:
@@ -345,23 +330,12 @@ class Manager(Events, ReconnectionDelays):
         else:
             self._backoff.reset()
 
-    @property
-    def threadsafe(self) -> Threadsafe:
-        """For any other thread: ``threadsafe.call(function, *args)`` runs on the event loop."""
-        return Threadsafe(self.runtime)
-
     def close(self) -> Completion:
-        """Disconnect all sockets and close the connection (JavaScript: ``disconnect``).
-
-        Awaiting the result waits until the connection has gone.
-        """
         self.runtime.here("close", _CURE)
         for socket in list(self.sockets.values()):
             socket.disconnect()
         self._close()
         return Completion(self, self.wait_closed)
-
-    disconnect = close
 
     async def wait_closed(self) -> None:
         """Wait until the connections that are being closed have gone."""

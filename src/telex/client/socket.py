@@ -30,6 +30,7 @@ from ..parser.packet import (
 from .inbox import Inbox, OwedAck, ReceivedEvent
 from .joining import Membership
 from .link import SocketOwner
+from .manager_api import ManagerApi
 from .options import Auth
 from .outbox import Outbox, cure_for
 from .parts import ConnectionSource, SocketParts
@@ -75,7 +76,8 @@ class ClientSocket(Listening, Answering):
         options, runtime = io.options, io.runtime
         if options.protocol == 4 and nsp == "/" and auth is not None:
             raise ConfigurationError("servers of Socket.IO 2 read query=, not auth=, in '/'")
-        self.io: Any = io
+        manager: Any = io  # which is both: what its sockets need, and what users see
+        self.io: ManagerApi[ClientSocket] = manager
         self.nsp = nsp
         self._manager = io
         self._runtime = runtime

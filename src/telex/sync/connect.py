@@ -6,6 +6,7 @@ from typing import Unpack, cast
 
 from ..client.connect import connect as async_connect
 from ..client.connect import connect_engine as async_connect_engine
+from ..client.manager import Manager as AsyncManager
 from ..client.options import ClientKeywords, EngineClientKeywords
 from .engine import ClientEngine
 from .loop import LoopLease
@@ -87,7 +88,7 @@ def connect(url: str, **options: Unpack[ClientKeywords]) -> ClientSocket:
     async def make() -> ClientSocket:
         nonlocal used
         socket = async_connect(url, **cast(ClientKeywords, {**options, "auto_connect": False}))
-        manager = Manager.of(socket.io, home)
+        manager = Manager.of(cast(AsyncManager, socket.io), home)
         used = manager.lives_in(home)
         if options.get("auto_connect", True):
             waiting = socket.connect()

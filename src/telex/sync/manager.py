@@ -10,8 +10,8 @@ from ..client.manager import Manager as AsyncManager
 from ..client.options import Auth, ClientKeywords
 from ..client.socket import ClientSocket as AsyncSocket
 from .engine import ClientEngine
-from .events import BlockingEvents
 from .loop import LoopLease
+from .manager_api import ManagerApi
 from .socket import ClientSocket
 from .work import Work
 
@@ -19,7 +19,7 @@ _faces: WeakValueDictionary[int, Manager] = WeakValueDictionary()
 """By the ``id`` of an async manager, which its face keeps alive."""
 
 
-class Manager(BlockingEvents):
+class Manager(ManagerApi[ClientSocket]):
     """The connection to one server, for programs that block (see ``telex.Manager``)."""
 
     def __init__(self, url: str, **options: Unpack[ClientKeywords]) -> None:
@@ -120,17 +120,7 @@ class Manager(BlockingEvents):
     def __repr__(self) -> str:
         return f"<telex.sync.Manager {self._manager.target.authority} {self.ready_state}>"
 
-    # -- what it is -----------------------------------------------------------------------
-
-    @property
-    def ready_state(self) -> str:
-        """``opening``, ``open`` or ``closed``."""
-        return self._manager.ready_state if self._home.is_here else "closed"
-
-    @property
-    def reconnecting(self) -> bool:
-        """Whether the connection was lost and is being made again."""
-        return self._manager.reconnecting
+    # -- what it is -------------------------------------------------------------------------
 
     @property
     def engine(self) -> ClientEngine | None:
@@ -142,67 +132,6 @@ class Manager(BlockingEvents):
             self._engine = ClientEngine(self._home, engine)
         return self._engine
 
-    @property
-    def sockets(self) -> dict[str, ClientSocket]:
-        """The sockets by the names of their namespaces."""
-        return dict(self._sockets)
-
-    # -- options that may change ------------------------------------------------------------
-
-    @property
-    def reconnection(self) -> bool:
-        """Whether a connection that is lost is made again."""
-        return self._manager.reconnection
-
-    @reconnection.setter
-    def reconnection(self, reconnection: bool) -> None:
-        self._manager.reconnection = reconnection
-
-    @property
-    def reconnection_attempts(self) -> float:
-        """How often it is tried to reconnect before giving up."""
-        return self._manager.reconnection_attempts
-
-    @reconnection_attempts.setter
-    def reconnection_attempts(self, attempts: float) -> None:
-        self._manager.reconnection_attempts = attempts
-
-    @property
-    def reconnection_delay(self) -> float:
-        """The first delay before reconnecting, in seconds."""
-        return self._manager.reconnection_delay
-
-    @reconnection_delay.setter
-    def reconnection_delay(self, seconds: float) -> None:
-        self._manager.reconnection_delay = seconds
-
-    @property
-    def reconnection_delay_max(self) -> float:
-        """The longest delay before reconnecting, in seconds."""
-        return self._manager.reconnection_delay_max
-
-    @reconnection_delay_max.setter
-    def reconnection_delay_max(self, seconds: float) -> None:
-        self._manager.reconnection_delay_max = seconds
-
-    @property
-    def randomization_factor(self) -> float:
-        """How much the delays vary, from 0 to 1."""
-        return self._manager.randomization_factor
-
-    @randomization_factor.setter
-    def randomization_factor(self, factor: float) -> None:
-        self._manager.randomization_factor = factor
-
-    @property
-    def timeout(self) -> float | None:
-        """How long an attempt to connect may take, in seconds."""
-        return self._manager.timeout
-
-    @timeout.setter
-    def timeout(self, seconds: float | None) -> None:
-        self._manager.timeout = seconds
-
     # -- namespaces -------------------------------------------------------------------------
 
     def socket(
@@ -213,11 +142,6 @@ class Manager(BlockingEvents):
         ack_timeout: float | None = None,
         retries: int | None = None,
     ) -> ClientSocket:
-        """The socket of a namespace.
-
-        It begins to connect, unless ``auto_connect`` is off; its ``connect()``, or ``with``,
-        waits for that.
-        """
         given = self._work.auth(auth)
 
         def make() -> ClientSocket:
@@ -239,10 +163,6 @@ class Manager(BlockingEvents):
     # -- the connection ---------------------------------------------------------------------
 
     def open(self) -> Self:
-        """Connect, unless that has been done, and wait for it; raises ``ConnectError``.
-
-        In an async handler it only begins.
-        """
         self._home.enter()
 
         def begin() -> Any:
@@ -253,19 +173,12 @@ class Manager(BlockingEvents):
         self._home.hand_over(begin)
         return self
 
-    def connect(self) -> Self:
-        """Connect: an alias of ``open``."""
-        return self.open()
-
     def close(self) -> Self:
-        """Disconnect all sockets, close the connection, and wait until it has gone."""
         if self._home.on_loop:
             self._manager.close()
         elif self._home.is_entered:
             self._home.call(self._leave)
         return self
-
-    disconnect = close
 
     async def _leave(self) -> None:
         await self._manager.close()
@@ -284,12 +197,10 @@ class Manager(BlockingEvents):
         return self._manager.in_use or self._manager.will_retry
 
     def settle(self) -> None:
-        """On the loop: leave it, if nothing is in use any more and no handler runs."""
         if not self._in_use() and not self._manager.runtime.tasks:
             self._home.leave()
 
     def stay(self) -> None:
-        """On the loop: stay until nothing is in use any more."""
         self._home.enter()
         loop = asyncio.get_running_loop()
         staying = self._staying

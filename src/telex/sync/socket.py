@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 from collections import deque
 from collections.abc import Coroutine, Iterator
-from typing import Any, Never, Protocol, Self, TypeVar
+from typing import Any, Never, Self, TypeVar
 
 from ..client.inbox import ReceivedEvent
 from ..client.socket import ClientSocket as AsyncSocket
@@ -15,21 +15,10 @@ from ..errors import Disconnected
 from .emitter import BlockingEmitter
 from .listening import BlockingListening
 from .loop import LoopLease
+from .manager_api import ManagerApi
 from .work import Function, Work, original
 
 T = TypeVar("T")
-
-
-class Owner(Protocol):
-    """The manager, as its sockets see it."""
-
-    def stay(self) -> None:
-        """On the loop: a socket is in use."""
-        ...
-
-    def settle(self) -> None:
-        """On the loop: a socket may be in use no more."""
-        ...
 
 
 class ClientSocket(BlockingListening):
@@ -40,8 +29,8 @@ class ClientSocket(BlockingListening):
     and must not wait for this socket.
     """
 
-    def __init__(self, io: Owner, home: LoopLease, socket: AsyncSocket) -> None:
-        self.io: Any = io
+    def __init__(self, io: ManagerApi[ClientSocket], home: LoopLease, socket: AsyncSocket) -> None:
+        self.io = io
         self._home = home
         self._socket = socket
         self._work = Work(home)

@@ -149,7 +149,7 @@ class Listening:
         # Sockets hear of it, too, after all that has come before.
         socket.on("reconnect_failed", lambda: setattr(self, "gave_up", True))
         socket.on_any(self._any)
-        manager: telex.Manager = socket.io
+        manager = socket.io
         manager.on("open", self._open)
         manager.on("close", self._close)
         manager.on("error", self._error)
@@ -179,6 +179,7 @@ class Listening:
     def _open(self) -> None:
         self.manage("open")
         engine = self.socket.io.engine
+        assert engine is not None
         engine.on("upgrading", partial(self._upgrade, "upgrading"))
         engine.on("upgrade", partial(self._upgrade, "upgrade"))
         engine.on("upgrade_error", self._upgrade_error)

@@ -52,7 +52,9 @@ async def _fired(socket: telex.ClientSocket, there: Elsewhere) -> None:
 async def _pausing(socket: telex.ClientSocket, there: Elsewhere) -> None:
     """The probe has been answered, and the poll that is to end does not."""
     await _fired(socket, there)
-    await until(lambda: socket.io.engine.session.upgrading)
+    engine = socket.io.engine
+    assert engine is not None
+    await until(lambda: engine.session.upgrading)
 
 
 async def _nearly(socket: telex.ClientSocket, there: Elsewhere) -> None:

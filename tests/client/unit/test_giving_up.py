@@ -11,6 +11,7 @@ import pytest
 
 import telex
 from telex import ConnectError, EncodeError
+from telex.server_url import parse
 from tests.client.ports import refusing_port, silent_port
 from tests.client.unit.scripted import BRISK, Scripted, Talk, let_in
 from tests.features.scripts import Calls, until
@@ -57,7 +58,8 @@ async def test_an_error_of_old_does_not_come_back() -> None:
             errors = Calls()
             socket.on("connect_error", errors)
             await errors.next()
-            socket.io._network.target = telex.connect(server.url, auto_connect=False).io.target
+            manager: Any = socket.io
+            manager._network.target = parse(server.url)
         await until(lambda: socket.connected)
         await socket.disconnect()
         async with socket:
@@ -110,7 +112,7 @@ async def test_opening_again_in_a_handler_of_the_manager(moment: str) -> None:
             manager.on("reconnect_attempt", attempts)
 
             def again() -> None:
-                manager._network.target = telex.connect(server.url, auto_connect=False).io.target
+                manager._network.target = parse(server.url)
                 manager.open()
 
             manager.once(moment, again)

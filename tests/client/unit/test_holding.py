@@ -45,7 +45,8 @@ def _answering(answer: int) -> Callable[[telex.Socket], None]:
 
 
 def held(socket: telex.ClientSocket) -> bool:
-    return bool(socket.io._held)
+    manager: Any = socket.io
+    return bool(manager._held)
 
 
 @TRANSPORTS
@@ -114,7 +115,9 @@ async def test_a_connection_that_ends_while_it_is_held() -> None:
     first = socket.id
     socket.emit("flood")
     await until(lambda: held(socket))
-    socket.io.engine.session.end("transport close")
+    engine = socket.io.engine
+    assert engine is not None
+    engine.session.end("transport close")
     await until(lambda: socket.connected and socket.id != first)
     assert not held(socket)
     socket.emit("flood")

@@ -14,7 +14,9 @@ from telex.sync import ClientSocket
 def child(inherited: ClientSocket, url: str) -> None:
     """What happens in a child process."""
     assert (inherited.connected, inherited.active, inherited.id) == (False, False, None)
-    assert inherited.io.ready_state == inherited.io.engine.ready_state == "closed"
+    engine = inherited.io.engine
+    assert engine is not None
+    assert inherited.io.ready_state == engine.ready_state == "closed"
     for call in (inherited.connect, inherited.disconnect, lambda: inherited.emit("echo")):
         try:
             call()

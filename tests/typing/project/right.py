@@ -81,7 +81,8 @@ async def client(options: ClientKeywords, wrap: Callable[[], Awaitable[None]]) -
         retries=2,
         timeout=None,
     )
-    manager: Manager = socket.io
+    manager = socket.io
+    manager.socket("/admin").emit("hi")
     connected = await telex.connect_engine("http://localhost:3000", protocol=3)
     name: str | None = None if connected.transport is None else connected.transport.name
     print(name, Manager("http://localhost:3000", **options).options.retries)
@@ -93,6 +94,6 @@ def blocking() -> telex.sync.ClientSocket:
     manager.socket("/admin")
     telex.sync.connect_engine("http://localhost:3000", proxy="http://localhost:8080").close()
     socket = telex.sync.connect("http://localhost:3000", reconnection_delay=0.5)
-    again: telex.sync.Manager = socket.io
-    again.close()
+    socket.io.socket("/admin").emit("hi")
+    socket.io.close()
     return socket

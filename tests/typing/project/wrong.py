@@ -46,3 +46,5 @@ async def served(io: Server, engine: EngineServer, socket: Socket) -> None:
     io.engine.use(CORSMiddleware, allow_origin="*")  # error
     socket.server.emits("news")  # error
     print(socket.conn.transport.nam)  # error
+    connect("http://localhost:3000").io.reconnexion = False  # error
+    telex.sync.connect("http://localhost:3000").io.opn()  # error
