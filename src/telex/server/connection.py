@@ -56,6 +56,9 @@ class Connection:
     1970.
     """
 
+    revision = 5
+    """The revision of the Socket.IO protocol."""
+
     __slots__ = (
         "_pending_joins",
         "_conn",
@@ -114,11 +117,6 @@ class Connection:
     def sockets(self) -> list[Socket]:
         """The client's sockets, one for each namespace it has joined."""
         return list(self._sockets.values())
-
-    @property
-    def revision(self) -> int:
-        """The revision of the Socket.IO protocol."""
-        return 5
 
     # -- from the client --------------------------------------------------------------------
 

@@ -22,12 +22,9 @@ class LegacyConnection(Connection):
 
     __slots__ = ("_waiting",)
 
-    _waiting: list[tuple[str, dict[str, Any]]] | None
+    revision = 4
 
-    @property
-    def revision(self) -> int:
-        """The revision of the Socket.IO protocol."""
-        return 4
+    _waiting: list[tuple[str, dict[str, Any]]] | None
 
     def join_root(self) -> None:
         """Join ``/``, for which such clients do not ask."""
