@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Plain `assert` in the helpers explains itself as it does in the tests.
 pytest.register_assert_rewrite("tests.support")
@@ -22,7 +22,12 @@ def _load_profile() -> None:
     from tests.support.examples import EXAMPLES, THOROUGH
 
     settings.register_profile(
-        "ci", deadline=None, derandomize=True, print_blob=True, max_examples=EXAMPLES
+        "ci",
+        deadline=None,
+        derandomize=True,
+        print_blob=True,
+        max_examples=EXAMPLES,
+        suppress_health_check=[HealthCheck.too_slow],
     )
     settings.register_profile(
         "thorough",

@@ -143,22 +143,22 @@ class Server(ServerApi, Hosted):
     @property
     def path(self) -> str:
         """The path that the engine answers at; may be set before the first connection."""
-        return self._front.path
+        return self.front.path
 
     @path.setter
     def path(self, path: str) -> None:
         self._before_the_first_connection("path")
-        self._front.path = read(ServerOptions, {"path": path}).path
+        self.front.path = read(ServerOptions, {"path": path}).path
 
     @property
     def serve_client(self) -> bool:
         """Whether the JavaScript client is served; may be set before the first connection."""
-        return self._front.serve_client
+        return self.front.serve_client
 
     @serve_client.setter
     def serve_client(self, serve_client: bool) -> None:
         self._before_the_first_connection("serve_client")
-        self._front.serve_client = bool(serve_client)
+        self.front.serve_client = bool(serve_client)
 
     def _before_the_first_connection(self, what: str) -> None:
         if self.engine.clients_count:
@@ -190,11 +190,11 @@ class Server(ServerApi, Hosted):
     @property
     def origins(self) -> Origins:
         """Which origins may connect; may be set before the first connection."""
-        return self._front.engine.origins
+        return self.front.engine.origins
 
     @origins.setter
     def origins(self, origins: Origins) -> None:
-        self._front.engine.allow_origins(origins)
+        self.front.engine.allow_origins(origins)
 
     @property
     def sockets(self) -> Namespace:
@@ -240,7 +240,7 @@ class Server(ServerApi, Hosted):
 
     def on_connection(self, conn: EngineSocket) -> Server:
         """Speak Socket.IO on one connection of another engine (Node: ``onconnection``)."""
-        self._front.bind()
+        self.front.bind()
         self._core.adopt(conn)
         return self
 
@@ -249,7 +249,7 @@ class Server(ServerApi, Hosted):
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[Mapping[str, object]]:
         """For ``FastAPI(lifespan=io.lifespan)``: closes the server with the application."""
-        self._front.reopen()
+        self.front.reopen()
         try:
             yield {}
         finally:
@@ -258,7 +258,7 @@ class Server(ServerApi, Hosted):
     async def _close_connections(self, drain: float) -> None:
         """End all connections, and let handlers and adapters finish."""
         await self._core.close(drain)
-        await self._front.hang_up()
+        await self.front.hang_up()
 
     async def close(self, drain: float = 0.0) -> None:
         """End all connections, let handlers finish, and stop listening.

@@ -47,7 +47,7 @@ class Hosted(TelexServer[AsgiFront]):
 
     def attach(self, app: App) -> Self:
         """Let another ASGI application have everything outside the path."""
-        self._front.other = asgi_application(app)
+        self.front.other = asgi_application(app)
         return self
 
     async def listen(
@@ -102,7 +102,7 @@ class Hosted(TelexServer[AsgiFront]):
             raise ConfigurationError(f"the server is listening already, on port {self.port}")
         from .fronts.uvicorn import serve  # other hosts need no uvicorn
 
-        self._front.reopen()
+        self.front.reopen()
         self._listening = await serve.listen(
             self, host=host, port=self._port if port is None else port, **self._hosting(options)
         )
@@ -173,13 +173,13 @@ class Hosted(TelexServer[AsgiFront]):
 
     def _hosting(self, options: Mapping[str, object]) -> dict[str, Any]:
         """The options of the host; its own WebSockets, where they are used, know our limit."""
-        return {"ws_max_size": self._front.engine.options.max_http_buffer_size, **options}
+        return {"ws_max_size": self.front.engine.options.max_http_buffer_size, **options}
 
     async def _stop_listening(self) -> None:
         listening, self._listening = self._listening, None
         if listening is not None:
             await listening.stop()
-        self._front.driver.stop()
+        self.front.driver.stop()
 
 
 class EngineServer(Hosted):
@@ -299,8 +299,8 @@ class EngineServer(Hosted):
         """End all connections, spread over ``drain`` seconds."""
         self._runtime.here("close", "use engine.threadsafe.call(engine.close), as of io.threadsafe")
         await end_all(self._engine, "forced close", drain)
-        self._front.close_at_once()
-        await self._front.hang_up()
+        self.front.close_at_once()
+        await self.front.hang_up()
 
     async def close(self, drain: float = 0.0) -> None:
         """End all connections, spread over ``drain`` seconds, and stop listening."""

@@ -162,7 +162,7 @@ class Host:
             for connection in list(self.state.connections):
                 if getattr(connection, "close_timer", None) is not None:  # the host's own
                     self.do(connection.transport.close)
-            self.do(self.io._front.driver.leaving.tick, FOREVER)
+            self.do(self.io.front.driver.leaving.tick, FOREVER)
             self.do(shared.leaving.tick, FOREVER)
 
     def close(self) -> None:
@@ -295,7 +295,7 @@ class Machine(RuleBasedStateMachine):
         assert self.session.state == "closed"
         self.client.close()
         host.settle()
-        assert not host.io._front.driver.leaving.deadlines
+        assert not host.io.front.driver.leaving.deadlines
 
     def gone(self) -> bool:
         """Whether the connection has ended, once its deadlines have passed."""

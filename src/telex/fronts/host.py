@@ -70,13 +70,11 @@ F = TypeVar("F", bound=Front)
 class TelexServer(Generic[F]):
     """A telex server, as the HTTP server in front of it knows it."""
 
+    front: F
+    """All that the HTTP server in front may ask and tell."""
+
     def __init__(self, front: F) -> None:
-        self._front = front
+        self.front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._front(scope, receive, send)
-
-    @property
-    def front(self) -> F:
-        """All that the HTTP server in front may ask and tell."""
-        return self._front
+        await self.front(scope, receive, send)
