@@ -20,7 +20,7 @@ import uvloop
 from telex import Server, Socket, native
 from telex.fronts.asgi import websocket
 from telex.fronts.uvicorn import pacing, serve
-from telex.fronts.websocket import picows
+from telex.fronts.websocket import pacing as websocket_pacing
 from tests.support.raw import (
     BINARY,
     CLOSE,
@@ -35,7 +35,7 @@ COMPRESSED = 4
 """The reserved bit of a compressed message."""
 
 SMALLEST = len(frame(TEXT, '42["noise",0]'))
-PICOWS = picows.FRAMES + picows.LARGEST_PORTION // SMALLEST
+PICOWS = websocket_pacing.FRAMES + websocket_pacing.LARGEST_PORTION // SMALLEST
 COMPILED = 256  # FRAMES in reactor.c
 MOST = {
     "fast": PICOWS if native.core is None else COMPILED,

@@ -1,9 +1,4 @@
-"""WebSocket, the client's end, on picows.
-
-``picows.picows.WSProtocol`` is not public API of picows: its public ``ws_connect`` leaves
-a connection behind when it is cancelled, and does not tell how a connection was lost.
-What picows leaves to its user is done here: reassembly of fragments, UTF-8, size.
-"""
+"""WebSocket, the client's end, on picows."""
 
 from __future__ import annotations
 
@@ -13,20 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
-from picows import picows as _picows
 
 from .._log import logger, shown
 from ..engine.client_host import Details
 from ..engine.client_session import ClientSession
 from ..errors import TransportError
-from ..websocket.picows import SILENCE
+from ..websocket import close, picows
+from ..websocket.messages import MessageAssembler, Violation
 from ..wire import EncodedPacket
 from .network import MAX_MESSAGE, MAX_REDIRECTS, Answer, Network
 
-READ_BUFFER = 2048
-"""First size of a connection's read buffer; it grows with the messages that come."""
-
-_QUIET = (WSCloseCode.OK.value, WSCloseCode.NO_INFO.value, 1005)
+_QUIET = (close.OK, WSCloseCode.NO_INFO.value, 1005)
 """Close codes that say nothing."""
 
 GOODBYE_TIMEOUT = 2.0
@@ -34,23 +26,17 @@ GOODBYE_TIMEOUT = 2.0
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
-_ERRORS = (
-    WSCloseCode.PROTOCOL_ERROR,
-    WSCloseCode.INVALID_TEXT,
-    WSCloseCode.POLICY_VIOLATION,
-    WSCloseCode.MESSAGE_TOO_BIG,
-)
-_Base: Any = vars(_picows)["WSProtocol"]
+_DATA = frozenset((_TEXT, _BINARY, _CONTINUATION))
 
 
-class _Protocol(_Base):  # type: ignore[misc]
+class _Protocol(picows.PicowsProtocol):  # type: ignore[misc]  # picows has no types for it
     """picows' protocol, which also tells why a connection was lost."""
 
     lost: BaseException | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.lost = exc
-        _Base.connection_lost(self, exc)
+        picows.PicowsProtocol.connection_lost(self, exc)
 
 
 class WebSocketTransport(WSListener):
@@ -70,8 +56,7 @@ class WebSocketTransport(WSListener):
         self._url = ""
         self._ended = False
         self._corking = False
-        self._kind: WSMsgType | None = None
-        self._fragments: bytearray | None = None
+        self._messages = MessageAssembler(MAX_MESSAGE)
         self._life = asyncio.get_running_loop().create_task(self._run())
         self._close_timer: asyncio.TimerHandle | None = None
         keep(self._life)
@@ -113,6 +98,9 @@ class WebSocketTransport(WSListener):
         return await self._open(url)
 
     async def _open(self, url: str) -> Any:
+        problem = picows.problem()
+        if problem is not None:
+            raise RuntimeError(problem)
         network = self._network
         target = network.place
         headers = network.headers(self.name)
@@ -124,24 +112,17 @@ class WebSocketTransport(WSListener):
         resource = "/" + url.split("://", 1)[1].partition("/")[2]
 
         def create() -> Any:
-            self._protocol = _Protocol(
+            protocol = self._protocol = _Protocol.__new__(_Protocol)
+            picows.init_client(
+                protocol,
                 target.authority,
                 resource,
-                True,  # the client's side
                 lambda: self,
-                SILENCE,
-                False,  # an exception of ours ends nothing behind our back
                 network.options.request_timeout,
-                False,  # no pings: Engine.IO has its own
-                0,
-                0,
-                0,
-                True,  # pongs
                 MAX_MESSAGE,
                 headers,
-                READ_BUFFER,
             )
-            return self._protocol
+            return protocol
 
         loop = asyncio.get_running_loop()
         context = network.ssl()
@@ -188,8 +169,8 @@ class WebSocketTransport(WSListener):
             return
         handshake: Any = transport.close_handshake  # None if the connection was cut
         ours = handshake and handshake.sent and not handshake.recv_then_sent
-        if ours and handshake.sent.code in _ERRORS:
-            what = f"the server broke the rules of WebSockets (code {handshake.sent.code.value})"
+        if ours and handshake.sent.code in close.VIOLATIONS:
+            what = f"the server broke the WebSocket protocol (code {int(handshake.sent.code)})"
             self._session.failed(self, TransportError("websocket error", what))
         else:
             self._session.closed(self, Details(_told(handshake), self._protocol.lost))
@@ -278,13 +259,11 @@ class WebSocketTransport(WSListener):
             data = self._message(kind, frame)
             if data is not None:
                 session.receive(self, data)
-        except _Broken as error:
-            self._refuse(error)
-        except UnicodeDecodeError:
-            self._refuse(_Broken(WSCloseCode.INVALID_TEXT, "a text that is not UTF-8"))
+        except Violation as violation:
+            self._refuse(violation)
         except Exception:
             logger.exception("a message could not be handled; its connection is closed")
-            self._refuse(_Broken(WSCloseCode.INTERNAL_ERROR, "what could not be handled"))
+            self._refuse(Violation(close.INTERNAL_ERROR, "what could not be handled"))
         if self._corking and frame.last_in_buffer:
             self._corking = False
             session.flush()
@@ -292,33 +271,22 @@ class WebSocketTransport(WSListener):
     def _message(self, kind: WSMsgType, frame: WSFrame) -> str | bytes | None:
         """The message that a frame completes, if it completes one."""
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            raise _Broken(WSCloseCode.PROTOCOL_ERROR, "reserved bits, without an extension")
-        if kind in (_TEXT, _BINARY):
-            if self._fragments is not None:
-                raise _Broken(WSCloseCode.PROTOCOL_ERROR, "a message inside another one")
-            if frame.fin:
-                if kind == _TEXT:
-                    return frame.get_payload_as_utf8_text()
-                return frame.get_payload_as_bytes()
-            self._kind = kind
-            self._fragments = bytearray(frame.get_payload_as_bytes())
-        elif kind == _CONTINUATION:
-            fragments = self._fragments
-            if fragments is None:
-                raise _Broken(WSCloseCode.PROTOCOL_ERROR, "a fragment of nothing")
-            if len(fragments) + frame.payload_size > MAX_MESSAGE:
-                raise _Broken(WSCloseCode.MESSAGE_TOO_BIG, "a message that is too big")
-            fragments += frame.get_payload_as_memoryview()
-            if frame.fin:
-                self._fragments = None
-                return fragments.decode() if self._kind == _TEXT else bytes(fragments)
-        return None
+            raise Violation(close.PROTOCOL_ERROR, "reserved bits, without an extension")
+        if kind == _TEXT and frame.fin and self._messages.fragments is None:
+            try:
+                return frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                raise Violation(close.INVALID_TEXT, "a text that is not UTF-8") from None
+        if kind not in _DATA:
+            return None
+        return self._messages.take(kind.value, frame.fin, frame.get_payload_as_memoryview())
 
-    def _refuse(self, error: _Broken) -> None:
-        """The server breaks the rules of WebSockets: it is told, and left."""
+    def _refuse(self, violation: Violation) -> None:
+        """The server breaks the protocol of WebSockets: it is told, and left."""
         if self._socket is not None:
-            self._socket.send_close(error.code)
-        self._session.failed(self, TransportError("websocket error", str(error)))
+            self._socket.send_close(WSCloseCode(violation.code))
+        error = TransportError("websocket error", f"the server sent {violation}")
+        self._session.failed(self, error)
 
 
 def _told(handshake: Any) -> str:
@@ -329,14 +297,6 @@ def _told(handshake: Any) -> str:
     if not said or code in _QUIET:
         return told
     return shown(f"{told}: code {code}" + (f", {said.reason}" if said.reason else ""))
-
-
-class _Broken(Exception):
-    """The server has sent what it must not."""
-
-    def __init__(self, code: WSCloseCode, what: str) -> None:
-        super().__init__(f"the server sent {what}")
-        self.code = code
 
 
 def _answer(error: Exception) -> Answer | None:

@@ -221,7 +221,7 @@ def take_handshake(connection: HandshakeConnection, shared: Shared, data: bytes)
     """
     way = shared.way
     server = way.server
-    if server is None or not way.handshakes:
+    if server is None or not (way.handshakes and shared.takes_websockets):
         return False
     head = scan(data)
     if head is None or head.method != b"GET" or ENGINE_QUERY.search(head.query) is None:

@@ -358,7 +358,8 @@ class FastHttpProtocol(HttpToolsProtocol):
             UvicornUpgrade(self, b"").refuse(refusal)
             return
         server = self._server
-        if ENGINE_QUERY.search(self.url) is None or (server and server.front.per_message_deflate):
+        deflates = server and server.front.per_message_deflate
+        if not self._shared.takes_websockets or deflates or ENGINE_QUERY.search(self.url) is None:
             self._leave_to_host()
             return
         upgrade = UvicornUpgrade(self, *judge(self.parser.get_method(), self.headers))

@@ -14,6 +14,7 @@ from ...engine.tally import Tally
 from ...loop.timer import LoopTimer
 from ...loop.turns import Admission
 from ...types import Scope
+from ...websocket import picows
 from ..driver import Driver, Leaving, leaving_lane
 from .polling_server import PollingServer
 from .roads import way_to
@@ -66,10 +67,16 @@ class Shared:
         "notes",
         "polling",
         "unread",
+        "takes_websockets",
         "way",
     )
 
     def __init__(self, app: Any, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        problem = picows.problem()
+        if problem is not None:
+            ERRORS.warning("%s; uvicorn serves WebSockets meanwhile", problem)
+        self.takes_websockets = problem is None
+        """Whether WebSockets are taken from uvicorn at all."""
         self.way = way_to(app, config)
         self.admission: Admission[HttpConnection] = Admission(loop, ACCEPTS_PER_TURN)
         self.drivers: set[Driver] = set()

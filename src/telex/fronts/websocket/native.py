@@ -20,20 +20,16 @@ from ...engine.session import TOO_BIG, Session
 from ...engine.upgrade import Probe
 from ...native._telex import Reactor, WebSocketConnection, configure
 from ...types import HeaderList
+from ...websocket import close
+from ...websocket.messages import MAX_FRAGMENTS
 from ...wire import EncodedPacket
 from ..driver import Driver
-from .picows import MAX_FRAGMENTS
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _HEAD = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
 )
-_OK, _PROTOCOL_ERROR, _INVALID_TEXT, _INTERNAL_ERROR = 1000, 1002, 1007, 1011
-_MESSAGE_TOO_BIG = 1009
-_ERRORS = frozenset((_PROTOCOL_ERROR, _INVALID_TEXT, 1008, _MESSAGE_TOO_BIG))
-_CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
-"""The codes below 3000 that may be sent."""
 
 
 class Watch:
@@ -109,7 +105,7 @@ class NativeWebSocket(WebSocketConnection):
 
     def close(self) -> None:
         """Send a close frame and wait for the client's."""
-        self._close(_OK)
+        self._close(close.OK)
 
     def _close(self, code: int, text: bytes = b"") -> None:
         if self._closed:
@@ -117,7 +113,7 @@ class NativeWebSocket(WebSocketConnection):
         self._closed = True
         self.writable = False
         self.discard_input = True
-        if code in _ERRORS:
+        if code in close.VIOLATIONS:
             self._reason = TRANSPORT_ERROR
         self.write(bytes((0x88, 2 + len(text))) + code.to_bytes(2, "big") + text)
         self.resume()  # to see the client's close frame
@@ -176,7 +172,7 @@ class NativeWebSocket(WebSocketConnection):
                 self.receiver.flush()
             self._closed = True
             self.writable = False
-            mistake = _close_mistake(payload)
+            mistake = close.mistake_in(payload)
             if mistake:
                 self._reason = TRANSPORT_ERROR
                 payload = mistake.to_bytes(2, "big")
@@ -188,15 +184,15 @@ class NativeWebSocket(WebSocketConnection):
         receiver = self.receiver
         if isinstance(receiver, Session) and self._rest is None:
             receiver.flush()  # what came before is answered
-        self._close(code, TOO_BIG.encode() if code == _MESSAGE_TOO_BIG else b"")
-        if isinstance(receiver, Session) and code == _MESSAGE_TOO_BIG:
+        self._close(code, TOO_BIG.encode() if code == close.MESSAGE_TOO_BIG else b"")
+        if isinstance(receiver, Session) and code == close.MESSAGE_TOO_BIG:
             self._reason = receiver.too_big(size, self._driver.max_size)
         self._tell()
 
     def on_error(self, error: Exception) -> None:
         """A message could not be handled."""
         logger.error("a message could not be handled; its connection is closed", exc_info=error)
-        self._close(_INTERNAL_ERROR)
+        self._close(close.INTERNAL_ERROR)
 
     def on_writable(self) -> None:
         """The client has read enough."""
@@ -227,20 +223,6 @@ class NativeWebSocket(WebSocketConnection):
 
 
 configure("websocket", WebSocket=NativeWebSocket, Packet=EncodedPacket, max_fragments=MAX_FRAGMENTS)
-
-
-def _close_mistake(payload: bytes) -> int:
-    """The close code that a close frame deserves, or 0."""
-    if not payload:
-        return 0
-    code = int.from_bytes(payload[:2], "big")
-    if len(payload) == 1 or not (3000 <= code <= 4999 or code in _CLOSE_CODES):
-        return _PROTOCOL_ERROR
-    try:
-        payload[2:].decode()
-    except UnicodeDecodeError:
-        return _INVALID_TEXT
-    return 0
 
 
 class _Nobody(asyncio.Protocol):

@@ -1,9 +1,9 @@
-"""The fast WebSocket: picows frames on a connection that an HTTP server hands over.
+"""WebSockets on picows, on connections that an HTTP server hands over.
 
-``picows.picows.WSProtocol`` is not public API of picows, so nothing outside this file
-touches picows. What picows leaves to its user is done here: reassembly of fragments,
-UTF-8, reserved bits, the size of messages, pongs to a client that does not read, and how
-much of one client is handled in a turn of the loop.
+picows takes frames apart. What it leaves to its user is done here: reserved bits, pongs to a
+client that does not read, answers to close frames, and how much of one client is handled in a
+turn of the loop. ``websocket/messages.py`` puts fragments together, and
+``websocket/picows.py`` knows how the protocol class of picows is made.
 """
 
 from __future__ import annotations
@@ -24,48 +24,26 @@ from picows import (
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
 )
-from picows import picows as _picows
 
 from ..._log import logger
 from ...engine.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from ...engine.session import TOO_BIG, Session
 from ...engine.upgrade import Probe
 from ...types import HeaderList
-from ...websocket.picows import SILENCE
+from ...websocket import close
+from ...websocket.messages import MAX_FRAGMENTS, MessageAssembler, Violation
+from ...websocket.picows import buffer_updated
 from ...wire import EncodedPacket
 from ..driver import Driver
-
-READ_BUFFER = 2048
-"""First size of a connection's read buffer; it grows with the messages that come."""
-
-FRAMES, BYTES = 64, 256 * 1024
-"""How much of one client is handled in a turn of the loop: whichever of both is reached first."""
-
-PORTION, LARGEST_PORTION = 1024, 8192
-"""Reads up to this size go straight to picows; of larger ones, so much at a time, and more, up to
-the other, within a large frame."""
+from .pacing import PacedProtocol
 
 PIECE = 64 * 1024
 """So many bytes are written at a time: what the transport cannot send of them is copied."""
 
-MAX_FRAGMENTS = 16384
-"""Into how many frames one message may be cut."""
-
-_WSProtocol: Any = vars(_picows)["WSProtocol"]
-"""The protocol class of picows; its type stubs leave it out."""
-
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _PING, _CLOSE = WSMsgType.PING, WSMsgType.CLOSE
+_DATA = frozenset((_TEXT, _BINARY, _CONTINUATION))
 _EMPTY_CLOSE = b"\x88\x00"
-_CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
-"""The codes below 3000 that may be sent."""
-
-_ERRORS = (
-    WSCloseCode.PROTOCOL_ERROR,
-    WSCloseCode.INVALID_TEXT,
-    WSCloseCode.POLICY_VIOLATION,
-    WSCloseCode.MESSAGE_TOO_BIG,
-)
 
 
 class PicowsWebSocket(WSListener):
@@ -78,10 +56,8 @@ class PicowsWebSocket(WSListener):
         "_closed",
         "_driver",
         "_early",
-        "_fragment_count",
-        "_fragments",
         "_frames",
-        "_kind",
+        "_messages",
         "_over_size",
         "_pong",
         "_socket",
@@ -109,15 +85,13 @@ class PicowsWebSocket(WSListener):
         self.max_frame_size = max_size
         self._closed = False
         self._early: list[str | bytes] | None = []
-        self._kind: WSMsgType | None = None
-        self._fragments: bytearray | None = None
-        self._fragment_count = 0
+        self._messages = MessageAssembler(max_size, MAX_FRAGMENTS)
         self._over_size: int | None = None  # picows does not tell it
         self._pong: bytes | None = None
         self._stuck = False  # the transport has enough to write
         self._unsent: deque[memoryview] = deque()
         self._when_written: Callable[[], None] | None = None
-        self.reader: _PacedProtocol | None = None
+        self.reader: PacedProtocol | None = None
         self.frames_taken = 0
         self.paused = False
 
@@ -160,7 +134,7 @@ class PicowsWebSocket(WSListener):
 
     def close(self) -> None:
         """Send a close frame and wait for the client's."""
-        self._close(WSCloseCode.OK)
+        self._close(close.OK)
 
     def pause(self) -> None:
         """Read no further until ``resume``."""
@@ -173,13 +147,13 @@ class PicowsWebSocket(WSListener):
         if not self._closed and self.reader is not None:
             self.reader.go_on_soon()
 
-    def _close(self, code: WSCloseCode, text: bytes | None = None) -> None:
+    def _close(self, code: int, text: bytes | None = None) -> None:
         if not self._closed:
             self._closed = True
             self.writable = False
             self._write(b"")  # picows writes past what waits for the first packets
             self._driver.leave(self)
-            self._behind_unsent(partial(self._socket.send_close, code, text))
+            self._behind_unsent(partial(self._socket.send_close, WSCloseCode(code), text))
             self.paused = False
             if self.reader is not None:
                 self.reader.go_on_soon()  # to see the client's close frame
@@ -225,21 +199,21 @@ class PicowsWebSocket(WSListener):
             self._receive(data)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """A frame has come. The usual one is a whole text message."""
+        """A frame has come; nearly always it is a whole text message."""
         self.frames_taken += 1
         if self._closed or transport.is_close_frame_sent:  # by us, or by picows
             if frame.msg_type == _CLOSE:
                 transport.disconnect()
             return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._close(WSCloseCode.PROTOCOL_ERROR)  # no extension has been agreed on
+            self._close(close.PROTOCOL_ERROR)  # no extension has been agreed on
             return
         kind = frame.msg_type
-        if kind == _TEXT and frame.fin and self._fragments is None:
+        if kind == _TEXT and frame.fin and self._messages.fragments is None:
             try:
                 data = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
-                self._close(WSCloseCode.INVALID_TEXT)
+                self._close(close.INVALID_TEXT)
                 return
             receiver = self.receiver
             if type(receiver) is Session:
@@ -248,7 +222,7 @@ class PicowsWebSocket(WSListener):
                     receiver.receive(data)
                 except Exception:
                     logger.exception("a message could not be handled; its connection is closed")
-                    self._close(WSCloseCode.INTERNAL_ERROR)
+                    self._close(close.INTERNAL_ERROR)
                 if frame.last_in_buffer:
                     receiver.flush()
             else:
@@ -273,16 +247,8 @@ class PicowsWebSocket(WSListener):
         elif kind == _CLOSE:
             self._read_ended()
             self._answer_close(transport, frame)
-        elif kind in (_TEXT, _BINARY) and self._fragments is not None:
-            self._close(WSCloseCode.PROTOCOL_ERROR)  # a message inside another one
-        elif kind == _BINARY and frame.fin:
-            self._receive(frame.get_payload_as_bytes())
-        elif kind in (_TEXT, _BINARY):
-            self._kind = kind
-            self._fragments = bytearray(frame.get_payload_as_bytes())
-            self._fragment_count = 1
-        elif kind == _CONTINUATION:
-            self._continue(frame)
+        elif kind in _DATA:
+            self._take(kind, frame)
         if frame.last_in_buffer:
             self._read_ended()
 
@@ -291,46 +257,33 @@ class PicowsWebSocket(WSListener):
         if isinstance(self.receiver, Session):
             self.receiver.flush()
 
-    def _continue(self, frame: WSFrame) -> None:
-        fragments = self._fragments
-        if fragments is None:
-            self._close(WSCloseCode.PROTOCOL_ERROR)  # nothing to continue
-            return
-        self._fragment_count += 1
-        if self._fragment_count > MAX_FRAGMENTS:
-            self._close(WSCloseCode.POLICY_VIOLATION)
-            return
-        if len(fragments) + frame.payload_size > self.max_frame_size:
-            self._over_size = len(fragments) + frame.payload_size
-            self._close(WSCloseCode.MESSAGE_TOO_BIG, TOO_BIG.encode())
-            return
-        fragments += frame.get_payload_as_memoryview()
-        if not frame.fin:
-            return
-        self._fragments = None
-        if self._kind == _BINARY:
-            self._receive(bytes(fragments))
-            return
+    def _take(self, kind: WSMsgType, frame: WSFrame) -> None:
+        """Take a data frame that is no whole text message."""
         try:
-            text = fragments.decode()
-        except UnicodeDecodeError:
-            self._close(WSCloseCode.INVALID_TEXT)
+            data = self._messages.take(kind.value, frame.fin, frame.get_payload_as_memoryview())
+        except Violation as violation:
+            self._over_size = violation.size
+            too_big = violation.code == close.MESSAGE_TOO_BIG
+            self._close(violation.code, TOO_BIG.encode() if too_big else None)
             return
-        self._receive(text)
+        if data is not None:
+            self._receive(data)
 
     def _answer_close(self, transport: WSTransport, frame: WSFrame) -> None:
         """Send the client's code back, if it may send it (RFC 6455, 7.4), and hang up."""
         self._closed = True
         self.writable = False
         self.leave()
-        code: Any = frame.get_close_code()  # any number, whatever its type says
-        if not frame.payload_size:
+        payload = frame.get_payload_as_bytes()
+        mistake = close.mistake_in(payload)
+        if not payload:
             # picows would send a code that stands for none.
             say: Callable[[], None] = partial(self._write, _EMPTY_CLOSE)
-        elif 3000 <= code <= 4999 or code in _CLOSE_CODES:
-            say = partial(transport.send_close, code, frame.get_close_message())
+        elif mistake:
+            say = partial(transport.send_close, WSCloseCode(mistake))
         else:
-            say = partial(transport.send_close, WSCloseCode.PROTOCOL_ERROR)
+            code: Any = frame.get_close_code()  # any number, whatever its type says
+            say = partial(transport.send_close, code, frame.get_close_message())
 
         def answer() -> None:
             say()
@@ -351,17 +304,17 @@ class PicowsWebSocket(WSListener):
         self._driver.gone(self)
         self._closed = True
         self.writable = False
-        self._fragments = None
+        self._messages.fragments = None
         self._unsent.clear()
         self._when_written = self.reader = None
         handshake: Any = transport.close_handshake  # None if the connection was cut
         asked = handshake and handshake.recv_then_sent
-        failed = handshake and handshake.sent and handshake.sent.code in _ERRORS
+        failed = handshake and handshake.sent and handshake.sent.code in close.VIOLATIONS
         if asked and failed:  # unless the client has called it an error itself
             failed = handshake.recv.code != handshake.sent.code
         receiver, self.receiver, self.upgrades = self.receiver, None, None
         reason = TRANSPORT_ERROR if failed else TRANSPORT_CLOSE
-        if failed and handshake.sent.code == WSCloseCode.MESSAGE_TOO_BIG:
+        if failed and handshake.sent.code == close.MESSAGE_TOO_BIG:
             reason = TOO_BIG
             if isinstance(receiver, Session):
                 receiver.too_big(self._over_size, self.max_frame_size)
@@ -431,81 +384,6 @@ class HandshakeBuffer:
         return getattr(self._transport, name)
 
 
-# What a portion needs, without a look-up for each.
-_get_buffer: Callable[[Any, int], memoryview] = _WSProtocol.get_buffer
-_buffer_updated: Callable[[Any, int], None] = _WSProtocol.buffer_updated
-
-
-class _PacedProtocol(_WSProtocol):  # type: ignore[misc]  # picows has no types for it
-    """picows' protocol, which gets no more of what has come than a turn of the loop may bring.
-
-    A client that has sent more is not read until everything has been handled.
-    """
-
-    __slots__ = ("_going_on", "_held", "_listener", "_loop", "_wire")
-
-    def __init__(self, listener: PicowsWebSocket, transport: asyncio.Transport, *args: Any) -> None:
-        _WSProtocol.__init__(self, *args)
-        self._listener = listener
-        self._wire = transport
-        self._loop = asyncio.get_running_loop()
-        self._held = bytearray()
-        self._going_on = False
-        listener.reader = self
-
-    def buffer_updated(self, size: int) -> None:
-        """So many bytes have been read into the buffer."""
-        if size <= PORTION and not self._held:
-            _buffer_updated(self, size)
-        else:
-            self.hold(_get_buffer(self, -1)[:size])
-
-    def eof_received(self) -> bool:
-        """The client sends no more: what it does not read soon is dropped."""
-        self._listener.leave()
-        return False
-
-    def hold(self, data: bytes | memoryview) -> None:
-        """Bytes have come that may be too many for this turn."""
-        self._held += data
-        if not self._going_on:
-            self._go_on()
-
-    def go_on_soon(self) -> None:
-        """The client is read again in the next turn, after what it has sent already."""
-        if not self._going_on:
-            self._going_on = True
-            self._loop.call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        self._going_on = False
-        listener, held = self._listener, self._held
-        if not held:
-            if not (listener.paused or self._wire.is_closing()):
-                self._wire.resume_reading()
-            return
-        last = listener.frames_taken + FRAMES
-        done, most, portion = 0, min(len(held), BYTES), PORTION
-        while done < most and listener.frames_taken < last and not listener.paused:
-            taken = listener.frames_taken
-            buffer = _get_buffer(self, -1)
-            size = min(len(buffer), portion, most - done)
-            buffer[:size] = held[done : done + size]
-            done += size
-            _buffer_updated(self, size)
-            portion = PORTION if listener.frames_taken > taken else LARGEST_PORTION
-        del held[:done]
-        if not self._wire.is_closing():  # uvloop would read again in this turn
-            self._wire.pause_reading()
-        if not listener.paused:
-            self.go_on_soon()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """What has not been handled is lost with the connection."""
-        self._held = bytearray()
-        _WSProtocol.connection_lost(self, exc)
-
-
 def accept(
     transport: asyncio.Transport,
     key: str,
@@ -524,25 +402,7 @@ def accept(
         response = WSUpgradeResponse.create_101_response(headers)
         return WSUpgradeResponseWithListener(response, listener)
 
-    protocol = _PacedProtocol(
-        listener,
-        transport,
-        None,  # host and port: client side only
-        None,
-        False,  # the server's side
-        create,
-        SILENCE,
-        False,  # an exception of ours ends nothing behind our back
-        None,
-        False,  # no pings: Engine.IO has its own
-        0,
-        0,
-        0,
-        False,  # no automatic pongs, see _answer_ping
-        listener.max_frame_size,
-        None,
-        READ_BUFFER,
-    )
+    protocol = PacedProtocol(listener, transport, create)
     request = (
         "GET / HTTP/1.1\r\nHost: _\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
@@ -550,7 +410,7 @@ def accept(
     protocol.connection_made(HandshakeBuffer(transport, listener))
     transport.set_protocol(protocol)
     protocol.get_buffer(-1)[: len(request)] = request
-    _buffer_updated(protocol, len(request))
+    buffer_updated(protocol, len(request))
     if rest:
         listener.answer_handshake()  # picows may refuse the rest, past what waits
         protocol.hold(rest)
