@@ -142,10 +142,7 @@ class TextDecoder:
 class TextParser:
     """The default parser (Node: ``socket.io-parser``)."""
 
-    def decoder(self, *, max_attachments: int, max_bytes: int) -> TextDecoder:
-        """A decoder for a new connection."""
-        return TextDecoder(max_attachments, max_bytes)
-
+    decoder = TextDecoder
     loads = staticmethod(json.loads)
 
     def encode(

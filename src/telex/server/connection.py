@@ -146,7 +146,7 @@ class Connection:
     def _choose_dispatch(self) -> None:
         """Tell the session which dispatches take events in C: none, while attachments are due."""
         session, sockets = self.session, self._sockets
-        if self._decoder.waiting_for is not None:
+        if not sockets or self._decoder.waiting_for is not None:
             session.fast_dispatch = session.fast_dispatches = None
             return
         parser = self._runtime.parser
@@ -357,7 +357,8 @@ class Connection:
             self.session.close(reason)
 
     def _session_closed(self, session: Session, reason: str) -> None:
-        self._decoder.drop()
+        if self._decoder.waiting_for is not None:
+            self._decoder.drop()
         self._close_sockets(reason)
         if self._conn is not None:
             self._conn.closed(session, reason)
