@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 EAGER = sys.version_info >= (3, 12)
 """Whether coroutines begin at once; on Python 3.11 they begin in the loop's next turn."""
 
+STARTER = "loop/tasks.py"
+"""The module that begins tasks for all others: the cause of a task is who asks it."""
+
 PACKAGE = str(Path(telex.__file__).parent)
 
 
@@ -42,10 +45,10 @@ class Calls:
         if code.co_filename.startswith(PACKAGE):
             file = code.co_filename.removeprefix(PACKAGE + "/")
             self.names.append(f"{file}:{code.co_qualname}")
-            if (file, code.co_name) == ("_aio.py", "start"):
+            if (file, code.co_name) == (STARTER, "start"):
                 self.tasks.append(self._cause(frame))  # an eager one does not pass create_task
         elif code.co_name == "create_task" and "asyncio" in code.co_filename:
-            if frame.f_back is not None and frame.f_back.f_code.co_filename.endswith("/_aio.py"):
+            if frame.f_back is not None and frame.f_back.f_code.co_filename.endswith(STARTER):
                 return  # counted above
             cause = self._cause(frame)
             if cause:
@@ -55,7 +58,7 @@ class Calls:
         """The function of ours that has led here, if there is one."""
         while frame is not None:
             code = frame.f_code
-            if code.co_filename.startswith(PACKAGE) and not code.co_filename.endswith("_aio.py"):
+            if code.co_filename.startswith(PACKAGE) and not code.co_filename.endswith(STARTER):
                 return code.co_qualname
             frame = frame.f_back
         return ""

@@ -1,5 +1,5 @@
 /*
- * The acknowledgement of an event. Twins: `answer` in server/socket.py, and TextParser.encode in
+ * The acknowledgement of an event. Twins: `answer` in events/answering.py, and TextParser.encode in
  * parser/default.py.
  */
 #include "native.h"

@@ -1,6 +1,6 @@
 /*
- * An event's handler, found and called. Twin: events/dispatch.py (Dispatch.receive), and `fit` and
- * `decode` in events/handlers.py.
+ * An event's handler, found and called. Twins: Dispatch.receive in events/dispatch.py,
+ * call_handler in events/invoke.py, and `fit` and `decode` in events/handlers.py.
  *
  * The socket has no earlier event to finish, no middlewares and no listeners for all events, and
  * one handler takes the event and is called directly. Other events go to Dispatch.take.
