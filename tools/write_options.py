@@ -52,16 +52,17 @@ DOCSTRINGS = [
 OPENING = "Options, as keywords; durations are seconds, sizes bytes"
 """The line of a docstring after which everything is written by this script."""
 
-_ELSEWHERE = re.compile(r" (?:Node|JavaScript): (.+)\.$")
+_ELSEWHERE = re.compile(r" (Node|JavaScript): (.+)\.$")
 
 
 class Option(NamedTuple):
-    """An option: ``meaning`` is one line, ``node`` the name elsewhere (``"none"`` if new)."""
+    """An option: ``meaning`` is one line, ``node`` the name that ``side`` has for it."""
 
     name: str
     default: str | None
     meaning: str
     node: str | None
+    side: str | None
 
 
 def keywords() -> dict[str, list[Option]]:
@@ -86,7 +87,8 @@ def _options(node: ast.ClassDef) -> Iterator[Option]:
         line = " ".join(str(text.value.value).split())
         elsewhere = _ELSEWHERE.search(line)
         meaning = line[: elsewhere.start()] if elsewhere else line
-        option = Option(name.target.id, None, meaning, elsewhere[1] if elsewhere else None)
+        side, node_name = elsewhere.groups() if elsewhere else (None, None)
+        option = Option(name.target.id, None, meaning, node_name, side)
         yield _with_default(node.name, option)
 
 
@@ -109,7 +111,7 @@ def listing(options: list[Option], indent: str) -> str:
     lines = [f"{indent}{OPENING} (docs/options.md):", ""]
     for option in options:
         name = option.name if option.default is None else f"{option.name}={option.default}"
-        node = "" if option.node is None else f" Node: {option.node}."
+        node = "" if option.node is None else f" {option.side}: {option.node}."
         text = f"``{name}``: {option.meaning}{node}"
         lines += textwrap.wrap(
             text,

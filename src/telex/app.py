@@ -53,13 +53,13 @@ class Server(ServerApi, Hosted):
                 io.emit("chat", message)
 
         io.run(port=3000)
-
-    ``app`` is another ASGI application that gets everything outside the path, or a port
-    number for ``run`` and ``listen``.
     """
 
     def __init__(self, app: App | int | None = None, **options: Unpack[ServerKeywords]) -> None:
-        """Make a server; ``app`` is described at the class.
+        """Make a server.
+
+        ``app`` is another ASGI application that gets everything outside the path, or a port
+        number for ``run`` and ``listen``.
 
         Options, as keywords; durations are seconds, sizes bytes (docs/options.md):
 

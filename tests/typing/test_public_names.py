@@ -130,7 +130,18 @@ def test_names_are_there_and_sorted(module: Any) -> None:
 
 def test_servers_show_what_is_for_users_and_one_front() -> None:
     """``front`` is what HTTP servers in front of telex ask; all else is for users."""
-    hosted = {"attach", "close", "front", "listen", "on", "path", "port", "run", "threadsafe"}
+    hosted = {
+        "attach",
+        "close",
+        "engine",
+        "front",
+        "listen",
+        "on",
+        "path",
+        "port",
+        "run",
+        "threadsafe",
+    }
     handlers = {"event", "event_names", "exception_handler", "listeners", "off", "once", "use"}
     removing = {"remove_all_listeners", "remove_listener"}
     emitting = {"emit", "emit_with_ack", "send", "server_side_emit", "server_side_emit_with_ack"}
@@ -146,6 +157,6 @@ def test_servers_show_what_is_for_users_and_one_front() -> None:
     server = {"adapter", "bind", "lifespan", "of", "on_connection", "origins", "register"}
     more = {"serve_client", "server", "sockets"}
     both = hosted | handlers | removing | emitting | rooms | flags | server | more
-    assert {name for name in dir(telex.Server) if not name.startswith("_")} == both
+    assert {name for name in dir(telex.Server()) if not name.startswith("_")} == both
     engine = hosted | {"clients_count"}
-    assert {name for name in dir(telex.EngineServer) if not name.startswith("_")} == engine
+    assert {name for name in dir(telex.EngineServer()) if not name.startswith("_")} == engine

@@ -55,60 +55,60 @@ class Manager(ManagerApi[ClientSocket]):
 
         Options, as keywords; durations are seconds, sizes bytes (docs/options.md):
 
-        - ``path="/socket.io"``: URL path that the server answers at. Node: ``path``.
-        - ``query={}``: Query of every request. Node: ``query``.
+        - ``path="/socket.io"``: URL path that the server answers at. JavaScript: ``path``.
+        - ``query={}``: Query of every request. JavaScript: ``query``.
         - ``headers={}``: Headers of every request; cookies that the server sets are kept, too.
-          Node: ``extraHeaders``.
+          JavaScript: ``extraHeaders``.
         - ``transports=("polling", "websocket")``: Transports to use, in this order: ``"polling"``,
-          ``"websocket"``. Node: ``transports``.
-        - ``upgrade=True``: Whether to go from polling to WebSocket. Node: ``upgrade``.
+          ``"websocket"``. JavaScript: ``transports``.
+        - ``upgrade=True``: Whether to go from polling to WebSocket. JavaScript: ``upgrade``.
         - ``try_all_transports=False``: Whether to try the next transport if the first cannot
-          connect. Node: ``tryAllTransports``.
+          connect. JavaScript: ``tryAllTransports``.
         - ``remember_upgrade=False``: Whether to begin with WebSocket once an upgrade has succeeded.
-          Node: ``rememberUpgrade``.
-        - ``add_trailing_slash=True``: Whether ``path`` is sent with a slash at its end. Node:
+          JavaScript: ``rememberUpgrade``.
+        - ``add_trailing_slash=True``: Whether ``path`` is sent with a slash at its end. JavaScript:
           ``addTrailingSlash``.
         - ``timestamp_requests=None``: Whether requests have a stamp against caches; ``None``: over
-          polling only. Node: ``timestampRequests``.
-        - ``timestamp_param="t"``: Name of that stamp in the query. Node: ``timestampParam``.
+          polling only. JavaScript: ``timestampRequests``.
+        - ``timestamp_param="t"``: Name of that stamp in the query. JavaScript: ``timestampParam``.
         - ``request_timeout=None``: Seconds that one HTTP request may take; ``None`` for no limit.
-          Node: ``requestTimeout``.
-        - ``transport_options={}``: Headers and query of single transports, by name. Node:
+          JavaScript: ``requestTimeout``.
+        - ``transport_options={}``: Headers and query of single transports, by name. JavaScript:
           ``transportOptions``.
         - ``ssl=None``: An ``ssl.SSLContext``; ``False`` trusts any certificate, ``None`` those that
-          the system trusts. Node: ``ca``, ``cert``, ``key``, ``rejectUnauthorized``.
-        - ``proxy=None``: URL of a proxy, such as ``http://host:port``. Node: ``agent``.
+          the system trusts. JavaScript: ``ca``, ``cert``, ``key``, ``rejectUnauthorized``.
+        - ``proxy=None``: URL of a proxy, such as ``http://host:port``. JavaScript: ``agent``.
         - ``trust_env=True``: Whether, without ``proxy``, ``HTTP_PROXY``, ``HTTPS_PROXY`` and
-          ``NO_PROXY`` are heeded, for servers on other machines. Node: none.
+          ``NO_PROXY`` are heeded, for servers on other machines. JavaScript: none.
         - ``protocol=5``: Revision of the protocol: 5 with Socket.IO, 4 with Engine.IO alone; one
-          less for servers of Socket.IO 2. Node: none.
+          less for servers of Socket.IO 2. JavaScript: none.
         - ``auth=None``: Credentials for the server's middleware: a dict, or a callable, plain or
-          async, that is called for each connection. Node: ``auth``.
+          async, that is called for each connection. JavaScript: ``auth``.
         - ``reconnection=None``: Whether to reconnect; with ``None``, too, but whoever awaits the
-          first connection hears of its first failure. Node: ``reconnection``.
+          first connection hears of its first failure. JavaScript: ``reconnection``.
         - ``reconnection_attempts=None``: Attempts before giving up: a whole number; ``None`` or
-          ``math.inf`` for no end. Node: ``reconnectionAttempts``.
+          ``math.inf`` for no end. JavaScript: ``reconnectionAttempts``.
         - ``reconnection_delay=1.0``: Seconds before the first attempt to reconnect; they double.
-          Node: ``reconnectionDelay``.
-        - ``reconnection_delay_max=5.0``: Seconds before an attempt at most. Node:
+          JavaScript: ``reconnectionDelay``.
+        - ``reconnection_delay_max=5.0``: Seconds before an attempt at most. JavaScript:
           ``reconnectionDelayMax``.
-        - ``randomization_factor=0.5``: How much the delays vary, from 0 to 1. Node:
+        - ``randomization_factor=0.5``: How much the delays vary, from 0 to 1. JavaScript:
           ``randomizationFactor``.
         - ``timeout=20.0``: Seconds that an attempt to connect may take; ``None`` for no limit.
-          Node: ``timeout``.
-        - ``auto_connect=True``: Whether sockets connect as soon as they are made. Node:
+          JavaScript: ``timeout``.
+        - ``auto_connect=True``: Whether sockets connect as soon as they are made. JavaScript:
           ``autoConnect``.
-        - ``force_new=False``: Whether the connection is shared with no other socket. Node:
+        - ``force_new=False``: Whether the connection is shared with no other socket. JavaScript:
           ``forceNew``.
-        - ``multiplex=True``: Whether it may be shared with sockets of other namespaces. Node:
+        - ``multiplex=True``: Whether it may be shared with sockets of other namespaces. JavaScript:
           ``multiplex``.
         - ``parser="json"``: Wire format, the same as the server's: ``"json"``, ``"msgpack"`` or a
-          parser object. Node: ``parser``.
+          parser object. JavaScript: ``parser``.
         - ``ack_timeout=None``: Seconds that the server has for each acknowledgement; ``None`` for
-          no limit. Node: ``ackTimeout``.
+          no limit. JavaScript: ``ackTimeout``.
         - ``retries=None``: Times that an event is sent again until it is acknowledged, one event
-          after the other; ``None`` sends it once. Node: ``retries``.
-        - ``receive_limit=1000``: Events that may wait for ``receive()``. Node: none.
+          after the other; ``None`` sends it once. JavaScript: ``retries``.
+        - ``receive_limit=1000``: Events that may wait for ``receive()``. JavaScript: none.
         """
         self.options = read(ClientOptions, options)
         self.target = url if isinstance(url, ServerUrl) else parse(url)
