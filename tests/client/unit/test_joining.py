@@ -234,3 +234,41 @@ async def test_connecting_again_in_a_disconnect_handler() -> None:
         assert len(server.talks) == 2
         socket.off("disconnect")
         await socket.disconnect()
+
+
+@pytest.mark.parametrize("end", ["lost", "disconnected", "left"])
+@pytest.mark.parametrize("again", [False, True])
+async def test_leaving_in_the_callback_of_an_answer_that_will_not_come(
+    end: str, again: bool
+) -> None:
+    """It is called while the socket is being disconnected, and may change its mind."""
+    async with Scripted() as server:
+        socket = server.connect(**WEBSOCKET)
+        await socket
+        errors, reasons = Calls(), Calls()
+        socket.on("disconnect", reasons)
+
+        def failed(error: Exception) -> None:
+            errors(type(error))
+            assert not socket.connected
+            socket.disconnect()
+            if again:
+                socket.connect()
+
+        await socket.timeout(5).emit("question", ack=failed)
+        await until(lambda: len(server.talks[0].heard) == 2)
+        if end == "lost":
+            server.talks[0].end()
+        elif end == "disconnected":
+            server.talks[0].say("1")
+        else:
+            socket.disconnect()
+        await until(lambda: reasons.all)
+        assert errors.first == [Disconnected]
+        assert len(reasons.all) == 1
+        assert not socket.connected
+        await socket.disconnect()
+        assert not socket.active
+        await socket  # nothing of that stands in the way of the next connection
+        assert socket.id is not None
+        await socket.disconnect()
