@@ -393,7 +393,7 @@ class TestOneClient:
             client.close()
             while len(connected) == 2:
                 await asyncio.sleep(0)
-        assert len(calls) <= MOST_CALLS_OF_A_FAREWELL, calls
+        assert len(calls) <= MOST_CALLS_OF_A_FAREWELL, str(calls)
         kept.close()
         again.close()
         await io.close()

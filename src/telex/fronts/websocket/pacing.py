@@ -66,7 +66,10 @@ class PacedProtocol(PicowsProtocol):  # type: ignore[misc]  # picows has no type
 
     def eof_received(self) -> bool:
         """The client sends no more: what it does not read soon is dropped."""
-        self._listener.leave()
+        wire = self._wire
+        # Without TLS, and with nothing to be sent, the transport closes at once.
+        if wire.get_write_buffer_size() or wire.get_extra_info("sslcontext") is not None:
+            self._listener.leave()
         return False
 
     def hold(self, data: bytes | memoryview) -> None:
