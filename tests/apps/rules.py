@@ -22,7 +22,7 @@ from telex.engine import heartbeat, tally
 from telex.engine.engine import Engine
 from telex.engine.session import Session
 from telex.fronts import driver
-from telex.fronts.asgi import app, hooks
+from telex.fronts.asgi import hooks, messages
 from telex.fronts.uvicorn import shared
 from telex.ids import new_id
 from telex.server import core, middleware
@@ -279,7 +279,7 @@ def rules() -> dict[str, AnyServer]:
 def limits() -> dict[str, AnyServer]:
     """Servers with failing hooks; every limit that has no option is one second."""
     for module, name in (
-        (app, "BODY_TIMEOUT"),
+        (messages, "BODY_TIMEOUT"),
         (shared, "HEADER_TIMEOUT"),
         (driver, "CLOSE_TIMEOUT"),
         (hooks, "TIMEOUT"),

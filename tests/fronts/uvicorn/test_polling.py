@@ -19,7 +19,7 @@ import trustme
 
 from telex import EngineServer, Server, Socket
 from telex.engine.polling import PollingTransport
-from telex.fronts.asgi import app
+from telex.fronts.asgi import messages
 from telex.fronts.uvicorn import polling, polling_requests
 from telex.fronts.uvicorn.polling_requests import RequestReader
 from telex.fronts.uvicorn.protocol import FastHttpProtocol
@@ -838,7 +838,7 @@ class TestOneConnection:
         monkeypatch: pytest.MonkeyPatch,
         taken: list[bool],
     ) -> None:
-        monkeypatch.setattr(app, "BODY_TIMEOUT", 0.05)
+        monkeypatch.setattr(messages, "BODY_TIMEOUT", 0.05)
 
         async def story(host: Host) -> list[bytes]:
             wire = host.call()

@@ -1,22 +1,23 @@
-"""The ASGI front: serves an engine from any ASGI host, at any mount point."""
+"""The ASGI front: serves an engine from any ASGI host, at any mount point.
+
+``messages.py`` speaks ASGI, ``lifespan.py`` starts and stops, ``websocket.py`` is the transport of
+a WebSocket that the host frames.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from functools import partial
 
-from ..._log import logger, shown
 from ...client_bundle import FILES
 from ...config import GenerateId
 from ...engine.engine import Engine
 from ...engine.handshake import BAD_REQUEST as BAD_HANDSHAKE
 from ...engine.handshake import FORBIDDEN, Refused, check_origin
 from ...engine.polling import BAD_REQUEST, PollingTransport
-from ...engine.reasons import TRANSPORT_CLOSE
-from ...engine.session import TOO_BIG, Session
+from ...engine.session import Session
 from ...engine.transport import Transport
 from ...engine.upgrade import Probe
 from ...ids import new_id
@@ -24,22 +25,18 @@ from ...loop.turns import DISCONNECTS_PER_TURN, in_turns
 from ...types import App, HeaderList, Message, Receive, Request, Response, Scope, Send
 from ..driver import Driver
 from ..upgrade import EXTENSION, Upgrade
-from . import bundle, compression
+from . import bundle, messages
 from .hooks import EngineHooks, allow, chosen_protocol, generate_id
+from .lifespan import run_lifespan
+from .messages import (
+    disconnected,
+    encode,
+    refuse_websocket,
+    respond,
+)
 from .mount import below_path, not_found
+from .polling import answer_poll, take_post
 from .websocket import AsgiWebSocket
-
-BODY_TIMEOUT = 30.0
-"""How long the body of a POST may take, in seconds."""
-
-REFUSAL_TIMEOUT = 1.0
-"""How long the host may take to close a WebSocket that was refused, in seconds."""
-
-_DRAIN_FACTOR = 4
-_MOST_DIGITS = 15  # of a content-length that is looked at as a number
-WATCHED = 64 * 1024
-"""The size from which an answer to a poll may have to wait for the client, in bytes."""
-_PAUSE = 0.05  # between two looks at a session that is not read at present, in seconds
 
 
 class AsgiFront:
@@ -101,7 +98,9 @@ class AsgiFront:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
-            await self._lifespan(scope, self._closing_at_shutdown(receive), send)
+            await run_lifespan(
+                self.other, self.reopen, scope, self._closing_at_shutdown(receive), send
+            )
             return
         self.bind(self._made_in)  # not in what somebody has set for the first request
         rest = self.below_path(scope)
@@ -131,7 +130,7 @@ class AsgiFront:
         response = bundle.answer(name, request)
         if response is not None:
             headers = [*response.headers, *_safe_cors(self.engine, request)]
-            await _respond(send, response._replace(headers=headers))
+            await respond(send, response._replace(headers=headers))
 
     def is_synchronous_handshake(self, scope: Scope) -> bool:
         """Whether this is a handshake of the engine that no function of the user takes part in."""
@@ -155,7 +154,7 @@ class AsgiFront:
     @property
     def body_timeout(self) -> float:
         """How long the body of a POST may take, in seconds."""
-        return BODY_TIMEOUT
+        return messages.BODY_TIMEOUT
 
     def take_synchronously(self, path: bytes, request: Request, upgrade: Upgrade) -> bool:
         """Answer a synchronous handshake over WebSocket; ``False`` if it is none, or not ours."""
@@ -186,9 +185,9 @@ class AsgiFront:
         if self.other is not None:
             await self.other(scope, receive, send)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(scope, receive, send, not_found(self._path, scope))
+            await refuse_websocket(scope, receive, send, not_found(self._path, scope))
         else:
-            await _respond(send, not_found(self._path, scope))
+            await respond(send, not_found(self._path, scope))
 
     def _closing_at_shutdown(self, receive: Receive) -> Receive:
         async def receive_and_close() -> Message:
@@ -198,41 +197,6 @@ class AsgiFront:
             return message
 
         return receive_and_close
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start and stop with the host, whether the other application takes part or not."""
-        came: set[str] = set()
-        said: set[str] = set()
-
-        async def receive_and_note() -> Message:
-            message = await receive()
-            came.add(message["type"])
-            return message
-
-        async def send_and_note(message: Message) -> None:
-            said.add(message["type"])
-            await send(message)
-
-        if self.other is not None:
-            try:
-                await self.other(scope, receive_and_note, send_and_note)
-            except Exception as error:
-                if said - {"lifespan.startup.complete"} or "lifespan.shutdown" in came:
-                    raise
-                if said:
-                    logger.exception("the lifespan of the other application has failed")
-                else:
-                    logger.debug("the other application has no lifespan: %s", shown(error))
-            if any(kind.endswith(("failed", "shutdown.complete")) for kind in said):
-                return
-        if "lifespan.startup" not in came:
-            await receive_and_note()
-        if not said:
-            self.reopen()
-            await send({"type": "lifespan.startup.complete"})
-        if "lifespan.shutdown" not in came:
-            await receive_and_note()
-        await send({"type": "lifespan.shutdown.complete"})
 
     # -- the end ------------------------------------------------------------------------
 
@@ -249,13 +213,13 @@ class AsgiFront:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         if not _one_host(scope):
-            await _respond(send, BAD_REQUEST._replace(headers=[("connection", "close")]))
+            await respond(send, BAD_REQUEST._replace(headers=[("connection", "close")]))
             return
         cors = self.engine.cors
         try:
             if request.method == "OPTIONS" and cors.enabled:
                 check_origin(request, cors)
-                await _respond(send, Response(204, cors.preflight_headers(request), b""))
+                await respond(send, Response(204, cors.preflight_headers(request), b""))
                 return
             session = self.engine.verify(request, upgrade=False)
             if session is None:
@@ -267,7 +231,7 @@ class AsgiFront:
             response = refused.response()
             if refused.code != FORBIDDEN:
                 response.headers.extend(_safe_cors(self.engine, request))
-            await _respond(send, response)
+            await respond(send, response)
 
     def _headers(self, request: Request, *, initial: bool) -> HeaderList:
         """What every answer of the engine carries; ``initial`` for a session's first."""
@@ -284,24 +248,24 @@ class AsgiFront:
         if not isinstance(transport, PollingTransport):
             raise AssertionError("verify lets only polling requests through")
         if request.method == "GET":
-            await self._poll(session, transport, request, headers, receive, send)
+            await answer_poll(self.engine, session, transport, request, headers, receive, send)
         elif request.method == "POST":
-            response = await self._post(session, transport, request, receive)
+            response = await take_post(self.engine, session, transport, request, receive)
             if response is not None:
-                await _respond(send, response._replace(headers=[*response.headers, *headers]))
+                await respond(send, response._replace(headers=[*response.headers, *headers]))
         else:
-            await _respond(send, Response(405, [("allow", "GET, POST"), *headers], b""))
+            await respond(send, Response(405, [("allow", "GET, POST"), *headers], b""))
 
     async def _open(self, request: Request, receive: Receive, send: Send) -> None:
         """A handshake over polling. The open packet is the answer to this very request."""
         engine = self.engine
         headers = self._headers(request, initial=True)
         if engine.closing:
-            await _respond(send, Response(503, [("retry-after", "5"), *headers], b""))
+            await respond(send, Response(503, [("retry-after", "5"), *headers], b""))
             return
         watch: asyncio.Task[None] | None = None
         if engine.options.allow_request is not None or self.generate_id is not None:
-            watch = asyncio.ensure_future(_disconnected(receive))
+            watch = asyncio.ensure_future(disconnected(receive))
         try:
             sid = await self.admit(request)
             if watch is not None and watch.done():
@@ -311,7 +275,9 @@ class AsgiFront:
         finally:
             if watch is not None:
                 watch.cancel()
-        await self._poll(session, transport, request, headers, receive, send, opening=True)
+        await answer_poll(
+            self.engine, session, transport, request, headers, receive, send, opening=True
+        )
 
     async def admit(self, request: Request) -> str:
         """Ask the user's hooks about a handshake; the id of the new session."""
@@ -319,119 +285,6 @@ class AsgiFront:
         if allow_request is not None:
             await allow(allow_request, request)
         return await generate_id(self.generate_id, request)
-
-    async def _poll(
-        self,
-        session: Session,
-        transport: PollingTransport,
-        request: Request,
-        headers: HeaderList,
-        receive: Receive,
-        send: Send,
-        *,
-        opening: bool = False,
-    ) -> None:
-        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-
-        def respond(response: Response) -> None:
-            if not answered.done():
-                answered.set_result(response)
-
-        transport.poll(session, respond, request.query.get("j"))
-        if opening:
-            session.flush()
-        gone: asyncio.Task[None] | None = None
-        try:
-            if not answered.done():
-                gone = asyncio.ensure_future(_disconnected(receive))
-                await asyncio.wait((answered, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not answered.done():
-                transport.abort(session, respond)
-                return
-        except asyncio.CancelledError:
-            session.end(TRANSPORT_CLOSE)  # the host stops and waits no longer: say so
-            if not answered.done():
-                raise
-        finally:
-            if gone is not None:
-                gone.cancel()
-        if gone is not None and gone.done():
-            transport.cut(session)
-            return
-        response = answered.result()
-        if "msie" in request.headers.get("user-agent", "").lower():
-            headers.append(("x-xss-protection", "0"))
-        response = response._replace(headers=[*response.headers, *headers])
-        threshold = self.engine.options.http_compression
-        if (
-            response.compress
-            and threshold
-            and len(response.body) >= threshold
-            and bundle.accepts_gzip(request)
-        ):
-            response = await compression.compressed(response)
-        if len(response.body) < WATCHED:
-            await _respond(send, response)
-        elif not await _delivered(receive, send, response):
-            transport.cut(session)
-
-    async def _post(
-        self, session: Session, transport: PollingTransport, request: Request, receive: Receive
-    ) -> Response | None:
-        refusal = self._refuse_body(request)
-        if refusal is not None:
-            if refusal.status == 413:
-                length = request.headers["content-length"]
-                session.too_big(int(length) if len(length) <= _MOST_DIGITS else None, self._most)
-            if refusal.status == 413 and not refusal.headers:  # the connection goes on
-                await _drain(receive, _DRAIN_FACTOR * self.engine.options.max_http_buffer_size)
-            return refusal
-        if not transport.start_post(session):
-            return BAD_REQUEST
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                body = await _read_body(receive, self.engine.options.max_http_buffer_size)
-        except TimeoutError:
-            transport.abort_post(session)
-            session.note("a body that did not come in time", f"the limit is {BODY_TIMEOUT:g} s")
-            return Response(408, [("connection", "close")], b"")
-        except _Disconnected:
-            transport.abort_post(session)
-            return None
-        if body is None:
-            transport.refuse_post()
-            session.too_big(None, self._most)
-            return Response(413, [("connection", "close")], TOO_BIG.encode())
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        steps = transport.post(
-            session, body, binary=kind == "application/octet-stream", jsonp="j" in request.query
-        )
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                response: Response = done.value
-                return response
-            await asyncio.sleep(_PAUSE if session.paused else 0)
-
-    @property
-    def _most(self) -> int:
-        return self.engine.options.max_http_buffer_size
-
-    def _refuse_body(self, request: Request) -> Response | None:
-        """Refuse a body that will not be read, before it is read."""
-        coding = request.headers.get("content-encoding", "identity").strip().lower()
-        if coding not in ("", "identity"):
-            return Response(415, [("accept-encoding", "identity")], b"")
-        length = request.headers.get("content-length", "")
-        if not length:
-            return None
-        limit = self.engine.options.max_http_buffer_size
-        if not (length.isascii() and length.isdigit()):
-            return BAD_REQUEST._replace(headers=[("connection", "close")])
-        if len(length) > _MOST_DIGITS or int(length) > _DRAIN_FACTOR * limit:
-            return Response(413, [("connection", "close")], TOO_BIG.encode())
-        return Response(413, [], TOO_BIG.encode()) if int(length) > limit else None
 
     # -- WebSocket ------------------------------------------------------------------------
 
@@ -449,7 +302,7 @@ class AsgiFront:
                 headers += self.engine.cookie_headers(sid)
         except Refused as refused:
             self.hooks.refused(request, refused)
-            await _refuse_websocket(scope, receive, send, refused.response())
+            await refuse_websocket(scope, receive, send, refused.response())
             return
         if upgrade is not None:
             if protocol is not None:
@@ -461,7 +314,7 @@ class AsgiFront:
         if message["type"] != "websocket.connect":
             return
         websocket = AsgiWebSocket(send, self.driver, int(request.query["EIO"]))
-        accept = {"type": "websocket.accept", "subprotocol": protocol, "headers": _encoded(headers)}
+        accept = {"type": "websocket.accept", "subprotocol": protocol, "headers": encode(headers)}
         await send(accept)
         receiver = self._receiver(request, websocket, session, sid)
         await websocket.read(receive, receiver, session, self.engine.options.max_http_buffer_size)
@@ -510,18 +363,10 @@ class AsgiFront:
 # -- ASGI ------------------------------------------------------------------------------------
 
 
-class _Disconnected(Exception):
-    """The client went away before its request was complete."""
-
-
 def _targets(path: str) -> frozenset[bytes]:
     """The plainest ways to ask for the engine at this path."""
     plain = path.encode()
     return frozenset((plain, plain + b"/"))
-
-
-def _encoded(headers: HeaderList) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _one_host(scope: Scope) -> bool:
@@ -541,107 +386,9 @@ def _safe_cors(engine: Engine, request: Request) -> HeaderList:
     return engine.cors.headers(request)
 
 
-async def _start(send: Send, response: Response) -> None:
-    headers = _encoded(response.headers)
-    if response.status not in (204, 304):
-        headers.append((b"content-length", str(len(response.body)).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-
-
-async def _respond(send: Send, response: Response) -> None:
-    await _start(send, response)
-    await send({"type": "http.response.body", "body": response.body})
-
-
-async def _delivered(receive: Receive, send: Send, response: Response) -> bool:
-    """Send a large answer; whether the client was there until the host had written it."""
-    gone = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.sleep(0)  # has it gone already?
-        await _start(send, response)
-        await send({"type": "http.response.body", "body": response.body, "more_body": True})
-        # A host that holds back what the client does not read takes this when it has been written.
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-        return not gone.done()
-    except OSError:  # the host's way to say that the client has gone
-        return False
-    finally:
-        gone.cancel()
-
-
-async def _disconnected(receive: Receive) -> None:
-    """Return when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _read_body(receive: Receive, limit: int) -> bytes | None:
-    """The body, or ``None`` as soon as it is larger than ``limit``."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Disconnected
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            return None
-        if chunk:
-            chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
-async def _drain(receive: Receive, limit: int) -> None:
-    """Read and drop a body that is a little too large, so that the answer arrives."""
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            while True:
-                message = await receive()
-                limit -= len(message.get("body", b""))
-                done = message["type"] == "http.disconnect" or not message.get("more_body", False)
-                if done or limit < 0:
-                    return
-    except TimeoutError:
-        return
-
-
-async def _refused(receive: Receive) -> None:
-    """Return when the host has closed a connection that was refused, or in a while.
-
-    uvicorn says at once that it is going to, and says it again when the connection has
-    ended. An application that returns earlier is, to uvicorn, one that has not answered.
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0):
-            await receive()
-        async with asyncio.timeout(REFUSAL_TIMEOUT):
-            await receive()
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
-    """Refuse before the 101, with status and body where the host can send them."""
-    upgrade: Upgrade | None = scope.get("extensions", {}).get(EXTENSION)
-    if upgrade is not None:
-        upgrade.refuse(response)
-        return
-    await receive()
-    if "websocket.http.response" in scope.get("extensions", {}):
-        headers = [*_encoded(response.headers), (b"connection", b"close")]
-        headers.append((b"content-length", str(len(response.body)).encode()))
-        status = response.status
-        start = {"type": "websocket.http.response.start", "status": status, "headers": headers}
-        await send(start)
-        await send({"type": "websocket.http.response.body", "body": response.body})
-        await _refused(receive)
-    else:
-        await send({"type": "websocket.close", "code": 1008})
+def _unpaced(receive: Receive) -> None:
+    """Leave the pace of a WebSocket to its host."""
 
 
 async def _close_nothing(drain: float) -> None:
     """No server has said how its connections are closed."""
-
-
-def _unpaced(receive: Receive) -> None:
-    """Leave the pace of a WebSocket to its host."""
