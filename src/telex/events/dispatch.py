@@ -226,8 +226,8 @@ class Dispatch(SocketHandlers):
 
     async def _handle(self, event: PeerEvent, handlers: tuple[Handler, ...] | None = None) -> None:
         """Run the handlers of an event, of which there may be several, and answer."""
-        ack_id, data = event
-        name, args = data[0], data[1:]
+        ack_id = event.ack_id
+        name, *args = event.data
         if self.interceptors is not None:
             handlers = None
             explained = self._runtime.explained
@@ -324,9 +324,9 @@ class Dispatch(SocketHandlers):
                 elif isinstance(item, Departure):
                     await self._leave(item.reason)
                 elif isinstance(item, LifecycleEvent):
-                    name, args = item
-                    failed = partial(self._failed, name, None)
-                    await run_in_order(self.due(name), self._recipient, [*args], failed)
+                    failed = partial(self._failed, item.name, None)
+                    due = self.due(item.name)
+                    await run_in_order(due, self._recipient, [*item.args], failed)
                 else:
                     await item.finish()
                 handlers = None

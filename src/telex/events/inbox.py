@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from msgspec.msgpack import Ext
 
 from .._log import logger, shown
@@ -26,21 +27,21 @@ WAITING_LONG = 10.0
 """After so many seconds of waiting, the event that is waited for is named in a warning."""
 
 
-class PeerEvent(NamedTuple):
+class PeerEvent(Struct):
     """An event of the peer: ``data`` is its name and its arguments."""
 
     ack_id: int | None
     data: list[Any]
 
 
-class LifecycleEvent(NamedTuple):
+class LifecycleEvent(Struct):
     """An event of the socket itself, such as ``connect`` of a client."""
 
     name: str
     args: tuple[Any, ...]
 
 
-class Departure(NamedTuple):
+class Departure(Struct):
     """The peer has left, for this reason: ``disconnecting`` and ``disconnect`` are due."""
 
     reason: str
@@ -100,12 +101,18 @@ class Inbox:
         weight += ITEM_WEIGHT
         self.items.append((item, weight))
         self._weight += weight
-        self._warn_if_long(running)
-        if isinstance(item, Departure):
+        now = self._runtime.loop.time()
+        if self._since is None:
+            self._since = now
+        elif now - self._since > WAITING_LONG:
+            self._since = now
+            self._warn(running)
+        if self._weight <= WAITING_LIMIT and self._tasks is None:
             return
-        within = self._is_within_limit(running)
-        if within and self._weight > WAITING_LIMIT and not self._recipient.expects_answers:
-            self._pause()
+        if not isinstance(item, Departure):
+            within = self._is_within_limit(running)
+            if within and self._weight > WAITING_LIMIT and not self._recipient.expects_answers:
+                self._pause()
 
     def take(self) -> Item:
         """Take the item that has waited longest."""
@@ -139,19 +146,14 @@ class Inbox:
         if self._tasks is not None:
             self._tasks.clear()
 
-    def _warn_if_long(self, running: Any) -> None:
-        now = self._runtime.loop.time()
-        if self._since is None:
-            self._since = now
-        elif now - self._since > WAITING_LONG:
-            self._since = now
-            logger.warning(
-                "%d events of %s wait for the handler of '%s': let socket.spawn() do what"
-                " lasts, or register it with concurrent=True",
-                len(self.items),
-                shown(self._recipient),
-                shown(running),
-            )
+    def _warn(self, running: Any) -> None:
+        logger.warning(
+            "%d events of %s wait for the handler of '%s': let socket.spawn() do what"
+            " lasts, or register it with concurrent=True",
+            len(self.items),
+            shown(self._recipient),
+            shown(running),
+        )
 
     # -- concurrent handlers ------------------------------------------------------------
 
