@@ -351,10 +351,11 @@ class HandshakeBuffer:
     It leaves in one write with the open packet. Everything else passes through.
     """
 
-    __slots__ = ("_transport", "_websocket", "head")
+    __slots__ = ("_transport", "_websocket", "get_extra_info", "head")
 
     def __init__(self, transport: asyncio.Transport, websocket: PicowsWebSocket) -> None:
         self._transport = transport
+        self.get_extra_info = transport.get_extra_info  # picows asks for much
         self._websocket = websocket
         self.head: bytes | None = b""
 
