@@ -91,7 +91,7 @@ class TestPoll:
         session = scene.open_polling()
         poll(session)
         waiting = poll(session)
-        polling(session).abort(session, waiting)
+        polling(session).abort_poll(session, waiting)
         assert waiting.all == []
         assert scene.reasons == ["transport error"]
 
@@ -101,7 +101,7 @@ class TestPoll:
         poll(session)
         waiting = poll(session)
         session.send(message("a"))
-        polling(session).abort(session, waiting)
+        polling(session).abort_poll(session, waiting)
         assert session.state is OPEN
 
     def test_of_a_session_that_has_ended_is_refused(self) -> None:

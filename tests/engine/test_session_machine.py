@@ -229,7 +229,9 @@ class SessionMachine(RuleBasedStateMachine):
         waiting = self.waiting
         if often == 0 and waiting is not None:
             self.waiting = None
-            self.act(lambda: self.polling.abort(self.session, waiting), CLIENT_ERROR, "must end")
+            self.act(
+                lambda: self.polling.abort_poll(self.session, waiting), CLIENT_ERROR, "must end"
+            )
 
     @precondition(lambda self: not self.over_websocket() and not self.posting and not self.pauses)
     @rule(

@@ -124,7 +124,7 @@ class PollingTransport:
         self._jsonp = None if jsonp is None else payload.jsonp_index(jsonp)
         session.drained()
 
-    def abort(self, session: Session, respond: Respond) -> None:
+    def abort_poll(self, session: Session, respond: Respond) -> None:
         """The client has gone away from its poll."""
         if respond is self._respond:
             self._respond = None
@@ -143,7 +143,7 @@ class PollingTransport:
         if self._unread is answer:
             self._unread = None
 
-    def cut(self, session: Session) -> None:
+    def abort(self, session: Session) -> None:
         """An answer has not reached the client: what was in it is lost."""
         self._unread = None
         session.transport_ended(self, TRANSPORT_ERROR)

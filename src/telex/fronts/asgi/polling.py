@@ -53,7 +53,7 @@ async def answer_poll(
             gone = asyncio.ensure_future(disconnected(receive))
             await asyncio.wait((answered, gone), return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
-            transport.abort(session, settle)
+            transport.abort_poll(session, settle)
             return
     except asyncio.CancelledError:
         session.end(TRANSPORT_CLOSE)  # the host stops and waits no longer: say so
@@ -63,7 +63,7 @@ async def answer_poll(
         if gone is not None:
             gone.cancel()
     if gone is not None and gone.done():
-        transport.cut(session)
+        transport.abort(session)
         return
     response = answered.result()
     if "msie" in request.headers.get("user-agent", "").lower():
@@ -80,7 +80,7 @@ async def answer_poll(
     if len(response.body) < WATCHED:
         await respond(send, response)
     elif not await delivered(receive, send, response):
-        transport.cut(session)
+        transport.abort(session)
 
 
 async def take_post(

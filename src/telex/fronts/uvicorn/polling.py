@@ -180,12 +180,12 @@ class PollingConnection(asyncio.Protocol):
             return  # what has been posted is still handed on
         self._session = self._polling = None
         if facts is None or self._compressing:
-            polling.cut(session)
+            polling.abort(session)
         elif self._body is not None:
             self._end_body()
             polling.abort_post(session)
         else:
-            polling.abort(session, self)
+            polling.abort_poll(session, self)
 
     def leave(self) -> None:
         """The connection is to end: the client has a moment to read."""
