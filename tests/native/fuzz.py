@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import socket as sockets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,10 +23,13 @@ import msgspec
 
 from telex import Ack
 from telex.engine.packet import message
+from telex.events.handlers import Handler
+from telex.fronts.websocket.native import NativeWebSocket
 from telex.native import _telex
 from telex.server.socket import Socket
 from telex.wire import EncodedPacket
 from tests.native.scenes import Client, Server, logged
+from tests.support.doubles import RecordingTransport
 from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 
 _testcapi: Any = import_module("_testcapi")
@@ -59,16 +63,42 @@ class Meddling(EncodedPacket):
         return super().frames()
 
 
-class Secret:
-    """A value that can only be encoded with Python, which does something meanwhile."""
+class Generous(Handler):
+    """A handler that makes many arguments out of few."""
 
-    def __init__(self, act: Callable[[], object]) -> None:
-        self._act = act
+    __slots__ = ()
 
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("__"):
-            self._act()
-        raise AttributeError(name)
+    def fit(self, args: list[Any]) -> list[Any]:
+        return [*args, *range(40)]
+
+
+class Mean(Handler):
+    """A handler that makes no arguments."""
+
+    __slots__ = ()
+
+    def fit(self, args: list[Any]) -> list[Any]:
+        return []
+
+
+class Wrong(Handler):
+    """A handler that makes something else."""
+
+    __slots__ = ()
+
+    def fit(self, args: list[Any]) -> Any:
+        return args[0]
+
+
+class Peers(type):
+    """A class that empties the list of peers when its slots are asked for."""
+
+    peers: list[Any]
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name == "deliver":
+            super().__getattribute__("peers").clear()
+        return super().__getattribute__(name)
 
 
 class Round:
@@ -80,7 +110,7 @@ class Round:
         self.server = Server(
             max_http_buffer_size=100_000, send_buffer_limit=self.random.choice([1000, 1_000_000])
         )
-        self.clients: list[Client] = []
+        self.raws: list[sockets.socket] = []
 
     # -- what happens in the midst of something else ------------------------------------
 
@@ -94,11 +124,22 @@ class Round:
         finally:
             self.depth -= 1
 
-    def other(self) -> Client:
-        return self.random.choice(self.clients)
+    # Nothing here holds a connection or a session: they go when telex lets go of them.
+
+    def websocket(self) -> Any:
+        """A connection that is open, or one that never was."""
+        found = list(self.server.watch._open)
+        if found:
+            return self.random.choice(found)
+        return NativeWebSocket(self.server.driver, self.server.watch, b"")
+
+    def session(self) -> Any:
+        """A session that has not ended, or the session of a connection."""
+        found: list[Any] = list(self.server.core.engine.sessions.values())
+        return self.random.choice(found) if found else Interrupt()
 
     def collect(self) -> None:
-        gc.collect(self.random.choice([0, 1, 2]))
+        gc.collect()
 
     def emit(self) -> None:
         size = self.random.choice([1, 100, 300, 20_000, 70_000])
@@ -113,48 +154,63 @@ class Round:
         self.server.watch.reactor.poll()
 
     def pause(self) -> None:
-        self.other().websocket.pause()
+        self.websocket().pause()
 
     def resume(self) -> None:
-        self.other().websocket.resume()
+        self.websocket().resume()
 
     def flush(self) -> None:
-        self.other().session.flush()
+        self.session().flush()
 
     def feed(self) -> None:
-        self.other().websocket.feed(self.stream())
+        self.websocket().feed(self.stream())
 
     def write(self) -> None:
-        self.other().websocket.write(b"\x81\x01x" * self.random.choice([1, 100, 30_000]))
+        self.websocket().write(b"\x81\x01x" * self.random.choice([1, 100, 30_000]))
 
     def send(self) -> None:
         packets: list[EncodedPacket] = []
         for _ in range(self.random.randint(0, 4)):
             packets.append(self.packet(packets))
-        self.other().websocket.send(packets)
+        self.websocket().send(packets)
 
     def queue(self) -> None:
-        self.other().session.send(self.packet([]))
+        self.session().send(self.packet([]))
 
     def finish(self) -> None:
-        self.other().websocket.finish(drop=self.random.random() < 0.5)
+        self.websocket().finish(drop=self.random.random() < 0.5)
+
+    def vanish(self) -> None:
+        """Close a connection, and let go of everything that holds it."""
+        websocket = self.websocket()
+        websocket.finish(drop=True)
+        websocket.session = websocket.receiver = None
+        self.server.watch.closed(websocket)
+        for session in self.server.core.engine.sessions.values():
+            if session.transport is websocket:
+                session.transport = RecordingTransport()
 
     def hang_up(self) -> None:
-        self.other().websocket.hang_up()
+        self.websocket().hang_up()
 
     def end_session(self) -> None:
-        self.other().session.end("fuzz")
+        self.session().end("fuzz")
 
     def forget_session(self) -> None:
-        self.other().websocket.session = self.random.choice([None, self.other().session])
+        self.websocket().session = self.random.choice([None, self.session()])
 
     def change_handlers(self) -> None:
-        root = self.server.root
-        root.off(self.random.choice(NAMES))
+        by_event: Any = self.server.root.events
+        by_event.clear()
         register(self)
+        for handlers in by_event.values():
+            for handler in handlers:
+                if self.random.random() < 0.3:
+                    handler.__class__ = self.random.choice([Generous, Mean, Wrong, Handler])
 
     def deliver(self) -> None:
-        peers: list[Any] = [self.peer() for _ in range(self.random.randint(0, 20))]
+        peers: list[Any] = []
+        peers += [self.peer(peers) for _ in range(self.random.randint(0, 20))]
         with suppress(TypeError, AttributeError):
             vars(_telex)["deliver_all"](peers, self.packet([]))
 
@@ -167,7 +223,7 @@ class Round:
 
     acts = (
         collect, emit, disconnect, poll, pause, resume, flush, feed, write, send, queue, finish,
-        hang_up, end_session, forget_session, change_handlers, deliver, interrupt, fail,
+        vanish, hang_up, end_session, forget_session, change_handlers, deliver, interrupt, fail,
     )  # fmt: skip
 
     def packet(self, packets: list[EncodedPacket]) -> EncodedPacket:
@@ -179,23 +235,26 @@ class Round:
             return Meddling(text, packets.clear)
         return message(text.decode()) if kind == 2 else EncodedPacket(text)
 
-    def peer(self) -> object:
+    def peer(self, peers: list[Any]) -> object:
         """Something to deliver to: a socket, or an object of a class made on the spot."""
         sockets = list(self.server.root.sockets.values())
-        kind = self.random.randrange(4)
+        kind = self.random.randrange(5)
         if kind == 0 and sockets:
             return self.random.choice(sockets)
 
         def deliver(*_: object) -> None:
             self.act()
 
-        base: Any = type("Base", (), {"__slots__": ("deliver", "more")})
+        slots = {"__slots__": ("deliver", "more")}
+        base: Any = type("Base", (), slots)
         if kind == 1:
             base = type("Foreign", (), {"deliver": base.deliver, "__slots__": ()})
         elif kind == 2:
             base = type("Plain", (), {"deliver": deliver})
+        elif kind == 3:
+            base = Peers("Emptying", (), {**slots, "peers": peers})
         peer = base()
-        if kind == 3:
+        if kind >= 3:
             peer.deliver = deliver
         return peer
 
@@ -214,7 +273,7 @@ class Round:
             ]
         )  # fmt: skip
         text = f'42{nsp}{ack}["{name}"{data}]'
-        kind = random.randrange(8)
+        kind = random.randrange(12)
         if kind == 0:
             at = random.randrange(len(text))
             text = text[:at] + random.choice(["", '"', "\\", "]", "\x00", "é"]) + text[at + 1 :]
@@ -227,16 +286,16 @@ class Round:
 
     def piece(self) -> bytes:
         random = self.random
-        kind = random.randrange(12)
+        kind = random.randrange(60)
         if kind == 0:
             return random.randbytes(random.choice([1, 2, 10, 200]))
         if kind == 1:
             opcode = random.choice([CONTINUATION, TEXT, BINARY, 3, CLOSE, PING, PONG, 11])
             payload = random.randbytes(random.choice([0, 1, 2, 125, 126, 300]))
             return frame(opcode, payload, fin=random.random() < 0.5)
-        if kind == 2:
+        if kind in (2, 6):
             return frame(BINARY, random.randbytes(random.choice([0, 1, 70_000])))
-        if kind == 3:
+        if kind in range(10, 15):
             whole = self.text().encode()
             at = random.randint(0, len(whole))
             middle = frame(PING, b"x") if random.random() < 0.5 else b""
@@ -253,20 +312,24 @@ class Round:
         data = b"".join(self.piece() for _ in range(random.choice([1, 1, 2, 5])))
         if random.random() < 0.1:
             data *= random.choice([2, 50])
-        return data[: random.randint(0, len(data))] if random.random() < 0.2 else data
+        return data[: random.randint(0, len(data))] if random.random() < 0.05 else data
 
     # -- a round ----------------------------------------------------------------------------
 
     def step(self) -> None:
         random = self.random
+        if len(self.server.watch._open) < CLIENTS:
+            self.guarded(partial(self.join, random.choice([3, 4, 4])))
         for _ in range(random.randint(1, 3)):
-            with suppress(OSError):
-                self.other().raw.sendall(self.stream()[:60_000])
+            with suppress(OSError, IndexError):
+                self.random.choice(self.raws[-CLIENTS:]).sendall(self.stream()[:60_000])
         if random.random() < 0.3:
-            with suppress(OSError):
-                self.other().sent()  # most of the time clients do not read
-        if random.random() < 0.03:
-            self.other().raw.close()
+            with suppress(OSError, IndexError):
+                self.random.choice(self.raws[-CLIENTS:]).recv(
+                    1 << 20
+                )  # most of the time clients do not read
+        if self.raws and random.random() < 0.03:
+            self.random.choice(self.raws).close()
         kind = random.randrange(6)
         if kind == 0:
             start = random.choice([0, 1, 2, 5, 10, 30, 100])
@@ -284,27 +347,29 @@ class Round:
         with suppress(Interrupt, Exception):
             call()
 
+    def join(self, revision: int) -> None:
+        """A client that nothing holds but its end of the socket."""
+        client = Client(self.server, revision)
+        client.say("40")
+        self.raws.append(client.raw)
+        self.server.clients.append(client)  # its number makes the next id
+        del client.websocket, client.session
+
     def play(self) -> None:
-        self.guarded(partial(register, self))
         with logged():
-            for number in range(CLIENTS):
-                revision = self.random.choice([3, 4, 4])
-                client = Client(self.server, revision)
-                client.raw.setblocking(False)
-                self.clients.append(client)
-                self.server.clients.append(client)
-                client.say("40" if number else "40/chat,")
+            register(self)
             for _ in range(STEPS):
                 self.step()
             self.end()
 
     def end(self) -> None:
         """Whatever has happened, nothing stays open."""
-        for client in self.clients:
-            client.raw.close()
-            self.guarded(client.websocket.resume)
+        for raw in self.raws:
+            raw.close()
+        for websocket in list(self.server.watch._open):
+            self.guarded(websocket.resume)
             self.guarded(partial(self.server.settle, 3))
-            self.guarded(client.websocket.hang_up)
+            self.guarded(websocket.hang_up)
             self.guarded(partial(self.server.settle, 3))
         for task in list(self.server.core.runtime.tasks):
             task.cancel()
@@ -344,9 +409,6 @@ def register(rounds: Round) -> None:
         act()
         ack(1)
 
-    def secret(socket: Socket, *values: Any) -> Any:
-        return Secret(act)
-
     def values(socket: Socket, *values: Any) -> Any:
         return 1, "x" * 1000, None
 
@@ -357,13 +419,13 @@ def register(rounds: Round) -> None:
         return "x" * 100_000
 
     handlers: dict[str, Any] = {
-        "echo": echo, "act": acting, "later": later, "typed": typed, "asks": asks, "secret": secret,
+        "echo": echo, "act": acting, "later": later, "typed": typed, "asks": asks,
         "many values": values, "bytes": octets, "many": much,
     }  # fmt: skip
     for name, handler in handlers.items():
-        root.on(name, handler)
-    root.on("twice", echo)
-    root.on("twice", acting)
+        root.event(name)(handler)
+    root.event("twice")(echo)
+    root.event("twice")(acting)
 
 
 def starved(call: Callable[[], object], start: int, stop: int) -> None:
@@ -389,6 +451,8 @@ def play(seed: int) -> None:
 def fuzz(seconds: float, current: Path) -> int:
     """Play rounds for so many seconds: how many. `current` names the seed that is being played."""
     end = time.monotonic() + seconds
+    gc.collect()
+    gc.freeze()  # what is here by now is not looked at again
     first = seed = time.time_ns() % 1_000_000_000
     while time.monotonic() < end:
         current.write_text(str(seed))

@@ -58,9 +58,23 @@ def load() -> None:
     sys.modules[NAME] = module
 
 
+def spare_orjson() -> None:
+    """End a shortage of memory before orjson meets it, which would crash."""
+    orjson: Any = import_module("orjson")
+    testcapi: Any = import_module("_testcapi")
+    dumps = orjson.dumps
+
+    def spared(*values: Any) -> Any:
+        testcapi.remove_mem_hooks()
+        return dumps(*values)
+
+    orjson.dumps = spared
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the tests and the fuzzer in this process, which runs with the sanitizers."""
     load()
+    spare_orjson()
     import pytest
 
     if not arguments.fuzz_only and arguments.seed is None:
