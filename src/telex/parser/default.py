@@ -47,15 +47,16 @@ class TextDecoder:
         self._max_attachments = max_attachments
         self._max_bytes = max_bytes
         self.waiting_for: str | None = None
-        self.drop()
-
-    def drop(self) -> None:
-        """Forget a packet that waits for attachments."""
-        self.waiting_for = None
         self._header: tuple[int, int | None, str] | None = None
         self._buffers: list[bytes] = []
         self._expected = 0
         self._size = 0
+
+    def drop(self) -> None:
+        """Forget a packet that waits for attachments."""
+        self.waiting_for = self._header = None
+        self._buffers = []
+        self._expected = self._size = 0
 
     def receive(self, data: str | bytes, pos: int) -> Packet | None:
         """Take one message; return the packet it completes, if it completes one."""
