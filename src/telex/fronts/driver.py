@@ -87,7 +87,7 @@ class Driver:
 
     A turn flushes so many sessions at most, new ones before those that earlier turns have
     left over: a broadcast to ten thousand clients does not keep the others waiting. What
-    waits for a session keeps its order, whoever flushes it.
+    waits for a session keeps its order in either case.
     """
 
     __slots__ = (

@@ -102,7 +102,7 @@ class AsgiFront:
                 self.other, self.reopen, scope, self._closing_at_shutdown(receive), send
             )
             return
-        self.bind(self._made_in)  # not in what somebody has set for the first request
+        self.bind(self._made_in)  # not in what the host has set for the first request
         rest = self.below_path(scope)
         if rest is None or (rest and kind == "websocket"):
             await self._elsewhere(scope, receive, send)
@@ -342,7 +342,7 @@ class AsgiFront:
     def _receiver(
         self, request: Request, websocket: Transport, session: Session | None, sid: str
     ) -> Session | Probe | None:
-        """Who reads from a new WebSocket; nobody, if its session cannot be had any more."""
+        """What receives from a new WebSocket; ``None`` if its session has ended meanwhile."""
         if session is not None:
             return session.start_probe(websocket)
         try:

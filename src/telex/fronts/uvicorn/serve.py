@@ -137,7 +137,7 @@ class EmbeddedServer(OrderlyServer):
 
 
 class Listening:
-    """A server that runs in somebody's loop; ``port`` is where it listens."""
+    """A server that runs in a loop of the application's; ``port`` is where it listens."""
 
     def __init__(self, server: EmbeddedServer, task: asyncio.Task[None], port: int) -> None:
         self._server = server
@@ -206,7 +206,7 @@ def _calm_collector() -> None:
 
     A server keeps objects for every connection; looking through all of them again and
     again while clients connect would cost a third of the time of a connection. What is
-    looked through at once is small, so that nobody waits for it for long.
+    looked through at once is small, so that clients do not wait for it for long.
     """
     gc.collect()
     gc.freeze()
