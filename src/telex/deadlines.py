@@ -33,7 +33,7 @@ class Timeout(Generic[K]):
         self._schedule = schedule
         self._expired = expired
         self.deadlines: dict[K, float] = {}
-        """The earliest comes first. Whoever forgets a key in many lanes takes it out himself."""
+        """The earliest comes first. Code that forgets a key in many timeouts removes it itself."""
 
     def start(self, key: K) -> None:
         """Set the deadline of ``key``, or set it anew."""
@@ -85,7 +85,7 @@ class Timeout(Generic[K]):
 
 
 class Schedule:
-    """All lanes of one server.
+    """All timeouts of one server.
 
     ``clock`` gives the time in seconds, from any origin; it must not go back. ``wake``
     is called with a deadline that is earlier than all those known before; the front

@@ -19,11 +19,11 @@ LONGEST = 500
 class Tally:
     """Logs at most ``FEW`` lines of a kind in a ``PERIOD``, then how many more there were."""
 
-    __slots__ = ("_counts", "_lane", "_logger")
+    __slots__ = ("_counts", "_timeout", "_logger")
 
     def __init__(self, schedule: Schedule, log: logging.Logger = logger) -> None:
         self._counts: dict[tuple[int, str], int] = {}
-        self._lane = schedule.timeout(PERIOD, self._sum_up)
+        self._timeout = schedule.timeout(PERIOD, self._sum_up)
         self._logger = log
 
     def note(
@@ -40,7 +40,7 @@ class Tally:
         count = self._counts.get(key, 0)
         self._counts[key] = count + 1
         if not count:
-            self._lane.start(key)
+            self._timeout.start(key)
         if count < FEW:
             told = f"{kind}: {text}" if text else kind
             self._logger.log(level, "%s", shown(told, LONGEST), exc_info=error)
@@ -48,7 +48,7 @@ class Tally:
     def flush(self) -> None:
         """Sum up now."""
         for key in list(self._counts):
-            self._lane.stop(key)
+            self._timeout.stop(key)
             self._sum_up(key)
 
     def _sum_up(self, key: tuple[int, str]) -> None:

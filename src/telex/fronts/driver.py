@@ -35,7 +35,7 @@ class Leaving(Protocol):
         ...
 
 
-def leaving_lane(schedule: Schedule) -> Timeout[Leaving]:
+def leaving_timeout(schedule: Schedule) -> Timeout[Leaving]:
     """The deadlines of connections that are to end."""
     return schedule.timeout(CLOSE_TIMEOUT, lambda connection: connection.hang_up())
 
@@ -108,11 +108,11 @@ class Driver:
         self._timer = LoopTimer(engine.schedule)
         self.context = Context()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.leaving = leaving_lane(engine.schedule)
+        self.leaving = leaving_timeout(engine.schedule)
         self.websockets = 0
         """How many WebSockets have been taken from the HTTP server and have not ended."""
         self.max_size = engine.options.max_http_buffer_size
-        self.watch: object = None  # of sockets of our own, see native_websocket
+        self.watch: object = None  # of sockets of our own, see fronts/websocket/native.py
         engine.cork = self._cork
 
     def bind(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:

@@ -15,7 +15,7 @@ from ...loop.timer import LoopTimer
 from ...loop.turns import Admission
 from ...types import Scope
 from ...websocket import picows
-from ..driver import Driver, Leaving, leaving_lane
+from ..driver import Driver, Leaving, leaving_timeout
 from .polling_server import PollingServer
 from .roads import way_to
 
@@ -86,7 +86,7 @@ class Shared:
             HEADER_TIMEOUT, lambda connection: connection.head_timed_out()
         )
         self.notes = Tally(schedule, ERRORS)
-        self.leaving: Timeout[Leaving] = leaving_lane(schedule)
+        self.leaving: Timeout[Leaving] = leaving_timeout(schedule)
         self.unread: Timeout[HttpConnection] = schedule.timeout(
             UNREAD_TIMEOUT, lambda connection: connection.unread_for_long()
         )
