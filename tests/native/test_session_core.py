@@ -17,8 +17,12 @@ from hypothesis import strategies as st
 import telex
 from telex import native
 from telex.engine.packet import message
+from telex.engine.session_core import OPEN, SessionCore
 from telex.native import _telex
 from telex.wire import EncodedPacket
+
+if native.core is None:  # with TELEX_PURE=1 nothing else has configured what is tested here
+    _telex.configure("session", SessionCore=SessionCore, open=OPEN)
 
 
 def _in_python(module: str, name: str) -> Any:

@@ -51,8 +51,11 @@ async def delivered(receive: Receive, send: Send, response: Response) -> bool:
         await _start(send, response)
         await send({"type": "http.response.body", "body": response.body, "more_body": True})
         # A host that holds back what the client does not read takes this when it has been written.
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        await asyncio.sleep(0)
+        there = not gone.done()  # behind the end of an answer, ASGI says that the client has gone
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-        return not gone.done()
+        return there
     except OSError:  # the host's way to say that the client has gone
         return False
     finally:
