@@ -13,6 +13,16 @@ from ...deadlines import Timeout
 from ..driver import Leaving
 
 
+def _end_writing(transport: asyncio.Transport) -> None:
+    """Close the writing side, and read on until the client has gone."""
+    try:
+        transport.write_eof()
+    except OSError:  # it has gone already, and the loop has not seen it yet
+        transport.abort()
+    else:
+        transport.resume_reading()
+
+
 class LingeringClose(asyncio.Protocol):
     """The protocol of a connection whose last answer has been written.
 
@@ -31,8 +41,7 @@ class LingeringClose(asyncio.Protocol):
         if transport.is_closing():
             return
         if transport.can_write_eof():
-            transport.write_eof()
-            transport.resume_reading()
+            _end_writing(transport)
         else:  # TLS
             transport.close()
 
@@ -74,8 +83,9 @@ class ClosingTransport:
             transport.close()
             return
         if transport.can_write_eof():
-            transport.write_eof()
-        transport.resume_reading()
+            _end_writing(transport)
+        else:
+            transport.resume_reading()
 
     def is_closing(self) -> bool:
         """Whether nothing more can be written."""
