@@ -7,7 +7,7 @@ leaves; everything else stays below Socket.IO.
 
 from __future__ import annotations
 
-from . import heartbeat, namespace, network, origin, server, stickiness, transports
+from . import heartbeat, namespace, network, origin, server, stickiness, transports, upgrade
 from .case import Case
 from .finding import Finding, Findings
 from .report import Lines, to_json
@@ -24,7 +24,7 @@ async def examine(case: Case) -> int:
     await transports.polling(case)
     await stickiness.stickiness(case)
     await transports.websocket(case)
-    if not await transports.upgrade(case):
+    if not await upgrade.upgrade(case):
         await namespace.namespace(case)
     await origin.origins(case)
     await transports.latency(case)
