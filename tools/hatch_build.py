@@ -17,7 +17,7 @@ WITHOUT = "TELEX_WITHOUT_CLIENT"
 class TelexBuildHook(BuildHookInterface[Any]):
     """Runs `tools/fetch_client.py` and `tools/compile_native.py`.
 
-    A build fails without the client bundle, because nobody reads the warnings of a build that pip
+    A build fails without the client bundle, because warnings of a build are hidden by pip
     runs; an editable install and `TELEX_WITHOUT_CLIENT=1` go on. The compiled part may be missing.
     """
 

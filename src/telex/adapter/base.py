@@ -148,8 +148,8 @@ class Restored(Protocol):
 class Sessions(Protocol):
     """Connection state recovery: what is kept of sockets that have gone.
 
-    A session has a secret id, ``pid``. Whoever presents it takes the session over, even from a
-    connection that lives: ``cut`` ends that.
+    A session has a secret id, ``pid``. The client that presents it takes the session over, even
+    from a connection that lives: ``cut`` ends that.
     """
 
     def encode(

@@ -211,7 +211,7 @@ class ClusterAdapter:
             del self._requests[request_id]
 
     def _left(self, uid: str) -> None:
-        """A server has gone: it is not waited for, and nobody there waits for an answer."""
+        """A server has gone: it is not waited for, and its requests need no answer."""
         for request in list(self._requests.values()):
             request.leave(uid)
         for request_id, collection in list(self._collections.items()):

@@ -352,7 +352,7 @@ class RecoveryLog:
         """The session with this secret id, if it can be recovered without a gap.
 
         It is given out once. ``offset`` is the last one that the client has seen,
-        ``None`` if it has seen none. Whoever presents the id takes the session over, even
+        ``None`` if it has seen none. The client that presents the id takes it over, even
         from a connection that lives: that is cut.
         """
         if not isinstance(pid, str):

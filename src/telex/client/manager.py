@@ -84,8 +84,8 @@ class Manager(ManagerApi[ClientSocket]):
           less for servers of Socket.IO 2. JavaScript: none.
         - ``auth=None``: Credentials for the server's middleware: a dict, or a callable, plain or
           async, that is called for each connection. JavaScript: ``auth``.
-        - ``reconnection=None``: Whether to reconnect; with ``None``, too, but whoever awaits the
-          first connection hears of its first failure. JavaScript: ``reconnection``.
+        - ``reconnection=None``: Whether to reconnect. With ``None`` it does as well, but awaiting
+          the first connection raises its first failure. JavaScript: ``reconnection``.
         - ``reconnection_attempts=None``: Attempts before giving up: a whole number; ``None`` or
           ``math.inf`` for no end. JavaScript: ``reconnectionAttempts``.
         - ``reconnection_delay=1.0``: Seconds before the first attempt to reconnect; they double.

@@ -86,8 +86,8 @@ class ClientKeywords(EngineClientKeywords, total=False):
     """Credentials for the server's middleware: a dict, or a callable, plain or async, that is
     called for each connection. JavaScript: ``auth``."""
     reconnection: bool | None
-    """Whether to reconnect; with ``None``, too, but whoever awaits the first connection hears of
-    its first failure. JavaScript: ``reconnection``."""
+    """Whether to reconnect. With ``None`` it does as well, but awaiting the first connection
+    raises its first failure. JavaScript: ``reconnection``."""
     reconnection_attempts: float | None
     """Attempts before giving up: a whole number; ``None`` or ``math.inf`` for no end. JavaScript:
     ``reconnectionAttempts``."""

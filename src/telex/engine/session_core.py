@@ -140,7 +140,7 @@ class SessionCore:
                 self._flushed(packets[-1])
 
     def _flushed(self, last: EncodedPacket) -> None:
-        """A batch has been handed over, and somebody wants to know."""
+        """A batch has been handed over, and a callback waits for that."""
         raise NotImplementedError
 
     # -- what waits -----------------------------------------------------------------

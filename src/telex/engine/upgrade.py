@@ -19,7 +19,7 @@ class Probe:
     Engine.IO, Upgrade: the client sends ``2probe``, the server answers ``3probe`` and
     keeps releasing the polls; when the client has stopped polling it sends ``5``. Some
     devices send nothing but the ``5``. Any other packet, or silence, closes the new
-    transport and harms nobody.
+    transport; the session is not affected.
     """
 
     __slots__ = ("_done", "_ended", "_heartbeat", "_probed", "_release", "_transport")

@@ -61,7 +61,7 @@ class EngineApi:
     def generate_id(self) -> GenerateId | None:
         """``callable(request) -> str``, plain or async, that makes session ids.
 
-        They must be unique and hard to guess: whoever knows one can take over the session.
+        They must be unique and hard to guess: a client that knows one can take over the session.
         """
         return self._front.generate_id
 
