@@ -17,8 +17,9 @@ WITHOUT = "TELEX_WITHOUT_CLIENT"
 class TelexBuildHook(BuildHookInterface[Any]):
     """Runs `tools/fetch_client.py` and `tools/compile_native.py`.
 
-    A build fails without the client bundle, because warnings of a build are hidden by pip
-    runs; an editable install and `TELEX_WITHOUT_CLIENT=1` go on. The compiled part may be missing.
+    A build fails without the client bundle, because pip hides the warnings of
+    the builds it runs; an editable install and `TELEX_WITHOUT_CLIENT=1` go on. The compiled part
+    may be missing.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
